@@ -1,0 +1,236 @@
+"""farthing.toml, read once and checked: every mistake names file, key and fix."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from farthing.errors import ConfigError
+
+FILE_NAME = "farthing.toml"
+
+Method = Literal["phase_time", "gpu_seconds", "tokens", "requests"]
+Driver = Literal["cost", "requests", "tokens", "users", "metric", "fixed"]
+PoolKind = Literal["gpu", "api", "shared", "training", "owned"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+#: One pattern or several, any of which may match; `*` and `?` are wildcards.
+Patterns = str | list[str]
+
+
+class Section(BaseModel):
+    """A table of farthing.toml; a key that it does not know is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Project(Section):
+    """`[project]`: who this is about and the currency that reports lead with."""
+
+    name: str = "farthing"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+
+
+class Column(Section):
+    """Where one lake column comes from: a foreign column or dotted path, and the unit that it is in."""
+
+    from_: str = Field(alias="from")
+    unit: (
+        Literal["s", "ms", "us", "ns", "percent", "fraction", "bytes", "kib", "mib", "gib", "joules", "mj", "kwh"] | None
+    ) = None
+    plus: str | None = None  # a duration column added to a time, in `plus_unit`
+    plus_unit: Literal["s", "ms", "us", "ns"] = "ms"
+    minus: str | None = None  # a duration column taken from a time, in `plus_unit`
+
+
+class Source(Section):
+    """`[sources.NAME]`: a collector (`kind`), where its files are, and how their columns map to the lake's."""
+
+    kind: str
+    path: Patterns
+    format: Literal["csv", "jsonl", "parquet"] | None = None  # told by the file name when absent
+    columns: dict[str, str | Column] = Field(default_factory=dict)
+    constants: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+    token_convention: Literal["inclusive", "exclusive"] | None = None
+    timezone: str | None = None
+    epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
+    sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
+    cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
+    currency: str | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (KeyError, ValueError, OSError):
+                raise ValueError(f"'{value}' is no time zone of the IANA database, for example 'UTC'") from None
+        return value
+
+    @property
+    def patterns(self) -> list[str]:
+        """The path patterns as a list."""
+        return [self.path] if isinstance(self.path, str) else list(self.path)
+
+
+class Pool(Section):
+    """`[[pools]]`: which charges belong together, and how they reach users. The first pool that matches takes a charge."""
+
+    name: Name
+    kind: PoolKind
+    class_: Literal["cogs", "rnd", "opex"] = Field("cogs", alias="class")
+    match: dict[str, Patterns] = Field(default_factory=dict)  # FOCUS column or Tags.key -> pattern; none takes all
+    owner: str | None = None  # kind owned: "Tags.team" or a fixed "team:research"
+    driver: Driver = "cost"
+    metric: str | None = None  # driver metric: the `name` in the metrics table
+    weights: dict[str, Decimal] = Field(default_factory=dict)  # driver fixed: team -> weight
+    method: Method = "phase_time"
+    idle: Literal["separate", "proportional", "owner"] = "separate"
+    when_unobserved: Literal["unobserved", "residence"] = "unobserved"
+    input_token_weight: int = Field(1, ge=0)
+    output_token_weight: int = Field(1, ge=0)
+    provider: str | None = None  # kind api: the requests' provider; by default every provider without own GPUs
+
+    @model_validator(mode="after")
+    def _complete(self) -> Pool:
+        if self.kind == "owned" and not self.owner:
+            raise ValueError("a pool of kind 'owned' needs owner = \"Tags.team\" or owner = \"team:NAME\"")
+        if self.kind == "shared" and self.driver == "metric" and not self.metric:
+            raise ValueError("driver 'metric' needs metric = the name in the metrics table")
+        if self.kind == "shared" and self.driver == "fixed" and not self.weights:
+            raise ValueError("driver 'fixed' needs weights = { team = 1, other-team = 2 }")
+        if self.input_token_weight + self.output_token_weight == 0:
+            raise ValueError("input_token_weight and output_token_weight cannot both be 0")
+        return self
+
+
+class Attribution(Section):
+    """`[attribution]`: the knobs of the methods."""
+
+    cell_seconds: int = Field(2, ge=1, le=60)
+    compare: list[Method] = Field(default_factory=list)  # further methods kept in request_costs beside the ledger's
+    law_quantile: float = Field(0.05, gt=0, lt=1)
+    law_minimum_requests: int = Field(200, ge=20)
+
+
+class Ledger(Section):
+    """`[ledger]`: tags that become ledger columns of their own."""
+
+    dimensions: list[Name] = Field(default_factory=list)
+
+
+class Lake(Section):
+    """`[lake]`: where the Delta tables are: a folder, or s3://, gs://, az:// (keys from the environment)."""
+
+    path: str = "lake"
+    storage_options: dict[str, str] = Field(default_factory=dict)
+
+
+class Warehouse(Section):
+    """`[warehouse]`: where the DuckDB file is published, and how many days of detail it carries."""
+
+    path: str = "warehouse"
+    request_days: int = Field(62, ge=0)
+    gpu_usage_days: int = Field(7, ge=0)
+    keep: int = Field(3, ge=1)  # published files kept
+
+
+class Engine(Section):
+    """`[engine]`: what a build may use of the machine."""
+
+    threads: int | None = Field(None, ge=1)
+    memory_limit: str = "1500MB"
+
+
+class Config(BaseSettings):
+    """The whole of farthing.toml. FARTHING_LAKE__PATH and the like override single keys from the environment."""
+
+    model_config = SettingsConfigDict(extra="forbid", env_prefix="FARTHING_", env_nested_delimiter="__")
+
+    project: Project = Field(default_factory=Project)
+    sources: dict[Name, Source] = Field(default_factory=dict)
+    pools: list[Pool] = Field(default_factory=list)
+    attribution: Attribution = Field(default_factory=Attribution)
+    ledger: Ledger = Field(default_factory=Ledger)
+    lake: Lake = Field(default_factory=Lake)
+    warehouse: Warehouse = Field(default_factory=Warehouse)
+    engine: Engine = Field(default_factory=Engine)
+    root: Path = Field(default=Path("."), exclude=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _pool_names_once(self) -> Config:
+        names = [pool.name for pool in self.pools]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"pool name used twice: {', '.join(twice)}")
+        if "unassigned" in names:
+            raise ValueError("'unassigned' is the pool of what no rule takes; give the pool another name")
+        return self
+
+    def location(self, path: str) -> str:
+        """`path` as it is when it is a URL or absolute, else below the project folder."""
+        return path if "://" in path else str((self.root / path).resolve())
+
+    @property
+    def lake_path(self) -> str:
+        """Where the lake is: an absolute folder or a URL."""
+        return self.location(self.lake.path)
+
+    @property
+    def warehouse_path(self) -> str:
+        """Where the warehouse is published: an absolute folder."""
+        return self.location(self.warehouse.path)
+
+
+def load(project: Path | str = ".") -> Config:
+    """Read `farthing.toml` in the folder `project`.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a key that is unknown, missing or of the wrong form.
+    """
+    root = Path(project)
+    path = root / FILE_NAME if root.is_dir() else root
+    if not path.is_file():
+        raise ConfigError("no such file.", file=path, fix="run `farthing init` here, or name the folder with --project.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"this is not TOML: {error}.", file=path) from error
+    return from_mapping(values, file=path)
+
+
+def from_mapping(values: Mapping[str, Any], *, file: Path | str = FILE_NAME) -> Config:
+    """A checked configuration from the tables of a farthing.toml that lies at `file`.
+
+    Raises:
+        ConfigError: a key is unknown, missing or of the wrong form.
+    """
+    try:
+        return Config(**{**values, "root": Path(file).parent})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = str(first["msg"]).removeprefix("Value error, ")
+        fix = "remove it or check its spelling; docs/configuration.md lists every key." if first["type"] == "extra_forbidden" else ""
+        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ConfigError(f"{message}{more}.", file=file, key=key, fix=fix) from None

@@ -1,0 +1,54 @@
+"""The errors a person may see; each child says whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class FarthingError(Exception):
+    """Base of every expected failure: the CLI prints it as one message, never as a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(FarthingError):
+    """Yours: something in farthing.toml or on the command line.
+
+    `file` and `key` say where, `fix` says what to write instead.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, file: Path | str = "farthing.toml", key: str = "", fix: str = "") -> None:
+        self.problem, self.file, self.key, self.fix = problem, str(file), key, fix
+        where = f"{file}: [{key}] " if key else f"{file}: "
+        super().__init__(where + problem + (f" Fix: {fix}" if fix else ""))
+
+
+class SourceError(FarthingError):
+    """Theirs: a file, bucket or service could not be read as a whole."""
+
+    exit_code = 3
+
+    def __init__(self, problem: str, *, source: str, object_name: str = "", fix: str = "") -> None:
+        self.problem, self.source, self.object_name, self.fix = problem, source, object_name, fix
+        where = f"source '{source}'" + (f", {object_name}" if object_name else "")
+        super().__init__(f"{where}: {problem}" + (f" Fix: {fix}" if fix else ""))
+
+
+class DataError(FarthingError):
+    """A row: why it went to rejects, with the file and line it came from."""
+
+    def __init__(self, reason: str, *, file: str, line: int) -> None:
+        self.reason, self.file, self.line = reason, file, line
+        super().__init__(f"{file}:{line}: {reason}")
+
+
+class InvariantError(FarthingError):
+    """Ours: a check failed, nothing was published. Carries the check's name, count, query and first rows."""
+
+    def __init__(self, check: str, *, count: int, query: str, rows: Sequence[Sequence[object]] = ()) -> None:
+        self.check, self.count, self.query, self.rows = check, count, query, list(rows)
+        shown = "\n".join(f"  {tuple(str(value) for value in row)}" for row in self.rows[:3])
+        super().__init__(f"check '{check}' failed with {count} row(s); nothing was published.\n{shown}\nquery:\n{query}")

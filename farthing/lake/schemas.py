@@ -1,0 +1,262 @@
+"""The lake's tables, in one place: Arrow schema, partition and key of each (DESIGN section 3).
+
+Times are `timestamp[us, UTC]`, money is `decimal128(38, 12)` in the row's `BillingCurrency`; a missing value is
+null and never zero. Every collected row carries `x_source` (the configured source) and `x_load` (the load that
+brought it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+MONEY = pa.decimal128(38, 12)
+#: A number as the file wrote it, before the one rounding at landing.
+EXACT = pa.decimal128(38, 24)
+TIME = pa.timestamp("us", tz="UTC")
+TEXT = pa.string()
+COUNT = pa.int64()
+REAL = pa.float64()
+DAY = pa.date32()
+FLAG = pa.bool_()
+
+#: FOCUS Cost and Usage 1.2, then what 1.3 and 1.4 added; names and types are the specification's.
+_FOCUS_TEXT = """
+AvailabilityZone BillingAccountId BillingAccountName BillingAccountType CapacityReservationId
+CapacityReservationStatus ChargeCategory ChargeClass ChargeDescription ChargeFrequency CommitmentDiscountCategory
+CommitmentDiscountId CommitmentDiscountName CommitmentDiscountStatus CommitmentDiscountType CommitmentDiscountUnit
+ConsumedUnit InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit ProviderName PublisherName
+RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName ServiceSubcategory SkuId
+SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName SubAccountType Tags
+AllocatedMethodDetails AllocatedMethodId AllocatedResourceId AllocatedResourceName AllocatedTags ContractApplied
+HostProviderName ServiceProviderName CommitmentProgramEligibilityDetails InvoiceDetailId
+""".split()
+_FOCUS_NUMBERS = """
+CommitmentDiscountQuantity ConsumedQuantity ContractedUnitPrice ListUnitPrice PricingQuantity
+PricingCurrencyContractedUnitPrice PricingCurrencyEffectiveCost PricingCurrencyListUnitPrice
+""".split()
+FOCUS_MONEY = ["BilledCost", "EffectiveCost", "ListCost", "ContractedCost"]
+FOCUS_TIMES = ["BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd"]
+#: The columns that a ledger can be made from; each keeps what rounding at landing took beside it.
+COST_COLUMNS = ["EffectiveCost", "BilledCost"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One lake table: its Arrow schema, the columns it is partitioned by, its key, and columns never null."""
+
+    name: str
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    required: tuple[str, ...] = field(default=())
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns, in order."""
+        return list(self.schema.names)
+
+
+def _schema(columns: dict[str, pa.DataType], *, collected: bool = True) -> pa.Schema:
+    origin = {"x_source": TEXT, "x_load": TEXT} if collected else {}
+    return pa.schema([pa.field(name, kind) for name, kind in {**columns, **origin}.items()])
+
+
+CHARGES = Table(
+    "charges",
+    _schema(
+        {
+            "billing_month": DAY,
+            "x_charge_id": TEXT,  # x_load and line: FOCUS has no row id, equal rows can both be real
+            "BillingCurrency": TEXT,
+            **dict.fromkeys(FOCUS_TIMES, TIME),
+            **dict.fromkeys(FOCUS_MONEY, MONEY),
+            **{f"x_{name}Rounding": EXACT for name in COST_COLUMNS},  # landed + rounding = file, exactly
+            **dict.fromkeys(_FOCUS_NUMBERS, EXACT),
+            **dict.fromkeys(_FOCUS_TEXT, TEXT),  # Tags, SkuPriceDetails, Allocated*: JSON text
+            "x_extra": TEXT,  # columns that FOCUS does not know, as one JSON object
+        }
+    ),
+    partition_by=("x_source", "billing_month"),
+    required=("BillingCurrency", *FOCUS_TIMES, *COST_COLUMNS),
+)
+
+GPU_USAGE = Table(
+    "gpu_usage",
+    _schema(
+        {
+            "day": DAY,
+            "gpu_uuid": TEXT,
+            "parent_gpu_uuid": TEXT,
+            "gpu_instance_id": TEXT,
+            "node_id": TEXT,
+            "started_at": TIME,
+            "ended_at": TIME,
+            "covered_seconds": REAL,
+            "busy_seconds": REAL,
+            "busy_source": TEXT,
+            "sm_active_seconds": REAL,
+            "memory_used_bytes": COUNT,
+            "energy_joules": REAL,
+            "energy_source": TEXT,
+            "owner_pod": TEXT,
+            "owner_namespace": TEXT,
+            "owner_count": COUNT,
+            "state": TEXT,
+        }
+    ),
+    partition_by=("day",),
+    key=("gpu_uuid", "started_at"),
+    required=("gpu_uuid", "started_at", "ended_at", "covered_seconds", "busy_seconds"),
+)
+
+GPU_INVENTORY = Table(
+    "gpu_inventory",
+    _schema(
+        {
+            "gpu_uuid": TEXT,
+            "parent_gpu_uuid": TEXT,
+            "node_id": TEXT,
+            "ResourceId": TEXT,
+            "replica_id": TEXT,
+            "gpu_model": TEXT,
+            "mig_profile": TEXT,
+            "share": REAL,  # of a time-sliced GPU, in (0, 1]
+            "team_id": TEXT,  # who owns the replica: carries its idle line
+            "model": TEXT,  # what the replica serves: the model of its idle line
+            "valid_from": TIME,
+            "valid_to": TIME,
+        }
+    ),
+    key=("gpu_uuid", "replica_id", "valid_from"),
+    required=("gpu_uuid", "ResourceId", "valid_from"),
+)
+
+REQUESTS = Table(
+    "requests",
+    _schema(
+        {
+            "day": DAY,
+            "request_id": TEXT,
+            "provider_request_id": TEXT,
+            "started_at": TIME,
+            "first_token_at": TIME,
+            "ended_at": TIME,
+            "user_id": TEXT,
+            "team_id": TEXT,
+            "customer_id": TEXT,
+            "model": TEXT,
+            "response_model": TEXT,
+            "provider": TEXT,
+            "service_tier": TEXT,
+            "region": TEXT,
+            "replica_id": TEXT,
+            "input_tokens": COUNT,
+            "cached_input_tokens": COUNT,
+            "cache_write_tokens": COUNT,
+            "cache_write_1h_tokens": COUNT,
+            "output_tokens": COUNT,
+            "reasoning_tokens": COUNT,
+            "usage_quality": TEXT,
+            "work_units": REAL,
+            "work_unit": TEXT,
+            "status": TEXT,
+            "trace_id": TEXT,
+            "agent": TEXT,
+            "tool": TEXT,
+            "session_id": TEXT,
+            "feature": TEXT,
+            "environment": TEXT,
+            "prompt_hash": TEXT,
+            "gateway_cache_hit": FLAG,
+            "reported_cost": EXACT,
+            "tags": TEXT,
+        }
+    ),
+    partition_by=("day",),
+    key=("x_source", "request_id"),
+    required=("request_id", "started_at", "model", "usage_quality"),
+)
+
+JOBS = Table(
+    "jobs",
+    _schema(
+        {
+            "job_id": TEXT,
+            "run_id": TEXT,
+            "experiment": TEXT,
+            "model_produced": TEXT,
+            "team_id": TEXT,
+            "user_id": TEXT,
+            "gpu_uuids": TEXT,  # one per space or comma; else node_id with gpu_count
+            "node_id": TEXT,
+            "gpu_count": COUNT,
+            "started_at": TIME,
+            "ended_at": TIME,
+            "status": TEXT,
+            "last_checkpoint_at": TIME,
+        }
+    ),
+    key=("job_id",),
+    required=("job_id", "started_at"),
+)
+
+IDENTITIES = Table(
+    "identities",
+    _schema(
+        {
+            "id": TEXT,
+            "kind": TEXT,
+            "user_id": TEXT,
+            "customer_id": TEXT,
+            "team_id": TEXT,
+            "plan": TEXT,
+            "cost_center": TEXT,
+            "valid_from": TIME,
+            "valid_to": TIME,
+        }
+    ),
+    key=("id", "kind", "valid_from"),
+    required=("id",),
+)
+
+REVENUE = Table(
+    "revenue",
+    _schema({"customer_id": TEXT, "user_id": TEXT, "plan": TEXT, "period": DAY, "amount": MONEY, "currency": TEXT}),
+    key=("customer_id", "user_id", "plan", "period", "currency"),
+    required=("customer_id", "period", "amount", "currency"),
+)
+
+METRICS = Table(
+    "metrics",
+    _schema({"day": DAY, "dimension": TEXT, "key": TEXT, "name": TEXT, "quantity": MONEY}),
+    key=("day", "dimension", "key", "name"),
+    required=("day", "dimension", "key", "name", "quantity"),
+)
+
+REJECTS = Table(
+    "rejects",
+    _schema({"table": TEXT, "file": TEXT, "line": COUNT, "raw": TEXT, "reason": TEXT, "rejected_at": TIME}),
+)
+
+LOADS = Table(
+    "loads",
+    _schema(
+        {
+            "table": TEXT,
+            "file": TEXT,
+            "identity": TEXT,  # size and modification time, or the object's etag
+            "status": TEXT,  # landed | failed
+            "problem": TEXT,  # why a failed file could not be read as a whole
+            "read": COUNT,
+            "landed": COUNT,
+            "duplicate": COUNT,
+            "rejected": COUNT,
+            "loaded_at": TIME,
+        }
+    ),
+    key=("x_load",),
+)
+
+COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS)
