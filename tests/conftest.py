@@ -1,4 +1,4 @@
-"""What every test may ask for, and the two rules of a run: nothing is skipped where it must run, nothing is written here."""
+"""What every test may ask for. Two rules of a run: no skips where it must run, no writes into the checkout."""
 
 from __future__ import annotations
 
