@@ -34,8 +34,9 @@ screenshots: $(VENV)/dev.stamp ## the pictures of docs/, taken from the demo (ne
 
 # Existing pins stay unless ARGS=--upgrade. No index address is written, so the locks work with any mirror. The run-time
 # lock is a part of the developer's, version for version.
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links --group build --extra dashboard pyproject.toml
+COMPILE = UV_DEFAULT_INDEX="$(INDEX)" $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--group build --extra dashboard pyproject.toml
 lock: $(UV) ## both lock files again from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(COMPILE) $(ARGS) --group dev --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
@@ -47,11 +48,11 @@ clean: ## what make has made, the environment included
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 	/p' Makefile | expand -t 14
 
-# uv reads no pip settings: an index that pip was told to use is handed on.
+# uv reads no pip settings: an index that pip was told to use is handed on, and it trusts the machine's certificates.
 INDEX = $${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null)}}
 define sync
 	@echo "Installing the packages of $(1) into $(VENV); the first time takes about a minute."
-	@UV_DEFAULT_INDEX="$(INDEX)" $(UV) pip sync --quiet --python $(PYTHON) --require-hashes $(1)
+	@UV_DEFAULT_INDEX="$(INDEX)" $(UV) pip sync --quiet --system-certs --python $(PYTHON) --require-hashes $(1)
 	@$(UV) pip install --quiet --python $(PYTHON) --offline --no-deps --no-build-isolation --editable .
 endef
 
@@ -64,8 +65,10 @@ $(VENV)/dev.stamp: requirements.lock requirements-dev.lock pyproject.toml | $(UV
 	$(call sync,requirements-dev.lock)
 	@touch $@ $(VENV)/run.stamp
 
+# uv itself comes by pip, of the pinned version: its lines of the lock, up to the one without a continuation.
 $(UV): | $(VENV)/made.stamp
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --constraint requirements.lock uv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
 
 $(VENV)/made.stamp:
 	@for python in python3.13 python3.12 python3.11 python3; do \
