@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,8 +74,9 @@ def _files() -> dict[str, tuple[int, int]]:
         folders[:] = [name for name in folders if name not in _TOOL_FOLDERS]
         for name in names:
             path = os.path.join(folder, name)
-            status = os.lstat(path)
-            found[os.path.relpath(path, ROOT)] = (status.st_size, status.st_mtime_ns)
+            with suppress(FileNotFoundError):  # an editor's file may be gone again
+                status = os.lstat(path)
+                found[os.path.relpath(path, ROOT)] = (status.st_size, status.st_mtime_ns)
     return found
 
 

@@ -1,0 +1,79 @@
+"""Takes the pictures of docs/images from the dashboard of a fresh demo: `make screenshots`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+FARTHING = Path(sys.executable).with_name("farthing")
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_until_up(url: str) -> None:
+    """Return when the dashboard answers.
+
+    Raises:
+        TimeoutError: it did not within START_SECONDS.
+    """
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            with urlopen(f"{url}/_stcore/health", timeout=5):
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.2)
+    raise TimeoutError(f"no dashboard at {url} after {START_SECONDS} s")
+
+
+def capture(url: str, picture: Path) -> None:
+    """Save the page at `url`, when it has finished drawing, as a PNG of 1440 points width at double resolution."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        page = browser.new_page(viewport={"width": 1440, "height": 1100}, device_scale_factor=2)
+        page.goto(url)
+        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(1500)  # charts fade in
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=picture)
+        browser.close()
+
+
+def main() -> None:
+    """Run the demo in a temporary folder, serve it, and take the picture."""
+    port = free_port()
+    settings = {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_HEADLESS": "true"}
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([FARTHING, "demo", "--no-dashboard", "--project", folder], check=True)
+        dashboard = subprocess.Popen([FARTHING, "dashboard", "--project", folder], env=os.environ | settings)
+        try:
+            wait_until_up(f"http://127.0.0.1:{port}")
+            capture(f"http://127.0.0.1:{port}", IMAGES / "dashboard.png")
+        finally:
+            dashboard.terminate()
+            dashboard.wait()
+    print(IMAGES / "dashboard.png")
+
+
+if __name__ == "__main__":
+    main()
