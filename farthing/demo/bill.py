@@ -273,7 +273,7 @@ def _vendors(usage: Usage) -> Iterator[Charge]:
         list_price = _TOKEN_PRICES[route][name]
         yield Charge(
             VENDORS[route],
-            "llm-api",
+            f"llm-{VENDOR_MODELS[route].provider}",
             begin,
             begin + timedelta(days=1),
             f"{VENDORS[route].name} API",

@@ -232,7 +232,7 @@ def metrics(path: Path, everybody: Iterable[world.Person], random: Random) -> No
     rows = [
         {
             "day": day.isoformat(),
-            "dimension": "customer_id",
+            "dimension": "customer",
             "key": customer,
             "name": "vectors_stored",
             "quantity": str(size[customer] + number * (size[customer] // 150)),

@@ -66,10 +66,19 @@ kind = "training"
 class = "rnd"
 match = { ServiceCategory = "Compute", ResourceId = "i-train-*" }
 
-[[pools]]                       # model vendors: priced by request, then trued up to the invoice
-name = "llm-api"
+[[pools]]                       # a model vendor: its bill of a day is shared by the tokens of that day's requests
+name = "llm-anthropic"
 kind = "api"
-match = { ProviderName = ["Anthropic", "OpenAI"] }
+provider = "anthropic"          # as the requests name it
+match = { ProviderName = "Anthropic" }
+token_weights = { input = 20, cached_input = 2, cache_write = 25, output = 100 }  # the proportions of its price list
+
+[[pools]]
+name = "llm-openai"
+kind = "api"
+provider = "openai"
+match = { ProviderName = "OpenAI" }
+token_weights = { input = 10, cached_input = 1, cache_write = 10, output = 80 }
 
 [[pools]]                       # shared by what each customer stores; the vendor's credit lands here too
 name = "vector-db"
