@@ -1,0 +1,53 @@
+"""What is outside becomes lake rows here: one module per kind of source, found by the entry points "farthing.collectors"."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+import polars as pl
+
+from collectors.landing import LoadResult, Report
+from farthing.config import Config, Source
+from farthing.errors import ConfigError
+from farthing.lake import Lake
+from farthing.lake.schemas import Table
+
+__all__ = ["Collector", "LoadResult", "Report", "kinds", "load"]
+
+_GROUP = "farthing.collectors"
+
+
+class Collector(Protocol):
+    """What a collector module offers; a company's own package can bring one by entry point."""
+
+    TABLE: Table
+
+    def collect(self, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
+        """Land what is new in `source`."""
+
+    def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
+        """The first three rows as they would land."""
+
+
+def kinds() -> list[str]:
+    """The names that `kind` in farthing.toml may have."""
+    return sorted({entry.name for entry in entry_points(group=_GROUP)})
+
+
+def load(kind: str) -> Collector:
+    """The module that collects sources of `kind`.
+
+    Raises:
+        ConfigError: no such kind, or its module needs something that is not installed.
+    """
+    for entry in entry_points(group=_GROUP, name=kind):
+        try:
+            return cast("Collector", entry.load())
+        except ImportError as error:
+            raise ConfigError(
+                f"kind '{kind}' cannot be loaded: {error}.",
+                key="sources",
+                fix="install what it needs, for example `farthing[aws]`.",
+            ) from error
+    raise ConfigError(f"there is no kind '{kind}'.", key="sources", fix=f"kind is one of: {', '.join(kinds())}.")

@@ -1,0 +1,45 @@
+"""Rules that more than one kind of source judges its rows by, as (condition of a bad row, reason) in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from collectors.currencies import unknown_sql
+from collectors.landing import Check
+from collectors.mapping import literal, quoted
+
+
+def before(end: str, start: str) -> Check:
+    """`end` may not be before `start`."""
+    return (
+        f"{quoted(end)} < {quoted(start)}",
+        f"{literal(end + ' ')} || {quoted(end)} || {literal(f' is before {start} ')} || {quoted(start)}",
+    )
+
+
+def not_after(end: str, start: str) -> Check:
+    """`end` must be after `start`."""
+    return (
+        f"{quoted(end)} <= {quoted(start)}",
+        f"{literal(end + ' ')} || {quoted(end)} || {literal(f' is not after {start} ')} || {quoted(start)}",
+    )
+
+
+def negative(columns: Iterable[str]) -> list[Check]:
+    """None of `columns` may be below zero."""
+    return [
+        (f"{quoted(column)} < 0", f"{literal(column + ' is negative: ')} || {quoted(column)}") for column in columns
+    ]
+
+
+def unknown_currency(column: str) -> Check:
+    """`column` must be an ISO 4217 code."""
+    reason = f"{literal(column + ' ')} || {quoted(column)} || ' is no ISO 4217 currency code'"
+    return unknown_sql(quoted(column)), reason
+
+
+def one_of(column: str, allowed: Iterable[str]) -> Check:
+    """`column` must be one of `allowed`, or null."""
+    words = ", ".join(literal(word) for word in allowed)
+    reason = f"{literal(column + ' is ')} || {quoted(column)} || {literal(', not one of ' + ', '.join(allowed))}"
+    return f"{quoted(column)} not in ({words})", reason

@@ -1,0 +1,66 @@
+"""Bills in FOCUS 1.0 to 1.4 (Cost and Usage), as the clouds and vendors export them, become charges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from collectors import landing
+from collectors.checks import before, one_of, unknown_currency
+from collectors.landing import Check, Kind, LoadResult, Report, Row
+from collectors.mapping import Dialect, literal, quoted
+from farthing.config import Config, Source
+from farthing.lake import Lake
+from farthing.lake.schemas import CHARGES, COST_COLUMNS, FOCUS_TIMES
+
+TABLE = CHARGES
+CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
+_JSON_COLUMNS = ("Tags", "SkuPriceDetails", "AllocatedTags", "AllocatedMethodDetails", "ContractApplied")
+_NEEDED = ("BillingCurrency", "ChargeCategory", *FOCUS_TIMES, *COST_COLUMNS)
+
+
+def _derived(row: Row) -> Mapping[str, str]:
+    made = {
+        "billing_month": "date_trunc('month', \"BillingPeriodStart\")::date",
+        "x_charge_id": f"{literal(row.x_load + ':')} || _line",
+        # 1.4 dropped ProviderName; the provider of the service is whom the pool rules ask for.
+        "ProviderName": 'coalesce("ProviderName", "ServiceProviderName")',
+    }
+    for name in COST_COLUMNS:
+        made[f"x_{name}Rounding"] = f"{row.map.exact(name)} - {quoted(name)}"
+    for name in _JSON_COLUMNS:
+        text = quoted(name)
+        made[name] = (
+            f"case when {text} is null or json_valid({text}) then {text} else json_object('x_unreadable', {text})::varchar end"
+        )
+    return made
+
+
+def _checks(row: Row) -> Sequence[Check]:
+    return [
+        before("ChargePeriodEnd", "ChargePeriodStart"),
+        before("BillingPeriodEnd", "BillingPeriodStart"),
+        one_of("ChargeCategory", CHARGE_CATEGORIES),
+        unknown_currency("BillingCurrency"),
+    ]
+
+
+KIND = Kind(
+    Dialect(TABLE, null_text=("NULL",), any_case=True, rest="x_extra", timezone="UTC"),
+    needed=lambda source: _NEEDED,
+    derived=_derived,
+    checks=_checks,
+    rounding=lambda source: ('"BillingCurrency"', quoted(f"x_{source.cost_column}Rounding")),
+    spec="FOCUS",
+)
+
+
+def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
+    """Land every new or changed bill; charges have no key, so equal lines of a bill all land."""
+    return landing.collect(KIND, name, source, config, lake, report)
+
+
+def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
+    """The first three charges as they would land."""
+    return landing.preview(KIND, name, source, config)

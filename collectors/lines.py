@@ -1,0 +1,149 @@
+"""Bytes of a text file, plain or compressed, as blocks of whole lines with exact line numbers and bounded memory."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+BLOCK_BYTES = 8 << 20
+#: A line longer than this is a reject: no record of a bill or a log is, and memory stays bounded.
+LINE_LIMIT_BYTES = 16 << 20
+#: What a reject keeps of the raw text.
+RAW_LIMIT_BYTES = 4096
+
+
+class Unreadable(Exception):
+    """A file that cannot be read as a whole; the message is for the person who delivers it."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A piece of a file that is no row: the line it starts at, its text cut at 4 KB, and why."""
+
+    line: int
+    raw: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines: `data` ends with a newline except at the end of the file; `line` is the number of its first line."""
+
+    data: bytes
+    line: int
+    consumed_bytes: int = 0  # of the file as it is stored, since the block before
+    broken: list[Broken] = field(default_factory=list)
+
+
+def excerpt(data: bytes) -> str:
+    """The first 4 KB of `data` as text, whatever its encoding."""
+    return data[:RAW_LIMIT_BYTES].decode("utf-8", "replace").rstrip("\r\n")
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """The lines of `path` (.gz, .zst, .bz2, .xz or plain) in blocks of about 8 MB, without a byte order mark.
+
+    A compressed file that ends too early gives all its whole lines, then one `Broken` for what the cut left over.
+
+    Raises:
+        Unreadable: empty, damaged inside, or not UTF-8 at all (UTF-16).
+        OSError: the operating system refuses.
+    """
+    rest, line, consumed, skipping, seen = b"", 1, 0, False, False
+    broken: list[Broken] = []
+    truncated = ""
+    with path.open("rb") as file:
+        before = 0
+        for chunk in _inflated(file, path.suffix.lower()):
+            if isinstance(chunk, _Truncated):
+                truncated = chunk.reason
+                break
+            consumed, before = file.tell() - before, file.tell()
+            if not seen and chunk:
+                chunk, seen = _without_mark(chunk), True
+            if skipping:
+                _, newline, chunk = chunk.partition(b"\n")
+                if not newline:
+                    continue
+                skipping, line = False, line + 1
+            cut = chunk.rfind(b"\n") + 1
+            if not cut:
+                rest += chunk
+                if len(rest) > LINE_LIMIT_BYTES:
+                    broken.append(Broken(line, excerpt(rest), f"the line is longer than {LINE_LIMIT_BYTES >> 20} MB"))
+                    rest, skipping = b"", True
+                continue
+            data, rest = rest + chunk[:cut], chunk[cut:]
+            yield Block(data, line, consumed, broken)
+            line, broken = line + data.count(b"\n"), []
+    if not seen:
+        raise Unreadable("the file is empty (0 bytes)" if not truncated else truncated)
+    if truncated:
+        broken.append(Broken(line, excerpt(rest), f"{truncated}; every line before this one was read"))
+        rest = b""
+    if rest or broken:
+        yield Block(rest, line, consumed, broken)
+
+
+@dataclass(frozen=True)
+class _Truncated:
+    reason: str
+
+
+def _without_mark(chunk: bytes) -> bytes:
+    if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Unreadable("the file is UTF-16; write it as UTF-8")
+    return chunk.removeprefix(b"\xef\xbb\xbf")
+
+
+def _inflated(file: BinaryIO, suffix: str) -> Iterator[bytes | _Truncated]:
+    if suffix == ".gz":
+        yield from _gunzipped(file)
+        return
+    names = {".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
+    if suffix == ".xz":
+        read: Callable[[int], bytes] = lzma.open(file).read
+    elif suffix in names:
+        read = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), names[suffix]).read
+    else:
+        read = file.read
+    while True:
+        try:
+            chunk = read(BLOCK_BYTES)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            yield _Truncated(f"the {suffix.lstrip('.')} file is truncated or damaged ({error})")
+            return
+        if not chunk:
+            return
+        yield chunk
+
+
+def _gunzipped(file: BinaryIO) -> Iterator[bytes | _Truncated]:
+    """All members of a gzip file; own loop, because `gzip` drops what it had already inflated before a cut."""
+    inflater = zlib.decompressobj(31)
+    fed = False
+    try:
+        while packed := file.read(1 << 20):
+            while packed:
+                if inflater.eof:
+                    if not packed.strip(b"\0"):
+                        break
+                    inflater = zlib.decompressobj(31)
+                fed = True
+                if data := inflater.decompress(packed, BLOCK_BYTES):
+                    yield data
+                packed = inflater.unconsumed_tail or inflater.unused_data
+        while fed and not inflater.eof:
+            data = inflater.decompress(b"", BLOCK_BYTES)
+            if not data:
+                yield _Truncated("the gzip file is truncated")
+                return
+            yield data
+    except zlib.error as error:
+        raise Unreadable(f"the gzip data is damaged ({error}); nothing of the file was landed") from error

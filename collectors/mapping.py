@@ -1,0 +1,515 @@
+"""A source's column map as SQL: foreign names, paths, units and zones become typed lake columns, or a reason why not."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from collectors.raw import CsvFile, JsonFile, ParquetFile
+from farthing.config import Column, Source
+from farthing.errors import ConfigError
+from farthing.lake.schemas import COUNT, DAY, EXACT, FLAG, MONEY, REAL, TEXT, TIME, Table
+
+PLAIN_NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
+_TIME_TEXT = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?UTC|[Zz]|[+-]\d\d(:?\d\d)?)?)?"
+_ZONED_TEXT = r".*\d\d:\d\d.*( ?UTC|[Zz]|[+-]\d\d(:?\d\d)?)"
+_DAY_TEXT = r"\d{4}-\d\d-\d\d([T ]00:00(:00(\.0+)?)?(Z|[+-]00:00| UTC)?)?"
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # ns is divided
+_SECONDS = {"s": "1", "ms": "1e-3", "us": "1e-6", "ns": "1e-9"}
+_FACTORS: dict[str, dict[str, str]] = {
+    "fraction": {"fraction": "1", "percent": "0.01"},
+    "bytes": {"bytes": "1", "kib": "1024", "mib": "1048576", "gib": "1073741824"},
+    "joules": {"joules": "1", "mj": "1e-3", "kwh": "3600000"},  # mj: millijoules, as NVML counts
+    "seconds": _SECONDS,
+}
+_SQL_TYPES = {
+    TEXT: "varchar",
+    COUNT: "bigint",
+    REAL: "double",
+    FLAG: "boolean",
+    DAY: "date",
+    TIME: "timestamp",
+    MONEY: "decimal(38,12)",
+    EXACT: "decimal(38,24)",
+}
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's type for a lake column; times are naive UTC."""
+    return _SQL_TYPES[kind]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A value in the file: its SQL over the raw batch and its kind there.
+
+    `kind` is text, whole, real, decimal, time (without zone), zoned, day, flag or nested.
+    """
+
+    sql: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one kind of source reads its files: extra columns it can take, and its habits."""
+
+    table: Table
+    extra: Mapping[str, pa.DataType] = field(default_factory=dict)
+    null_text: tuple[str, ...] = ()  # texts that mean null besides the empty one
+    any_case: bool = False  # match column names whatever their case
+    made: Mapping[str, pa.DataType] = field(default_factory=dict)  # columns that only the kind's own SQL gives
+    rest: str | None = None  # the column that takes what is not ours, as one JSON object
+    timezone: str | None = None  # of times without a zone, when the source does not say
+
+    @property
+    def types(self) -> dict[str, pa.DataType]:
+        """Every column that a file may give, with its lake type."""
+        origin = ("x_source", "x_load")
+        own = {name: self.table.schema.field(name).type for name in self.table.columns if name not in origin}
+        return {**own, **self.extra}
+
+    @property
+    def staged_types(self) -> dict[str, pa.DataType]:
+        """Every column of a staged row."""
+        return {**self.types, **self.made}
+
+
+class ColumnMap:
+    """The map of one source onto one file.
+
+    Raises:
+        ConfigError: a key maps a column that is not ours, or one that the file lacks, or has a unit that cannot be.
+    """
+
+    def __init__(
+        self, name: str, source: Source, dialect: Dialect, file: CsvFile | JsonFile | ParquetFile, file_name: str
+    ) -> None:
+        self.name, self.source, self.dialect, self.file, self.file_name = name, source, dialect, file, file_name
+        self.inputs: list[str] = []  # foreign columns that a batch must carry, f0, f1, ...
+        self.zoneless: list[tuple[str, str]] = []  # (our column, SQL: true where its text has no zone)
+        self.missing_paths: list[str] = []  # mapped paths that the first JSON rows lack
+        self.values: dict[str, tuple[Foreign, str]] = {}  # ours -> (foreign value, typed SQL)
+        self._durations: dict[str, str] = {}  # alias -> SQL of a column that plus or minus names
+        self._check_names()
+        for ours, kind in dialect.types.items():
+            self._map(ours, kind)
+        self._map_tags()
+        if dialect.rest:
+            self.values[dialect.rest] = (Foreign(self._rest()), quoted(dialect.rest + "~in"))
+
+    @property
+    def mapped(self) -> set[str]:
+        """Our columns that the file, a constant or a list of tags gives."""
+        return set(self.values)
+
+    def gives(self, ours: str) -> bool:
+        """Whether the file or a constant gives our column; for JSON rows, whether one of the first has it."""
+        if ours not in self.mapped or ours in self.source.constants or not isinstance(self.file, JsonFile):
+            return ours in self.mapped
+        return not self.file.columns or self._path(ours) in self.file.columns
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Say which of `columns` nothing gives.
+
+        Raises:
+            ConfigError: with the file's columns and the names nearest to the missing one.
+        """
+        for ours in columns:
+            if not self.gives(ours):
+                raise ConfigError(
+                    f"nothing gives the required column '{ours}'; {self._columns_of_file()}.",
+                    key=f"sources.{self.name}.columns",
+                    fix=f'{ours} = "{self._nearest(ours)}" in columns, or a value for it in constants.',
+                )
+
+    def typed_sql(self, batch: str) -> str:
+        """A query over `batch` with every column of the dialect typed, and `<column>~in` as the file wrote it."""
+        given = [f"{foreign.sql} as {quoted(ours + '~in')}" for ours, (foreign, _) in self.values.items()]
+        given += [f"{sql} as {quoted(alias)}" for alias, sql in self._durations.items()]
+        if not isinstance(self.file, ParquetFile):
+            given.append("_raw")
+        typed = [
+            f"{self.values[ours][1] if ours in self.values else 'null'}::{sql_type(kind)} as {quoted(ours)}"
+            for ours, kind in self.dialect.staged_types.items()
+        ]
+        return f"select *, {', '.join(typed)} from (select _line, {', '.join(given)} from {batch})"
+
+    @property
+    def raw_sql(self) -> str:
+        """The row's text: the line itself, or for Parquet its mapped columns as JSON."""
+        if not isinstance(self.file, ParquetFile):
+            return "_raw"
+        pairs = [
+            f"{literal(self._path(ours))}, {quoted(ours + '~in')}"
+            for ours in self.values
+            if ours not in self.source.constants
+        ]
+        return f"json_object({', '.join(pairs)})::varchar"
+
+    def unreadable(self) -> list[tuple[str, str]]:
+        """(condition, reason) for each column whose text cannot be read as its type, as SQL."""
+        words = {
+            COUNT: "is no whole number",
+            REAL: "is no number",
+            FLAG: "is neither true nor false",
+            DAY: "is no day (YYYY-MM-DD or YYYY-MM)",
+            TIME: "is no time (ISO 8601, or set unit for a number)",
+            MONEY: "is no plain decimal number (at most 14 digits before the point and 24 after, no separators)",
+            EXACT: "is no plain decimal number (at most 14 digits before the point and 24 after, no separators)",
+        }
+        checks = []
+        for ours, kind in self.dialect.types.items():
+            if ours in self.values and kind in words:
+                value = quoted(ours + "~in")
+                text = f"{literal(ours + ': ')} || chr(39) || left({value}::varchar, 100) || chr(39) || {literal(' ' + words[kind])}"
+                checks.append((f"{quoted(ours)} is null and {value} is not null", text))
+        return checks
+
+    def exact(self, ours: str) -> str:
+        """SQL of a money column before its rounding, DECIMAL(38,24)."""
+        if ours not in self.values:
+            return "null::decimal(38,24)"
+        return f"{_number(quoted(ours + '~in'), self.values[ours][0].kind)}::decimal(38,24)"
+
+    # -- one column ---------------------------------------------------------------------------------------------
+
+    def _map(self, ours: str, kind: pa.DataType) -> None:
+        key = f"sources.{self.name}.columns.{ours}"
+        if ours in self.source.constants:
+            foreign = Foreign(literal(_constant(self.source.constants[ours])))
+            column = None
+        else:
+            asked = self.source.columns.get(ours)
+            column = asked if isinstance(asked, Column) else None
+            path = column.from_ if column else asked if isinstance(asked, str) else ours
+            found = self._find(path)
+            if found is None:
+                if asked is not None:
+                    raise self._lacking(path, key)
+                return
+            foreign = found
+        value = quoted(ours + "~in")
+        self.values[ours] = (foreign, self._typed(ours, kind, value, foreign, column, key))
+
+    def _typed(
+        self, ours: str, kind: pa.DataType, value: str, foreign: Foreign, column: Column | None, key: str
+    ) -> str:
+        unit = column.unit if column else None
+        if kind != TIME and column and (column.plus or column.minus):
+            raise ConfigError("plus and minus are for times only.", key=key)
+        if kind == TIME:
+            time = self._time(ours, value, foreign.kind, unit, key)
+            if column and column.plus:
+                time = f"({time} + {self._duration(ours, column.plus, column.plus_unit, key)})"
+            if column and column.minus:
+                time = f"({time} - {self._duration(ours, column.minus, column.plus_unit, key)})"
+            return time
+        factor = self._factor(ours, unit, key) if unit else "1"
+        if kind == COUNT:
+            return (
+                _whole(value, foreign.kind)
+                if factor == "1"
+                else f"try_cast(round({_real(value, foreign.kind)} * {factor}) as bigint)"
+            )
+        if kind == REAL:
+            return _real(value, foreign.kind) if factor == "1" else f"({_real(value, foreign.kind)} * {factor})"
+        if kind == MONEY:
+            return f"round({_number(value, foreign.kind)}, 12)"
+        if kind == EXACT:
+            return _number(value, foreign.kind)
+        if kind == FLAG:
+            text = f"lower({value}::varchar)"
+            return f"case when {text} in ('true', 't', 'yes', 'y', '1') then true when {text} in ('false', 'f', 'no', 'n', '0') then false end"
+        if kind == DAY:
+            return _day(value, foreign.kind)
+        return f"{value}::varchar"
+
+    def _factor(self, ours: str, unit: str, key: str) -> str:
+        measures = [name for name in _FACTORS if ours.endswith("_" + name) or (ours, name) == ("share", "fraction")]
+        measure = next((name for name in measures if unit in _FACTORS[name]), None)
+        if measure is None:
+            raise ConfigError(f"'{ours}' cannot be in '{unit}'.", key=key, fix="docs/sources.md lists the units.")
+        return _FACTORS[measure][unit]
+
+    def _time(self, ours: str, value: str, kind: str, unit: str | None, key: str) -> str:
+        if kind == "zoned":
+            return value
+        if kind == "day":
+            kind, value = "time", f"{value}::timestamp"
+        zone = self.source.timezone or self.dialect.timezone
+        if kind == "time":
+            if zone is None:
+                raise self._naive(ours, f"the type of column {self._path(ours)}")
+            return _local(value, zone)
+        if unit is None:
+            if kind != "text":
+                fix = f'{ours} = {{ from = "{self._path(ours)}", unit = "ms" }} (or s, us, ns)'
+                raise ConfigError(
+                    f"'{self._path(ours)}' in {self.file_name} is a number, not a time.", key=key, fix=fix
+                )
+            if zone is None and ours not in self.source.constants:
+                self.zoneless.append((ours, f"not regexp_full_match({value}, {literal(_ZONED_TEXT)})"))
+            return _time_of_text(value, zone or "UTC")
+        if unit not in _SECONDS:
+            raise ConfigError(f"a time cannot be in '{unit}'.", key=key, fix='unit = "s", "ms", "us" or "ns".')
+        number = f"try_cast(case when regexp_full_match({value}::varchar, {literal(PLAIN_NUMBER)}) then {value}::varchar end as decimal(38,9))"
+        micros = f"{number} // 1000" if unit == "ns" else f"floor({number} * {_MICROSECONDS[unit]})"
+        since = f"make_timestamp(try_cast({micros} as bigint))"
+        if self.source.epoch is None:
+            return since
+        return f"(timezone('UTC', timestamptz {literal(self.source.epoch)}) + ({since} - timestamp '1970-01-01'))"
+
+    def _duration(self, ours: str, path: str, unit: str, key: str) -> str:
+        foreign = self._find(path)
+        if foreign is None:
+            raise self._lacking(path, key)
+        alias = f"{ours}~{path}"
+        self._durations[alias] = foreign.sql
+        return (
+            f"to_microseconds(try_cast(round({_real(quoted(alias), foreign.kind)} * {_SECONDS[unit]} * 1e6) as bigint))"
+        )
+
+    def _map_tags(self) -> None:
+        if not self.source.tags:
+            return
+        if "tags" not in self.dialect.types:
+            raise ConfigError(f"{self.dialect.table.name} have no tags.", key=f"sources.{self.name}.tags")
+        if "tags" in self.source.columns or "tags" in self.source.constants:
+            raise ConfigError(
+                "tags come from this list or from columns, not from both.", key=f"sources.{self.name}.tags"
+            )
+        objects = []
+        for path in self.source.tags:
+            objects.append(self._whole_object(path) if path.endswith(".*") else self._one_tag(path))
+        merged = f"json_merge_patch('{{}}', {', '.join(objects)})::varchar"
+        self.values["tags"] = (Foreign(f"nullif({merged}, '{{}}')"), quoted("tags~in"))
+
+    def _one_tag(self, path: str) -> str:
+        foreign = self._find(path)
+        if foreign is None:
+            raise self._lacking(path, f"sources.{self.name}.tags")
+        return f"json_object({literal(path.split('.')[-1])}, {foreign.sql})"
+
+    def _whole_object(self, path: str) -> str:
+        stem = path.removesuffix(".*")
+        inner = [name for name in self.file.columns if name.startswith(stem + ".")]
+        if inner and isinstance(self.file, CsvFile):
+            pairs = ", ".join(
+                f"{literal(name.removeprefix(stem + '.'))}, {self._text_column(name).sql}" for name in inner
+            )
+            return f"json_object({pairs})"
+        foreign = self._find(stem)
+        if foreign is None:
+            raise self._lacking(path, f"sources.{self.name}.tags")
+        text = f"{foreign.sql}::varchar"
+        return f"case when json_valid({text}) and json_type({text}) = 'OBJECT' then {text} else '{{}}' end"
+
+    # -- names in the file --------------------------------------------------------------------------------------
+
+    def _find(self, path: str) -> Foreign | None:
+        """The value at `path`: a column, a field inside one, or None when the file has neither."""
+        if isinstance(self.file, JsonFile):
+            known = path in self.file.columns
+            asked = {one.from_ if isinstance(one, Column) else one for one in self.source.columns.values()}
+            if not known and path in asked:
+                self.missing_paths.append(path)
+            return self._text_column(path)
+        columns = self.file.columns
+        name = path if path in columns else None
+        if name is None and self.dialect.any_case:
+            name = next((one for one in columns if one.lower() == path.lower()), None)
+        if name is not None:
+            return self._column(name)
+        parts = path.split(".")
+        for size in range(len(parts) - 1, 0, -1):
+            stem = ".".join(parts[:size])
+            if stem in columns:
+                return self._inside(stem, parts[size:])
+        return None
+
+    def _column(self, name: str) -> Foreign:
+        if not isinstance(self.file, ParquetFile):
+            return self._text_column(name)
+        kind, sql = _kind_of(self.file.types[name]), quoted(name)
+        if kind == "nested":
+            return Foreign(f"to_json({sql})::varchar")
+        if kind == "zoned":
+            return Foreign(f"make_timestamp(epoch_ns({sql}) // 1000)", kind)
+        if kind == "text":
+            return Foreign(self._null_texts(f"{sql}::varchar"))
+        return Foreign(sql, kind)
+
+    def _text_column(self, name: str) -> Foreign:
+        if name not in self.inputs:
+            self.inputs.append(name)
+        return Foreign(self._null_texts(f"f{self.inputs.index(name)}"))
+
+    def _inside(self, stem: str, keys: list[str]) -> Foreign | None:
+        """A field of a struct, or of JSON text in a column; None when a struct has no such field."""
+        path = literal("$." + ".".join('"' + key.replace('"', '\\"') + '"' for key in keys))
+        if not isinstance(self.file, ParquetFile):
+            text = self._text_column(stem).sql
+            return Foreign(f"case when json_valid({text}) then json_extract_string({text}, {path}) end")
+        column = quoted(stem)
+        if _kind_of(self.file.types[stem]) != "nested":
+            return Foreign(f"case when json_valid({column}) then json_extract_string({column}, {path}) end")
+        if not re.search(rf'"?{re.escape(keys[0])}"? ', self.file.types[stem]) and "MAP" not in self.file.types[stem]:
+            return None
+        return Foreign(f"json_extract_string(to_json({column}), {path})")
+
+    def _null_texts(self, sql: str) -> str:
+        words = ", ".join(literal(word) for word in ("", *self.dialect.null_text))
+        return f"case when trim({sql}) not in ({words}) then {sql} end"
+
+    def _rest(self) -> str:
+        """A JSON object of what the file has and the lake does not know; null when there is nothing."""
+        ours = {one.from_ if isinstance(one, Column) else one for one in self.source.columns.values()}
+        known = {name.lower() for name in (*self.dialect.types, *ours)}
+        if isinstance(self.file, JsonFile):
+            row = self._text_column("*").sql
+            names = json.dumps(dict.fromkeys([*self.dialect.types, *ours]))
+            return f"nullif(json_merge_patch({row}, {literal(names)})::varchar, '{{}}')"
+        unknown = [name for name in self.file.columns if name.lower() not in known]
+        if not unknown:
+            return "null::varchar"
+        pairs = ", ".join(f"{literal(name)}, {self._column(name).sql}" for name in unknown)
+        return f"nullif(json_merge_patch('{{}}', json_object({pairs}))::varchar, '{{}}')"
+
+    # -- what is wrong ------------------------------------------------------------------------------------------
+
+    def _check_names(self) -> None:
+        types = self.dialect.types
+        for place, names in (("columns", self.source.columns), ("constants", self.source.constants)):
+            for name in names:
+                if name not in types:
+                    near = difflib.get_close_matches(name, types, 3, 0.5)
+                    hint = f"nearest: {', '.join(near)}." if near else f"columns: {', '.join(types)}."
+                    raise ConfigError(
+                        f"'{name}' is no column of {self.dialect.table.name}; {hint}",
+                        key=f"sources.{self.name}.{place}.{name}",
+                    )
+        both = sorted(set(self.source.columns) & set(self.source.constants))
+        if both:
+            raise ConfigError(
+                f"'{both[0]}' is mapped and constant; keep one.", key=f"sources.{self.name}.constants.{both[0]}"
+            )
+
+    def _lacking(self, path: str, key: str) -> ConfigError:
+        return ConfigError(
+            f"{self.file_name} has no '{path}'; {self._columns_of_file()}.",
+            key=key,
+            fix=f"is it '{self._nearest(path)}'?",
+        )
+
+    def naive_error(self, ours: str, line: int) -> ConfigError:
+        """For the first value without a zone, found while reading."""
+        return self._naive(ours, f"line {line}, column {self._path(ours)}")
+
+    def _naive(self, ours: str, where: str) -> ConfigError:
+        return ConfigError(
+            f"{self.file_name}, {where}: times for '{ours}' carry no time zone.",
+            key=f"sources.{self.name}.timezone",
+            fix='timezone = "UTC", or the zone they were written in.',
+        )
+
+    def _path(self, ours: str) -> str:
+        asked = self.source.columns.get(ours, ours)
+        return f"{asked.from_ if isinstance(asked, Column) else asked}"
+
+    def _columns_of_file(self) -> str:
+        return f"{self.file_name} has: {', '.join(self.file.columns)}"
+
+    def _nearest(self, name: str) -> str:
+        lowered = {column.lower(): column for column in self.file.columns}
+        near = difflib.get_close_matches(name.lower(), lowered, 1, 0.0)
+        return lowered[near[0]] if near else "THEIR_COLUMN"
+
+
+def _constant(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _kind_of(duckdb_type: str) -> str:
+    if duckdb_type.endswith("]") or duckdb_type.startswith(("STRUCT", "MAP", "UNION")):
+        return "nested"
+    stem = duckdb_type.split("(")[0]
+    if stem == "DECIMAL":
+        return "decimal" if int(duckdb_type.rstrip(")").split(",")[1]) <= 24 else "text"
+    kinds = {"DOUBLE": "real", "FLOAT": "real", "DATE": "day", "BOOLEAN": "flag"}
+    if stem in kinds:
+        return kinds[stem]
+    if stem.startswith("TIMESTAMP"):
+        return "zoned" if "ZONE" in duckdb_type or stem.endswith("TZ") else "time"
+    return "whole" if stem.endswith("INT") or stem in ("INTEGER", "UINTEGER") else "text"
+
+
+def _number(value: str, kind: str) -> str:
+    """DECIMAL(38,24) without loss, else null: doubles go through their shortest text, more than 24 decimals are null."""
+    if kind in ("whole", "decimal"):
+        return f"try_cast({value} as decimal(38,24))"
+    text = f"{value}::varchar"
+    decimals = f"length(rtrim(regexp_extract({text}, '\\.(\\d*)', 1), '0'))"
+    exponent = f"coalesce(try_cast(nullif(regexp_extract({text}, '[eE]([+-]?\\d+)', 1), '') as integer), 0)"
+    fits = f"(length({text}) <= 24 and not contains(lower({text}), 'e') or {decimals} - {exponent} <= 24)"
+    return f"case when regexp_full_match({text}, {literal(PLAIN_NUMBER)}) and {fits} then try_cast({text} as decimal(38,24)) end"
+
+
+def _whole(value: str, kind: str) -> str:
+    if kind == "whole":
+        return f"try_cast({value} as bigint)"
+    exact = _number(value, kind)
+    other = f"case when {exact} = trunc({exact}) then try_cast({exact} as bigint) end"
+    if kind != "text":
+        return other
+    return f"case when regexp_full_match({value}, '[+-]?\\d+') then try_cast({value} as bigint) else {other} end"
+
+
+def _real(value: str, kind: str) -> str:
+    if kind != "text":
+        number = f"try_cast({value} as double)"
+        return number if kind != "real" else f"case when isfinite({number}) then {number} end"
+    return f"case when regexp_full_match({value}, {literal(PLAIN_NUMBER)}) then try_cast({value} as double) end"
+
+
+def _day(value: str, kind: str) -> str:
+    if kind in ("day", "time", "zoned"):
+        return f"{value}::date"
+    return (
+        f"case when regexp_full_match({value}::varchar, '\\d{{4}}-\\d\\d') then try_cast({value}::varchar || '-01' as date) "
+        f"when regexp_full_match({value}::varchar, {literal(_DAY_TEXT)}) then try_cast(left({value}::varchar, 10) as date) end"
+    )
+
+
+def _local(value: str, zone: str) -> str:
+    """A time without zone as UTC; nanoseconds are cut, never rounded, to microseconds."""
+    micros = f"make_timestamp(epoch_ns({value}) // 1000)"
+    return micros if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {micros}))"
+
+
+def _time_of_text(value: str, zone: str) -> str:
+    naive = f"try_cast({value} as timestamp)"
+    local = naive if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {naive}))"
+    utc = f"try_cast(replace(rtrim({value}, 'ZzUTC '), ',', '.') as timestamp)"
+    return (
+        f"case when not regexp_full_match({value}, {literal(_TIME_TEXT)}) then null "
+        f"when right({value}, 1) in ('Z', 'z', 'C') then {utc} "
+        f"when regexp_full_match({value}, {literal(_ZONED_TEXT)}) then timezone('UTC', try_cast({value} as timestamptz)) "
+        f"else {local} end"
+    )

@@ -1,0 +1,341 @@
+"""Foreign files as batches of raw rows: every row with its line number and its text, every damaged piece named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from collectors.lines import LINE_LIMIT_BYTES, Block, Broken, Unreadable, blocks, excerpt
+
+csv.field_size_limit(LINE_LIMIT_BYTES)
+_COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".lz4")
+_FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_PARQUET = (".parquet", ".pq")
+_SNIFFED_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Raw rows: `table` has `_line`, `_raw` and the asked columns as text, named `f0`, `f1`, ... in the order asked."""
+
+    table: pa.Table
+    broken: list[Broken]
+    consumed_bytes: int
+
+
+def open_file(path: Path, format: str | None) -> CsvFile | JsonFile | ParquetFile:
+    """The reader for `path`: by `format`, else by the file's name.
+
+    Raises:
+        Unreadable: unknown kind of file, empty, or damaged at its beginning.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSIONS]
+    suffix = suffixes[-1] if suffixes else ""
+    kind = format or ("parquet" if suffix in _PARQUET else _FORMATS.get(suffix))
+    if path.stat().st_size == 0:
+        raise Unreadable("the file is empty (0 bytes)")
+    if kind == "parquet":
+        return ParquetFile(path)
+    if kind == "csv":
+        return CsvFile(path)
+    if kind == "jsonl":
+        return JsonFile(path)
+    raise Unreadable(f'\'{path.name}\' tells no format; set format = "csv", "jsonl" or "parquet" in the source')
+
+
+class ParquetFile:
+    """A Parquet file, read by DuckDB where it lies; a row's line is its number, counted from 1."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with duckdb.connect() as con:
+            try:
+                described = con.execute(f"describe select * from {self.relation}").fetchall()
+            except duckdb.Error as error:
+                raise Unreadable(f"this is no readable Parquet file ({_first_line(error)})") from error
+        self.types: dict[str, str] = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the top-level columns."""
+        return list(self.types)
+
+    @property
+    def relation(self) -> str:
+        """The file as a relation in SQL, with `file_row_number`."""
+        name = str(self.path).replace("'", "''")
+        return f"read_parquet('{name}', file_row_number = true, binary_as_string = true)"
+
+
+class CsvFile:
+    """A delimited text file with a header; quoted as RFC 4180 says. The delimiter is the header's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        first = next(blocks(path))
+        lines = first.data.splitlines(keepends=True) if first.data else []
+        blank = next((number for number, line in enumerate(lines) if line.strip()), None)
+        if blank is None:
+            raise Unreadable(first.broken[0].reason if first.broken else "the file has no header, only blank lines")
+        try:
+            header = lines[blank].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Unreadable("the header is not UTF-8 text") from error
+        if "\0" in header:
+            raise Unreadable("the header is not text")
+        self._header_bytes = sum(len(line) for line in lines[: blank + 1])
+        self._header_lines = blank + 1
+        self.delimiter = max(",;\t|", key=header.count)
+        names = next(csv.reader([header], delimiter=self.delimiter))
+        self.columns = [name.strip() or f"column {number}" for number, name in enumerate(names, 1)]
+        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        if twice:
+            raise Unreadable(f"the header names a column twice: {', '.join(twice)}")
+
+    def batches(self, needed: Sequence[str]) -> Iterator[Batch]:
+        """All rows with the columns `needed`; ragged, badly quoted or badly encoded lines are `broken`."""
+        wanted = [self.columns.index(name) for name in needed]
+        carry, carry_line = b"", 0
+        for number, block in enumerate(blocks(self.path)):
+            data, line = block.data, block.line
+            if number == 0:
+                data, line = data[self._header_bytes :], line + self._header_lines
+            if carry:
+                data, line = carry + data, carry_line
+            last = not data.endswith(b"\n")
+            table = self._fast(data, line, wanted)
+            broken = list(block.broken)
+            carry = b""
+            if table is None:
+                table, more, carry, carry_line = self._careful(data, line, wanted, last=last)
+                broken += more
+            yield Batch(table, broken, block.consumed_bytes)
+        if carry:
+            table, broken, _, _ = self._careful(carry, carry_line, wanted, last=True)
+            yield Batch(table, broken, 0)
+
+    def _fast(self, data: bytes, line: int, wanted: list[int]) -> pa.Table | None:
+        """The block by Arrow's parser, if each line of it is one row in good order; else None."""
+        if data.count(b'"') % 2 or data.count(b"\r") != data.count(b"\r\n"):
+            return None
+        names = [f"f{number}" for number in range(len(self.columns))]
+        try:
+            table = pyarrow.csv.read_csv(
+                pa.BufferReader(data),
+                pyarrow.csv.ReadOptions(column_names=names, block_size=len(data) + 1),
+                pyarrow.csv.ParseOptions(delimiter=self.delimiter),
+                pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=[names[index] for index in wanted] or names[:1],
+                    null_values=[],
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1
+        if not data.endswith(b"\n"):
+            ends = np.append(ends, len(data))
+        if len(ends) != table.num_rows or len(data) >= 2**31:
+            return None
+        offsets = np.concatenate(([0], ends)).astype(np.int32)
+        raw = pa.StringArray.from_buffers(table.num_rows, pa.py_buffer(offsets), pa.py_buffer(data))
+        lines = pa.array(np.arange(line, line + table.num_rows, dtype=np.int64))
+        return _table(lines, raw, table.columns[: len(wanted)])
+
+    def _careful(
+        self, data: bytes, line: int, wanted: list[int], *, last: bool
+    ) -> tuple[pa.Table, list[Broken], bytes, int]:
+        """The block record by record: good ones, broken ones, and the unfinished rest with its line number.
+
+        A record of several lines that does not come out right is one bad line with a stray quote: that line is
+        broken, and reading goes on with the next, so no good row is swallowed.
+        """
+        lines = list(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="\n"))
+        good: list[tuple[int, str, list[str]]] = []
+        broken: list[Broken] = []
+        start = 0
+
+        def refuse(text: str, reason: str) -> None:
+            broken.append(Broken(line + start, excerpt(text.encode("utf-8", "surrogateescape")), reason))
+
+        while start < len(lines):
+            reader = csv.reader(islice(lines, start, None), delimiter=self.delimiter, strict=True)
+            origin = start
+            try:
+                for record in reader:
+                    end = origin + reader.line_num
+                    raw = lines[start] if end == start + 1 else "".join(lines[start:end])
+                    if not record and not raw.strip():
+                        pass
+                    elif len(record) != len(self.columns):
+                        what = f"the line has {len(record)} fields, the header has {len(self.columns)}"
+                        if end > start + 1:
+                            refuse(lines[start], f"{what}: a quotation mark is not closed")
+                            start += 1
+                            break
+                        refuse(raw, what)
+                    elif not raw.isascii() and _escaped(raw):
+                        refuse(raw, "the line is not UTF-8 text")
+                    else:
+                        good.append((line + start, raw, record))
+                    start = end
+                else:
+                    start = len(lines)
+            except csv.Error as error:
+                rest = sum(map(len, lines[start:]))
+                if origin + reader.line_num >= len(lines) and not last and rest < LINE_LIMIT_BYTES:
+                    tail = "".join(lines[start:]).encode("utf-8", "surrogateescape")
+                    return self._good(good, wanted), broken, tail, line + start
+                refuse(lines[start], f"the line is not well quoted ({error})")
+                start += 1
+        return self._good(good, wanted), broken, b"", 0
+
+    def _good(self, rows: list[tuple[int, str, list[str]]], wanted: list[int]) -> pa.Table:
+        columns = [pa.array([row[2][index] for row in rows], pa.string()) for index in wanted]
+        return _table(
+            pa.array([row[0] for row in rows], pa.int64()), pa.array([row[1] for row in rows], pa.string()), columns
+        )
+
+
+class JsonFile:
+    """A file of JSON objects, one per line; or one array of objects, where a row's line is its place in the array."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        first = next(blocks(path))
+        self._array = first.data.lstrip()[:1] == b"["
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Dotted paths seen in the first rows; later rows may hold more."""
+        seen: dict[str, None] = {}
+        rows = (value for batch, _, _ in self._objects() for _, _, value in batch)
+        for value in islice(rows, _SNIFFED_ROWS):
+            for path in _paths(value):
+                seen.setdefault(path)
+        return list(seen)
+
+    def batches(self, needed: Sequence[str]) -> Iterator[Batch]:
+        """All rows with the paths `needed` as text: `a.b` a value, `a.*` the object `a`, `*` the whole row."""
+        picks = [_pick(path) for path in needed]
+        for rows, broken, consumed in self._objects():
+            columns = [pa.array([pick(row[2]) for row in rows], pa.string()) for pick in picks]
+            lines = pa.array([row[0] for row in rows], pa.int64())
+            yield Batch(_table(lines, pa.array([row[1] for row in rows], pa.string()), columns), broken, consumed)
+
+    def _objects(self) -> Iterator[tuple[list[tuple[int, str, dict[str, Any]]], list[Broken], int]]:
+        for block in self._elements() if self._array else blocks(self.path):
+            rows: list[tuple[int, str, dict[str, Any]]] = []
+            broken = list(block.broken)
+            for number, data in enumerate(block.data.split(b"\n"), block.line):
+                if not data.strip():
+                    continue
+                try:
+                    text = data.decode("utf-8")
+                    value = _DECODER.decode(text)
+                    if "\\ud" in text:
+                        json.dumps(value, ensure_ascii=False).encode()
+                except UnicodeError:
+                    broken.append(Broken(number, excerpt(data), "the line is not Unicode text"))
+                except (ValueError, RecursionError) as error:
+                    broken.append(Broken(number, excerpt(data), f"the line is not JSON ({error})"))
+                else:
+                    if isinstance(value, dict):
+                        rows.append((number, text, value))
+                    else:
+                        broken.append(Broken(number, excerpt(data), "the line is not a JSON object"))
+            yield rows, broken, block.consumed_bytes
+
+    def _elements(self) -> Iterator[Block]:
+        """The elements of one array as lines; an array is read whole, so it is limited to 256 MB."""
+        data = b"".join(block.data for block in blocks(self.path))
+        if len(data) > 256 << 20:
+            raise Unreadable("one JSON array of more than 256 MB; write JSON lines instead")
+        try:
+            text = data.decode("utf-8")
+            values = json.loads(text)
+        except ValueError as error:
+            raise Unreadable(f"the file begins as a JSON array and is not one ({error})") from error
+        place = text.index("[") + 1
+        lines: list[str] = []
+        for _ in values:
+            place = _GAP.match(text, place).end()  # type: ignore[union-attr]  # the pattern matches anywhere
+            _, end = _DECODER.raw_decode(text, place)
+            lines.append(text[place:end].replace("\n", " "))
+            place = end
+        yield Block("\n".join(lines).encode(), 1, self.path.stat().st_size)
+
+
+class _Exact(float):
+    """A JSON number with the digits that the file wrote: money must not pass through a double."""
+
+    text: str
+
+    def __new__(cls, text: str) -> _Exact:
+        value = super().__new__(cls, text)
+        value.text = text
+        return value
+
+
+_GAP = re.compile(r"[\s,]*")
+_DECODER = json.JSONDecoder(parse_float=_Exact)
+
+
+def _paths(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, inner in value.items():
+        yield prefix + key
+        if isinstance(inner, dict) and prefix.count(".") < 4:
+            yield from _paths(inner, f"{prefix}{key}.")
+
+
+def _pick(path: str) -> Callable[[dict[str, Any]], str | None]:
+    if path == "*":
+        return lambda row: json.dumps(row, ensure_ascii=False)
+    keys = path.removesuffix(".*").split(".")
+
+    def pick(row: dict[str, Any]) -> str | None:
+        value: Any = row.get(path)
+        if value is None:
+            value = row
+            for key in keys:
+                value = value.get(key) if isinstance(value, dict) else None
+        return _text(value)
+
+    return pick
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, _Exact):
+        return value.text
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=False)
+
+
+def _table(lines: pa.Array, raw: pa.Array, columns: Sequence[Any]) -> pa.Table:
+    names = ["_line", "_raw", *(f"f{number}" for number in range(len(columns)))]
+    return pa.table([lines, pc.ascii_rtrim(raw, "\r\n"), *columns], names=names)
+
+
+def _escaped(text: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,102 @@
+"""Request logs of any shape, through a column map, become requests with inclusive token counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import polars as pl
+
+from collectors import landing
+from collectors.checks import before, negative, one_of
+from collectors.landing import Check, Kind, LoadResult, Report, Row
+from collectors.mapping import Dialect, literal, quoted
+from farthing import clock
+from farthing.config import Config, Source
+from farthing.errors import ConfigError
+from farthing.lake import Lake
+from farthing.lake.schemas import REQUESTS
+
+TABLE = REQUESTS
+USAGE_QUALITIES = ("reported", "estimated", "missing")
+_TOKENS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+def _derived(row: Row) -> Mapping[str, str]:
+    made = {
+        "day": "started_at::date",
+        "usage_quality": "coalesce(usage_quality, case when input_tokens is not null or output_tokens is not null "
+        "or work_units is not null then 'reported' else 'missing' end)",
+    }
+    if "request_id" not in row.mapped:
+        # Equal lines of one file are two requests; the same file twice is not.
+        made["request_id"] = f"md5({row.map.raw_sql} || chr(10) || {literal(row.x_load + ':')} || _line)"
+    if row.source.token_convention == "exclusive":
+        made["input_tokens"] = "input_tokens + coalesce(cached_input_tokens, 0) + coalesce(cache_write_tokens, 0)"
+        made["output_tokens"] = "output_tokens + coalesce(reasoning_tokens, 0)"
+    return made
+
+
+def _checks(row: Row) -> Sequence[Check]:
+    latest = literal((clock.now() + _CLOCK_SKEW).replace(tzinfo=None).isoformat(" "))
+    hint = "(nearly always the wrong token_convention)"
+    return [
+        *negative([*_TOKENS, "work_units"]),
+        _more(
+            "coalesce(cached_input_tokens, 0) + coalesce(cache_write_tokens, 0)",
+            "input_tokens",
+            "cached and cache write",
+            hint,
+        ),
+        _more("cache_write_1h_tokens", "cache_write_tokens", "cache_write_1h_tokens", hint),
+        _more("reasoning_tokens", "output_tokens", "reasoning_tokens", hint),
+        one_of("usage_quality", USAGE_QUALITIES),
+        before("ended_at", "started_at"),
+        before("first_token_at", "started_at"),
+        before("ended_at", "first_token_at"),
+        (f"started_at > timestamp {latest}", "'started_at ' || started_at || ' is in the future'"),
+    ]
+
+
+def _more(part: str, whole: str, words: str, hint: str) -> Check:
+    return (
+        f"{part} > {whole}",
+        f"{literal(words + ' tokens are ')} || ({part}) || {literal(f' of {whole} ')} || {quoted(whole)} || {literal(' ' + hint)}",
+    )
+
+
+def _demand_convention(name: str, row: Row) -> None:
+    """Whoever gives tokens must say what input contains; there is no safe default."""
+    if row.source.token_convention is None and any(row.map.gives(column) for column in _TOKENS):
+        raise ConfigError(
+            "does input contain cached tokens, and output reasoning ones? There is no default.",
+            key=f"sources.{name}.token_convention",
+            fix='token_convention = "inclusive" (OpenAI, LiteLLM, OpenTelemetry) or "exclusive" (Anthropic, Bedrock).',
+        )
+
+
+KIND = Kind(
+    Dialect(TABLE),
+    needed=lambda source: ("started_at", "model"),
+    derived=_derived,
+    checks=_checks,
+    demand=_demand_convention,
+)
+
+
+def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
+    """Land every new or changed log; a request delivered again takes the newer content and keeps its first day."""
+    return landing.collect(KIND, name, source, config, lake, report)
+
+
+def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
+    """The first three requests as they would land."""
+    return landing.preview(KIND, name, source, config)
