@@ -153,18 +153,16 @@ def _in_store(pattern: str, storage_options: Mapping[str, str]) -> list[Found]:
     base = f"{scheme}://{bucket}"
     store = open_store(base, storage_options)
     fixed = _WILDCARD.split(key_pattern, maxsplit=1)[0]
+    folder = fixed.rpartition("/")[0] or None
     matching = re.compile(_as_regex(key_pattern))
     objects: list[dict[str, Any]] = []
     try:
         if fixed == key_pattern:
-            objects = [dict(obstore.head(store, key_pattern))]
+            objects = _exactly(store, key_pattern, folder)
         else:
-            for page in obstore.list(store, prefix=fixed.rpartition("/")[0] or None):
+            for page in obstore.list(store, prefix=folder):
                 objects += [dict(entry) for entry in page if matching.fullmatch(str(entry["path"]))]
-    except FileNotFoundError as error:  # also what a missing bucket looks like
-        if "NoSuchBucket" in str(error):
-            raise unreachable(pattern, error) from error
-    except BaseError as error:
+    except (BaseError, FileNotFoundError) as error:
         raise unreachable(pattern, error) from error
     return [
         Found(uri, uri, int(entry["size"]), _identity(entry), storage_options)
@@ -173,15 +171,27 @@ def _in_store(pattern: str, storage_options: Mapping[str, str]) -> list[Found]:
     ]
 
 
+def _exactly(store: ObjectStore, key: str, folder: str | None) -> list[dict[str, Any]]:
+    try:
+        return [dict(obstore.head(store, key))]
+    except FileNotFoundError:
+        # A missing bucket answers the same here; to a listing it answers with an error.
+        next(iter(obstore.list(store, prefix=folder)), None)
+        return []
+
+
 def _identity(meta: Mapping[str, Any]) -> str:
     return str(meta.get("e_tag") or f"{meta['size']}-{meta['last_modified'].isoformat()}").strip('"')
 
 
 def _as_regex(pattern: str) -> str:
     """A glob as a regular expression: `**/` is any number of folders, `*` and `?` stay within one."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", pattern)
     meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        meaning.get(part) or (part.replace("[!", "[^", 1) if part.startswith("[") and part != "[" else re.escape(part))
-        for part in parts
-    )
+    regex = ""
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", pattern):
+        if len(part) > 2 and part.startswith("["):
+            body = part[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
+            regex += f"[^{body[1:]}]" if body.startswith("!") else f"[{body}]"
+        else:
+            regex += meaning.get(part) or re.escape(part)
+    return regex

@@ -52,12 +52,12 @@ class Lake:
 
     def __init__(self, path: str, storage_options: Mapping[str, str] | None = None, cache: Path | None = None) -> None:
         self.path = path.rstrip("/") if is_url(path) else str(Path(path).resolve())
-        if re.search(r"(^|/)[^/]+=[^/]*(/|$)", self.path):
-            # Readers take name=value folders for partition values.
+        # Readers take name=value folders for partition values; delta-rs misreads the other characters.
+        if re.search(r"(^|/)[^/]+=|[%\[\]^|\\]", self.path):
             raise ConfigError(
-                f"the lake's path {self.path} has a folder called name=value.",
+                f"the lake cannot lie in {self.path}.",
                 key="lake.path",
-                fix="choose one without '='.",
+                fix="choose a path without = % [ ] ^ | and backslash.",
             )
         self._options = {"max_retries": "3", "retry_timeout": "60s", **(storage_options or {})} if is_url(path) else {}
         self._cache = Cache(self.path, storage_options or {}, cache)
@@ -205,7 +205,7 @@ class Lake:
         if table.partition_by:
             touched = sorted({*touched, *con.execute(f"select distinct {parts} from fresh").fetchall()})
             predicate = _any_of(table.partition_by, touched)
-        kept = con.execute(
+        kept = con.sql(
             f"select * from lake.held as held where {predicate or 'true'} and not {matched} union all from fresh"
         ).to_arrow_reader(100_000)
         batches = (batch.cast(table.schema) for batch in kept)  # naive times of the view are UTC

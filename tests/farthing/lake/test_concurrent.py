@@ -1,0 +1,55 @@
+"""The lake's promises to many processes that write at the same time."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import pytest
+
+from farthing.lake import Lake
+from tests.farthing.lake.worlds import ids, read
+from tests.farthing.lake.writers import append, mixed, same_load
+
+SPAWN = multiprocessing.get_context("spawn")  # deltalake does not survive a fork
+
+
+def _run(target: Any, lake: Lake, workers: int, argument: Any) -> None:
+    start = SPAWN.Barrier(workers)
+    processes: list[BaseProcess] = [
+        SPAWN.Process(target=target, args=(lake.path, lake._options, start, worker, argument))
+        for worker in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * workers
+
+
+@pytest.mark.heavy
+def test_eight_processes_that_make_and_fill_a_table_at_once_lose_nothing(folder: Lake) -> None:
+    _run(append, folder, 8, 5)
+    assert ids(folder) == sorted(f"{worker}-{number}" for worker in range(8) for number in range(5))
+
+
+def test_processes_that_make_and_fill_a_table_at_once_lose_nothing(lake: Lake) -> None:
+    _run(append, lake, 2, 6)
+    assert ids(lake) == sorted(f"{worker}-{number}" for worker in range(2) for number in range(6))
+
+
+def test_two_processes_with_the_same_loads_land_each_once(lake: Lake) -> None:
+    landed = SPAWN.Queue()
+    _run(same_load, lake, 2, landed)
+    assert sorted(landed.get(timeout=5) for _ in range(5)) == list(range(5))
+    assert ids(lake) == [str(number) for number in range(5)]
+
+
+@pytest.mark.heavy
+def test_processes_that_upsert_the_same_keys_at_once_never_make_one_twice(folder: Lake) -> None:
+    _run(mixed, folder, 3, 4)
+    assert read(folder, "select id from lake.things where x_source = 'a' order by 1") == [(str(k),) for k in range(6)]
+    assert read(folder, "select id from lake.things where x_source like 'w%' order by 1") == [
+        (f"own-{worker}-3",) for worker in range(3)
+    ]
