@@ -45,10 +45,11 @@ def write(
     is. The files appear at once, under a name of their own until they are whole.
 
     Raises:
-        ConfigError: the folder holds something else, or `scale` is below 1.
+        ConfigError: the folder holds something else or cannot be written, or `scale` is below 1.
     """
     if scale < 1:
         raise ConfigError(f"a demo of scale {scale} has no requests.", file="demo", key="scale", fix="1 or more.")
+    folder = folder.resolve()
     identity = {"generation": _GENERATION, "scale": scale, "seed": seed}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if _identity(folder) == identity:
@@ -58,15 +59,18 @@ def write(
             file=folder,
             fix="name a new folder, or delete this one.",
         )
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for name in ("bills", "requests", "gpu", "truth"):
-        (partial / name).mkdir(parents=True)
     report(f"making one simulated week of a company that does not exist (scale {scale}, seed {seed}) ...")
-    _write(partial, scale=scale, seed=seed, identity=identity, report=report)
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for name in ("bills", "requests", "gpu", "truth"):
+            (partial / name).mkdir(parents=True)
+        _write(partial, scale=scale, seed=seed, identity=identity, report=report)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error}.", file=folder, fix="name another folder.") from error
     return _facts(folder)
 
 
@@ -106,9 +110,10 @@ def _write(folder: Path, *, scale: int, seed: int, identity: dict[str, int], rep
 
 def _identity(folder: Path) -> object:
     try:
-        return json.loads((folder / _TRUTH).read_text(encoding="utf-8")).get("identity")
+        facts = json.loads((folder / _TRUTH).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return facts.get("identity") if isinstance(facts, dict) else None
 
 
 def _facts(folder: Path) -> DemoFacts:
