@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import stamina
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -20,7 +19,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from farthing import clock
 from farthing.commit_points import reached
 from farthing.errors import ConfigError, SourceError
-from farthing.lake.arrange import arranged
+from farthing.lake.arrange import Rows, arranged
 from farthing.lake.files import Cache, LakeFile, listed
 from farthing.lake.schemas import Table
 from farthing.lake.views import columns, quoted, relation, text
@@ -131,7 +130,7 @@ class Lake:
         with arranged(table, data) as rows:
 
             def write(handle: DeltaTable) -> None:
-                write_deltalake(handle, rows, mode="append", commit_properties=_properties(load))
+                write_deltalake(handle, rows(), mode="append", commit_properties=_properties(load))
 
             return self._commit(table, load, write)
 
@@ -154,18 +153,14 @@ class Lake:
         unknown = sorted(set(chosen) - set(table.columns))
         if unknown:
             raise ValueError(f"table {table.name} has no column {', '.join(unknown)}")
-        nothing = any(not values for values in chosen.values())
-        with arranged(table, data) as rows:
-            for name, values in chosen.items():
-                matching = pc.is_in(rows[name], pa.array(values, table.schema.field(name).type))
-                if rows.num_rows and not pc.all(matching).as_py():
-                    raise ValueError(f"{table.name}: rows to write whose {name} is not among {values}")
+        nothing = not all(chosen.values())
+        with arranged(table, data, only=chosen) as rows:
 
             def write(handle: DeltaTable) -> None:
                 if nothing:
-                    write_deltalake(handle, rows, mode="append", commit_properties=_properties(load))
+                    write_deltalake(handle, rows(), mode="append", commit_properties=_properties(load))
                 else:
-                    _overwrite(handle, rows, _predicate(chosen), load)
+                    _overwrite(handle, rows(), _predicate(chosen), load)
 
             return self._commit(table, load, write)
 
@@ -181,17 +176,16 @@ class Lake:
         if not table.key:
             raise ValueError(f"table {table.name} has no key")
         with arranged(table, data) as rows, _scratch() as con:
-            con.register("arriving", rows)
-            con.execute(f"create view fresh as select {columns(table)} from arriving")
+            con.register("arriving", rows())
+            con.execute(f"create temp table fresh as select {columns(table)} from arriving")
+            con.unregister("arriving")
             keys = ", ".join(quoted(name) for name in table.key)
             twice = con.execute(f"select {keys} from fresh group by all having count(*) > 1 limit 3").fetchall()
             if twice:
                 raise ValueError(f"table {table.name}: key ({', '.join(table.key)}) given twice, for example {twice}")
             return self._commit(table, load, lambda handle: self._merge(handle, table, rows, con, load))
 
-    def _merge(
-        self, handle: DeltaTable, table: Table, rows: pa.Table, con: duckdb.DuckDBPyConnection, load: str
-    ) -> None:
+    def _merge(self, handle: DeltaTable, table: Table, rows: Rows, con: duckdb.DuckDBPyConnection, load: str) -> None:
         # Any commit since `handle` was opened may have brought one of these keys: strict commits only.
         self.view(con, table, name="held", files=listed(handle, self._uri(table)))
         same = " and ".join(f"held.{quoted(key)} is not distinct from fresh.{quoted(key)}" for key in table.key)
@@ -199,7 +193,7 @@ class Lake:
         parts = ", ".join(quoted(name) for name in table.partition_by) or "true"
         touched = con.execute(f"select distinct {parts} from lake.held as held where {matched}").fetchall()
         if not touched:
-            write_deltalake(handle, rows, mode="append", commit_properties=_properties(load, strict=True))
+            write_deltalake(handle, rows(), mode="append", commit_properties=_properties(load, strict=True))
             return
         predicate = None
         if table.partition_by:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,22 @@ import pyarrow.compute as pc
 
 from farthing.lake.schemas import Table
 
+#: Gives the rows from the start, each time that it is called.
+Rows = Callable[[], pa.RecordBatchReader]
+
 
 @contextmanager
-def arranged(table: Table, data: Any) -> Iterator[pa.Table]:
+def arranged(table: Table, data: Any, *, only: Mapping[str, Sequence[object]] | None = None) -> Iterator[Rows]:
     """`data` in the columns and types of `table`; columns that it lacks are null.
 
     `data` is anything with an Arrow C stream. What can be read only once (a RecordBatchReader) goes through a temporary
-    Arrow file that is mapped, not loaded: memory stays bounded, and a write that clashes with another can be repeated.
+    file: memory stays bounded, everything is checked before the first row is written, and a write that clashes with
+    another can be repeated.
 
     Raises:
         ValueError: a column that the table does not have; a time without a zone; a value that its type cannot hold
-            exactly; a null in a required column, a null or empty text in a partition column.
+            exactly; a null in a required column, a null or empty text in a partition column; a value that is not
+            among those of `only` (column -> values).
     """
     reader = pa.RecordBatchReader.from_stream(data)
     unknown = sorted(set(reader.schema.names) - set(table.columns))
@@ -32,17 +37,26 @@ def arranged(table: Table, data: Any) -> Iterator[pa.Table]:
     twice = sorted({name for name in reader.schema.names if reader.schema.names.count(name) > 1})
     if twice:
         raise ValueError(f"table {table.name}: column given twice: {', '.join(twice)}")
-    batches = (_fit(table, batch) for batch in reader)
+    batches = (_only(table, _fit(table, batch), only or {}) for batch in reader)
     if hasattr(data, "__len__") or hasattr(data, "num_rows"):
-        yield pa.Table.from_batches(batches, schema=table.schema)
+        held = pa.Table.from_batches(batches, schema=table.schema)
+        yield held.to_reader
         return
     with tempfile.TemporaryDirectory(prefix="farthing-") as folder:
-        path = Path(folder) / "rows.arrow"
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        path = str(Path(folder) / "rows.arrow")
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema, options=options) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        with pa.memory_map(str(path)) as source:
-            yield pa.ipc.open_file(source).read_all()
+        yield lambda: pa.ipc.open_stream(pa.OSFile(path))
+
+
+def _only(table: Table, batch: pa.RecordBatch, only: Mapping[str, Sequence[object]]) -> pa.RecordBatch:
+    for name, values in only.items():
+        allowed = pc.is_in(batch[name], pa.array(values, table.schema.field(name).type))
+        if batch.num_rows and not pc.all(allowed).as_py():
+            raise ValueError(f"{table.name}: there are rows whose {name} is not among {list(values)}")
+    return batch
 
 
 def _fit(table: Table, batch: pa.RecordBatch) -> pa.RecordBatch:

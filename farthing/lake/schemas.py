@@ -259,4 +259,99 @@ LOADS = Table(
     key=("x_load",),
 )
 
+_PARTY = {
+    "provider": TEXT,
+    "model": TEXT,
+    "user_id": TEXT,
+    "team_id": TEXT,
+    "customer_id": TEXT,
+    "feature": TEXT,
+    "environment": TEXT,
+    "dimensions": TEXT,  # the tags of [ledger] dimensions, as one JSON object
+}
+
+
+def _built(name: str, columns: dict[str, pa.DataType]) -> Table:
+    return Table(name, _schema({"day": DAY, **columns}, collected=False), partition_by=("day",))
+
+
+COST_LEDGER = _built(
+    "cost_ledger",
+    {"pool": TEXT, "kind": TEXT, **_PARTY, "BillingCurrency": TEXT, "cost": MONEY, "provisional": FLAG},
+)
+REQUEST_COSTS = _built(
+    "request_costs",
+    {"method": TEXT, "pool": TEXT, "x_source": TEXT, "request_id": TEXT, "BillingCurrency": TEXT, "cost": MONEY},
+)
+USAGE_DAYS = _built(
+    "usage_days",
+    {
+        **_PARTY,
+        "requests": COUNT,
+        "requests_without_usage": COUNT,
+        "input_tokens": COUNT,
+        "cached_input_tokens": COUNT,
+        "cache_write_tokens": COUNT,
+        "output_tokens": COUNT,
+        "reasoning_tokens": COUNT,
+    },
+)
+TRACE_DAYS = _built(
+    "trace_days",
+    {
+        "trace_id": TEXT,
+        "agent": TEXT,
+        "user_id": TEXT,
+        "team_id": TEXT,
+        "customer_id": TEXT,
+        "BillingCurrency": TEXT,
+        "llm_calls": COUNT,
+        "input_tokens": COUNT,
+        "output_tokens": COUNT,
+        "started_at": TIME,
+        "ended_at": TIME,
+        "cost": MONEY,
+    },
+)
+GPU_DAYS = _built(
+    "gpu_days",
+    {
+        "pool": TEXT,
+        "gpu_uuid": TEXT,
+        "replica_id": TEXT,
+        "node_id": TEXT,
+        "ResourceId": TEXT,
+        "gpu_model": TEXT,
+        "BillingCurrency": TEXT,
+        "billed_seconds": REAL,
+        "covered_seconds": REAL,
+        "busy_seconds": REAL,
+        "cost": MONEY,
+        "direct_cost": MONEY,
+        "training_cost": MONEY,
+        "idle_cost": MONEY,
+        "unobserved_cost": MONEY,
+        "unexplained_cost": MONEY,
+    },
+)
+QUALITY_DAYS = _built(
+    "quality_days",
+    {"subject": TEXT, "measure": TEXT, "unit": TEXT, "matched": MONEY, "total": MONEY},
+)
+PREFILL_LAWS = _built(
+    "prefill_laws",
+    {
+        "model": TEXT,
+        "gpu_model": TEXT,
+        "p0_us": COUNT,  # prefill microseconds = p0_us + p1_ns * uncached input tokens / 1000
+        "p1_ns": COUNT,
+        "decode_us": COUNT,  # microseconds between output tokens, for requests without an end
+        "requests": COUNT,
+        "fit_error": REAL,  # median relative distance of the quantiles from the line
+    },
+)
+BUILD_DAYS = _built("build_days", {"fingerprint": TEXT, "inherited_laws": TEXT, "built_at": TIME, "version": TEXT})
+
+BUILT = (COST_LEDGER, REQUEST_COSTS, USAGE_DAYS, TRACE_DAYS, GPU_DAYS, QUALITY_DAYS, PREFILL_LAWS)
+
 COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS)
