@@ -1,4 +1,4 @@
-"""What is outside becomes lake rows here: one module per kind of source, found by the entry points "farthing.collectors"."""
+"""What is outside becomes lake rows here: one module per kind of source, found by entry point."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 import polars as pl
 
-from collectors.landing import LoadResult, Report
+from collectors.kind import LoadResult, Report
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.lake import Lake

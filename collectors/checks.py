@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from collectors.currencies import unknown_sql
-from collectors.landing import Check
-from collectors.mapping import literal, quoted
+from collectors.kind import Check
+from collectors.values import literal, quoted
 
 
 def before(end: str, start: str) -> Check:

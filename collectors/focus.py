@@ -8,8 +8,9 @@ import polars as pl
 
 from collectors import landing
 from collectors.checks import before, one_of, unknown_currency
-from collectors.landing import Check, Kind, LoadResult, Report, Row
-from collectors.mapping import Dialect, literal, quoted
+from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.mapping import Dialect
+from collectors.values import literal, quoted
 from farthing.config import Config, Source
 from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES, COST_COLUMNS, FOCUS_TIMES
@@ -29,15 +30,16 @@ def _derived(row: Row) -> Mapping[str, str]:
     }
     for name in COST_COLUMNS:
         made[f"x_{name}Rounding"] = f"{row.map.exact(name)} - {quoted(name)}"
-    for name in _JSON_COLUMNS:
+    for name in _JSON_COLUMNS:  # text that is no JSON is kept as such: a tag must not cost a line of the bill
         text = quoted(name)
         made[name] = (
-            f"case when {text} is null or json_valid({text}) then {text} else json_object('x_unreadable', {text})::varchar end"
+            f"case when {text} is null or json_valid({text}) then {text} "
+            f"else json_object('x_unreadable', {text})::varchar end"
         )
     return made
 
 
-def _checks(row: Row) -> Sequence[Check]:
+def _checks(_row: Row) -> Sequence[Check]:
     return [
         before("ChargePeriodEnd", "ChargePeriodStart"),
         before("BillingPeriodEnd", "BillingPeriodStart"),
@@ -48,7 +50,7 @@ def _checks(row: Row) -> Sequence[Check]:
 
 KIND = Kind(
     Dialect(TABLE, null_text=("NULL",), any_case=True, rest="x_extra", timezone="UTC"),
-    needed=lambda source: _NEEDED,
+    needed=lambda _: _NEEDED,
     derived=_derived,
     checks=_checks,
     rounding=lambda source: ('"BillingCurrency"', quoted(f"x_{source.cost_column}Rounding")),

@@ -8,7 +8,7 @@ import polars as pl
 
 from collectors import landing
 from collectors.checks import not_after
-from collectors.landing import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, LoadResult, Report, Row
 from collectors.mapping import Dialect
 from farthing.config import Config, Source
 from farthing.lake import Lake
@@ -17,18 +17,19 @@ from farthing.lake.schemas import GPU_INVENTORY
 TABLE = GPU_INVENTORY
 
 
-def _checks(row: Row) -> Sequence[Check]:
+def _checks(_row: Row) -> Sequence[Check]:
     return [
         not_after("valid_to", "valid_from"),
         ("share <= 0 or share > 1", "'share is not in (0, 1]: ' || share"),
     ]
 
 
-def _finish(source: Source) -> Sequence[str]:
+def _finish(_source: Source) -> Sequence[str]:
     """A GPU and replica cannot be in two places at once: the row that begins while another holds is refused."""
     return (
         """
-        update staged set _reason = 'overlaps line ' || other || ': the same gpu_uuid and replica_id, valid at the same time',
+        update staged set
+            _reason = 'overlaps line ' || other || ': the same gpu_uuid and replica_id are valid at the same time',
             _raw = to_json(struct_pack(gpu_uuid, replica_id, valid_from, valid_to))::varchar
         from (
             select later._line as line, min(earlier._line) as other
@@ -44,7 +45,7 @@ def _finish(source: Source) -> Sequence[str]:
     )
 
 
-KIND = Kind(Dialect(TABLE), needed=lambda source: TABLE.required, checks=_checks, finish=_finish)
+KIND = Kind(Dialect(TABLE), needed=lambda _: TABLE.required, checks=_checks, finish=_finish)
 
 
 def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:

@@ -8,7 +8,7 @@ import polars as pl
 
 from collectors import landing
 from collectors.checks import before, negative
-from collectors.landing import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, LoadResult, Report, Row
 from collectors.mapping import Dialect
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
@@ -43,7 +43,7 @@ def _derived(row: Row) -> Mapping[str, str]:
     return made
 
 
-def _checks(row: Row) -> Sequence[Check]:
+def _checks(_row: Row) -> Sequence[Check]:
     lasted = "epoch_us(ended_at - started_at) / 1e6"
     return [
         before("ended_at", "started_at"),

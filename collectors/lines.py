@@ -18,7 +18,7 @@ LINE_LIMIT_BYTES = 16 << 20
 RAW_LIMIT_BYTES = 4096
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A file that cannot be read as a whole; the message is for the person who delivers it."""
 
 
@@ -52,7 +52,7 @@ def blocks(path: Path) -> Iterator[Block]:
     A compressed file that ends too early gives all its whole lines, then one `Broken` for what the cut left over.
 
     Raises:
-        Unreadable: empty, damaged inside, or not UTF-8 at all (UTF-16).
+        UnreadableError: empty, damaged inside, or not UTF-8 at all (UTF-16).
         OSError: the operating system refuses.
     """
     rest, line, consumed, skipping, seen = b"", 1, 0, False, False
@@ -60,13 +60,13 @@ def blocks(path: Path) -> Iterator[Block]:
     truncated = ""
     with path.open("rb") as file:
         before = 0
-        for chunk in _inflated(file, path.suffix.lower()):
-            if isinstance(chunk, _Truncated):
-                truncated = chunk.reason
+        for piece in _inflated(file, path.suffix.lower()):
+            if isinstance(piece, _Truncated):
+                truncated = piece.reason
                 break
             consumed, before = file.tell() - before, file.tell()
-            if not seen and chunk:
-                chunk, seen = _without_mark(chunk), True
+            chunk = piece if seen else _without_mark(piece)
+            seen = True
             if skipping:
                 _, newline, chunk = chunk.partition(b"\n")
                 if not newline:
@@ -83,7 +83,7 @@ def blocks(path: Path) -> Iterator[Block]:
             yield Block(data, line, consumed, broken)
             line, broken = line + data.count(b"\n"), []
     if not seen:
-        raise Unreadable("the file is empty (0 bytes)" if not truncated else truncated)
+        raise UnreadableError(truncated or "the file is empty (0 bytes)")
     if truncated:
         broken.append(Broken(line, excerpt(rest), f"{truncated}; every line before this one was read"))
         rest = b""
@@ -98,7 +98,7 @@ class _Truncated:
 
 def _without_mark(chunk: bytes) -> bytes:
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable("the file is UTF-16; write it as UTF-8")
+        raise UnreadableError("the file is UTF-16; write it as UTF-8")
     return chunk.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -108,7 +108,7 @@ def _inflated(file: BinaryIO, suffix: str) -> Iterator[bytes | _Truncated]:
         return
     names = {".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
     if suffix == ".xz":
-        read: Callable[[int], bytes] = lzma.open(file).read
+        read: Callable[[int], bytes] = lzma.LZMAFile(file).read
     elif suffix in names:
         read = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), names[suffix]).read
     else:
@@ -146,4 +146,4 @@ def _gunzipped(file: BinaryIO) -> Iterator[bytes | _Truncated]:
                 return
             yield data
     except zlib.error as error:
-        raise Unreadable(f"the gzip data is damaged ({error}); nothing of the file was landed") from error
+        raise UnreadableError(f"the gzip data is damaged ({error}); nothing of the file was landed") from error

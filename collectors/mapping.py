@@ -1,4 +1,4 @@
-"""A source's column map as SQL: foreign names, paths, units and zones become typed lake columns, or a reason why not."""
+"""A source's column map as SQL: foreign names, paths, units and zones become typed lake columns, or a reason."""
 
 from __future__ import annotations
 
@@ -12,47 +12,32 @@ from typing import Any
 import pyarrow as pa
 
 from collectors.raw import CsvFile, JsonFile, ParquetFile
+from collectors.values import (
+    SECONDS,
+    day,
+    epoch_time,
+    flag,
+    has_zone,
+    kind_of,
+    literal,
+    local_time,
+    number,
+    quoted,
+    real,
+    sql_type,
+    time_of_text,
+    whole,
+)
 from farthing.config import Column, Source
 from farthing.errors import ConfigError
 from farthing.lake.schemas import COUNT, DAY, EXACT, FLAG, MONEY, REAL, TEXT, TIME, Table
 
-PLAIN_NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
-_TIME_TEXT = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?( ?UTC|[Zz]|[+-]\d\d(:?\d\d)?)?)?"
-_ZONED_TEXT = r".*\d\d:\d\d.*( ?UTC|[Zz]|[+-]\d\d(:?\d\d)?)"
-_DAY_TEXT = r"\d{4}-\d\d-\d\d([T ]00:00(:00(\.0+)?)?(Z|[+-]00:00| UTC)?)?"
-_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # ns is divided
-_SECONDS = {"s": "1", "ms": "1e-3", "us": "1e-6", "ns": "1e-9"}
 _FACTORS: dict[str, dict[str, str]] = {
     "fraction": {"fraction": "1", "percent": "0.01"},
     "bytes": {"bytes": "1", "kib": "1024", "mib": "1048576", "gib": "1073741824"},
     "joules": {"joules": "1", "mj": "1e-3", "kwh": "3600000"},  # mj: millijoules, as NVML counts
-    "seconds": _SECONDS,
+    "seconds": SECONDS,
 }
-_SQL_TYPES = {
-    TEXT: "varchar",
-    COUNT: "bigint",
-    REAL: "double",
-    FLAG: "boolean",
-    DAY: "date",
-    TIME: "timestamp",
-    MONEY: "decimal(38,12)",
-    EXACT: "decimal(38,24)",
-}
-
-
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """`text` as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def sql_type(kind: pa.DataType) -> str:
-    """DuckDB's type for a lake column; times are naive UTC."""
-    return _SQL_TYPES[kind]
 
 
 @dataclass(frozen=True)
@@ -178,7 +163,8 @@ class ColumnMap:
         for ours, kind in self.dialect.types.items():
             if ours in self.values and kind in words:
                 value = quoted(ours + "~in")
-                text = f"{literal(ours + ': ')} || chr(39) || left({value}::varchar, 100) || chr(39) || {literal(' ' + words[kind])}"
+                shown = f"chr(39) || left({value}::varchar, 100) || chr(39)"
+                text = f"{literal(ours + ': ')} || {shown} || {literal(' ' + words[kind])}"
                 checks.append((f"{quoted(ours)} is null and {value} is not null", text))
         return checks
 
@@ -186,7 +172,7 @@ class ColumnMap:
         """SQL of a money column before its rounding, DECIMAL(38,24)."""
         if ours not in self.values:
             return "null::decimal(38,24)"
-        return f"{_number(quoted(ours + '~in'), self.values[ours][0].kind)}::decimal(38,24)"
+        return f"{number(quoted(ours + '~in'), self.values[ours][0].kind)}::decimal(38,24)"
 
     # -- one column ---------------------------------------------------------------------------------------------
 
@@ -221,25 +207,21 @@ class ColumnMap:
             if column and column.minus:
                 time = f"({time} - {self._duration(ours, column.minus, column.plus_unit, key)})"
             return time
-        factor = self._factor(ours, unit, key) if unit else "1"
-        if kind == COUNT:
-            return (
-                _whole(value, foreign.kind)
-                if factor == "1"
-                else f"try_cast(round({_real(value, foreign.kind)} * {factor}) as bigint)"
-            )
-        if kind == REAL:
-            return _real(value, foreign.kind) if factor == "1" else f"({_real(value, foreign.kind)} * {factor})"
-        if kind == MONEY:
-            return f"round({_number(value, foreign.kind)}, 12)"
-        if kind == EXACT:
-            return _number(value, foreign.kind)
-        if kind == FLAG:
-            text = f"lower({value}::varchar)"
-            return f"case when {text} in ('true', 't', 'yes', 'y', '1') then true when {text} in ('false', 'f', 'no', 'n', '0') then false end"
-        if kind == DAY:
-            return _day(value, foreign.kind)
-        return f"{value}::varchar"
+        factor = self._factor(ours, unit, key) if unit else ""
+        if kind == COUNT and factor:
+            return f"try_cast(round({real(value, foreign.kind)} * {factor}) as bigint)"
+        if kind == REAL and factor:
+            return f"({real(value, foreign.kind)} * {factor})"
+        made = {
+            TEXT: f"{value}::varchar",
+            COUNT: whole(value, foreign.kind),
+            REAL: real(value, foreign.kind),
+            FLAG: flag(value),
+            DAY: day(value, foreign.kind),
+            EXACT: number(value, foreign.kind),
+            MONEY: f"round({number(value, foreign.kind)}, 12)",
+        }
+        return made[kind]
 
     def _factor(self, ours: str, unit: str, key: str) -> str:
         measures = [name for name in _FACTORS if ours.endswith("_" + name) or (ours, name) == ("share", "fraction")]
@@ -257,7 +239,7 @@ class ColumnMap:
         if kind == "time":
             if zone is None:
                 raise self._naive(ours, f"the type of column {self._path(ours)}")
-            return _local(value, zone)
+            return local_time(value, zone)
         if unit is None:
             if kind != "text":
                 fix = f'{ours} = {{ from = "{self._path(ours)}", unit = "ms" }} (or s, us, ns)'
@@ -265,16 +247,11 @@ class ColumnMap:
                     f"'{self._path(ours)}' in {self.file_name} is a number, not a time.", key=key, fix=fix
                 )
             if zone is None and ours not in self.source.constants:
-                self.zoneless.append((ours, f"not regexp_full_match({value}, {literal(_ZONED_TEXT)})"))
-            return _time_of_text(value, zone or "UTC")
-        if unit not in _SECONDS:
+                self.zoneless.append((ours, f"{quoted(ours)} is not null and not {has_zone(value)}"))
+            return time_of_text(value, zone or "UTC")
+        if unit not in SECONDS:
             raise ConfigError(f"a time cannot be in '{unit}'.", key=key, fix='unit = "s", "ms", "us" or "ns".')
-        number = f"try_cast(case when regexp_full_match({value}::varchar, {literal(PLAIN_NUMBER)}) then {value}::varchar end as decimal(38,9))"
-        micros = f"{number} // 1000" if unit == "ns" else f"floor({number} * {_MICROSECONDS[unit]})"
-        since = f"make_timestamp(try_cast({micros} as bigint))"
-        if self.source.epoch is None:
-            return since
-        return f"(timezone('UTC', timestamptz {literal(self.source.epoch)}) + ({since} - timestamp '1970-01-01'))"
+        return epoch_time(value, unit, self.source.epoch)
 
     def _duration(self, ours: str, path: str, unit: str, key: str) -> str:
         foreign = self._find(path)
@@ -283,7 +260,7 @@ class ColumnMap:
         alias = f"{ours}~{path}"
         self._durations[alias] = foreign.sql
         return (
-            f"to_microseconds(try_cast(round({_real(quoted(alias), foreign.kind)} * {_SECONDS[unit]} * 1e6) as bigint))"
+            f"to_microseconds(try_cast(round({real(quoted(alias), foreign.kind)} * {SECONDS[unit]} * 1e6) as bigint))"
         )
 
     def _map_tags(self) -> None:
@@ -295,9 +272,9 @@ class ColumnMap:
             raise ConfigError(
                 "tags come from this list or from columns, not from both.", key=f"sources.{self.name}.tags"
             )
-        objects = []
-        for path in self.source.tags:
-            objects.append(self._whole_object(path) if path.endswith(".*") else self._one_tag(path))
+        objects = [
+            self._whole_object(path) if path.endswith(".*") else self._one_tag(path) for path in self.source.tags
+        ]
         merged = f"json_merge_patch('{{}}', {', '.join(objects)})::varchar"
         self.values["tags"] = (Foreign(f"nullif({merged}, '{{}}')"), quoted("tags~in"))
 
@@ -305,7 +282,7 @@ class ColumnMap:
         foreign = self._find(path)
         if foreign is None:
             raise self._lacking(path, f"sources.{self.name}.tags")
-        return f"json_object({literal(path.split('.')[-1])}, {foreign.sql})"
+        return f"json_object({literal(path.rsplit('.', maxsplit=1)[-1])}, {foreign.sql})"
 
     def _whole_object(self, path: str) -> str:
         stem = path.removesuffix(".*")
@@ -347,7 +324,7 @@ class ColumnMap:
     def _column(self, name: str) -> Foreign:
         if not isinstance(self.file, ParquetFile):
             return self._text_column(name)
-        kind, sql = _kind_of(self.file.types[name]), quoted(name)
+        kind, sql = kind_of(self.file.types[name]), quoted(name)
         if kind == "nested":
             return Foreign(f"to_json({sql})::varchar")
         if kind == "zoned":
@@ -368,7 +345,7 @@ class ColumnMap:
             text = self._text_column(stem).sql
             return Foreign(f"case when json_valid({text}) then json_extract_string({text}, {path}) end")
         column = quoted(stem)
-        if _kind_of(self.file.types[stem]) != "nested":
+        if kind_of(self.file.types[stem]) != "nested":
             return Foreign(f"case when json_valid({column}) then json_extract_string({column}, {path}) end")
         if not re.search(rf'"?{re.escape(keys[0])}"? ', self.file.types[stem]) and "MAP" not in self.file.types[stem]:
             return None
@@ -444,72 +421,3 @@ class ColumnMap:
 
 def _constant(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
-
-
-def _kind_of(duckdb_type: str) -> str:
-    if duckdb_type.endswith("]") or duckdb_type.startswith(("STRUCT", "MAP", "UNION")):
-        return "nested"
-    stem = duckdb_type.split("(")[0]
-    if stem == "DECIMAL":
-        return "decimal" if int(duckdb_type.rstrip(")").split(",")[1]) <= 24 else "text"
-    kinds = {"DOUBLE": "real", "FLOAT": "real", "DATE": "day", "BOOLEAN": "flag"}
-    if stem in kinds:
-        return kinds[stem]
-    if stem.startswith("TIMESTAMP"):
-        return "zoned" if "ZONE" in duckdb_type or stem.endswith("TZ") else "time"
-    return "whole" if stem.endswith("INT") or stem in ("INTEGER", "UINTEGER") else "text"
-
-
-def _number(value: str, kind: str) -> str:
-    """DECIMAL(38,24) without loss, else null: doubles go through their shortest text, more than 24 decimals are null."""
-    if kind in ("whole", "decimal"):
-        return f"try_cast({value} as decimal(38,24))"
-    text = f"{value}::varchar"
-    decimals = f"length(rtrim(regexp_extract({text}, '\\.(\\d*)', 1), '0'))"
-    exponent = f"coalesce(try_cast(nullif(regexp_extract({text}, '[eE]([+-]?\\d+)', 1), '') as integer), 0)"
-    fits = f"(length({text}) <= 24 and not contains(lower({text}), 'e') or {decimals} - {exponent} <= 24)"
-    return f"case when regexp_full_match({text}, {literal(PLAIN_NUMBER)}) and {fits} then try_cast({text} as decimal(38,24)) end"
-
-
-def _whole(value: str, kind: str) -> str:
-    if kind == "whole":
-        return f"try_cast({value} as bigint)"
-    exact = _number(value, kind)
-    other = f"case when {exact} = trunc({exact}) then try_cast({exact} as bigint) end"
-    if kind != "text":
-        return other
-    return f"case when regexp_full_match({value}, '[+-]?\\d+') then try_cast({value} as bigint) else {other} end"
-
-
-def _real(value: str, kind: str) -> str:
-    if kind != "text":
-        number = f"try_cast({value} as double)"
-        return number if kind != "real" else f"case when isfinite({number}) then {number} end"
-    return f"case when regexp_full_match({value}, {literal(PLAIN_NUMBER)}) then try_cast({value} as double) end"
-
-
-def _day(value: str, kind: str) -> str:
-    if kind in ("day", "time", "zoned"):
-        return f"{value}::date"
-    return (
-        f"case when regexp_full_match({value}::varchar, '\\d{{4}}-\\d\\d') then try_cast({value}::varchar || '-01' as date) "
-        f"when regexp_full_match({value}::varchar, {literal(_DAY_TEXT)}) then try_cast(left({value}::varchar, 10) as date) end"
-    )
-
-
-def _local(value: str, zone: str) -> str:
-    """A time without zone as UTC; nanoseconds are cut, never rounded, to microseconds."""
-    micros = f"make_timestamp(epoch_ns({value}) // 1000)"
-    return micros if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {micros}))"
-
-
-def _time_of_text(value: str, zone: str) -> str:
-    naive = f"try_cast({value} as timestamp)"
-    local = naive if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {naive}))"
-    utc = f"try_cast(replace(rtrim({value}, 'ZzUTC '), ',', '.') as timestamp)"
-    return (
-        f"case when not regexp_full_match({value}, {literal(_TIME_TEXT)}) then null "
-        f"when right({value}, 1) in ('Z', 'z', 'C') then {utc} "
-        f"when regexp_full_match({value}, {literal(_ZONED_TEXT)}) then timezone('UTC', try_cast({value} as timestamptz)) "
-        f"else {local} end"
-    )

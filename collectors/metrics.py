@@ -8,7 +8,7 @@ import polars as pl
 
 from collectors import landing
 from collectors.checks import negative
-from collectors.landing import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, LoadResult, Report, Row
 from collectors.mapping import Dialect
 from farthing.config import Config, Source
 from farthing.lake import Lake
@@ -17,11 +17,11 @@ from farthing.lake.schemas import METRICS
 TABLE = METRICS
 
 
-def _checks(row: Row) -> Sequence[Check]:
+def _checks(_row: Row) -> Sequence[Check]:
     return [*negative(["quantity"])]
 
 
-KIND = Kind(Dialect(TABLE), needed=lambda source: TABLE.required, checks=_checks)
+KIND = Kind(Dialect(TABLE), needed=lambda _: TABLE.required, checks=_checks)
 
 
 def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from collectors.lines import LINE_LIMIT_BYTES, Block, Broken, Unreadable, blocks, excerpt
+from collectors.lines import LINE_LIMIT_BYTES, Block, Broken, UnreadableError, blocks, excerpt
 
 csv.field_size_limit(LINE_LIMIT_BYTES)
 _COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".lz4")
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PARQUET = (".parquet", ".pq")
 _SNIFFED_ROWS = 1000
+_CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,20 @@ def open_file(path: Path, format: str | None) -> CsvFile | JsonFile | ParquetFil
     """The reader for `path`: by `format`, else by the file's name.
 
     Raises:
-        Unreadable: unknown kind of file, empty, or damaged at its beginning.
+        UnreadableError: unknown kind of file, empty, or damaged at its beginning.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSIONS]
     suffix = suffixes[-1] if suffixes else ""
     kind = format or ("parquet" if suffix in _PARQUET else _FORMATS.get(suffix))
     if path.stat().st_size == 0:
-        raise Unreadable("the file is empty (0 bytes)")
+        raise UnreadableError("the file is empty (0 bytes)")
     if kind == "parquet":
         return ParquetFile(path)
     if kind == "csv":
         return CsvFile(path)
     if kind == "jsonl":
         return JsonFile(path)
-    raise Unreadable(f'\'{path.name}\' tells no format; set format = "csv", "jsonl" or "parquet" in the source')
+    raise UnreadableError(f'\'{path.name}\' tells no format; set format = "csv", "jsonl" or "parquet" in the source')
 
 
 class ParquetFile:
@@ -66,7 +67,7 @@ class ParquetFile:
             try:
                 described = con.execute(f"describe select * from {self.relation}").fetchall()
             except duckdb.Error as error:
-                raise Unreadable(f"this is no readable Parquet file ({_first_line(error)})") from error
+                raise UnreadableError(f"this is no readable Parquet file ({_first_line(error)})") from error
         self.types: dict[str, str] = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
 
     @property
@@ -90,13 +91,15 @@ class CsvFile:
         lines = first.data.splitlines(keepends=True) if first.data else []
         blank = next((number for number, line in enumerate(lines) if line.strip()), None)
         if blank is None:
-            raise Unreadable(first.broken[0].reason if first.broken else "the file has no header, only blank lines")
+            raise UnreadableError(
+                first.broken[0].reason if first.broken else "the file has no header, only blank lines"
+            )
         try:
             header = lines[blank].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise Unreadable("the header is not UTF-8 text") from error
+            raise UnreadableError("the header is not UTF-8 text") from error
         if "\0" in header:
-            raise Unreadable("the header is not text")
+            raise UnreadableError("the header is not text")
         self._header_bytes = sum(len(line) for line in lines[: blank + 1])
         self._header_lines = blank + 1
         self.delimiter = max(",;\t|", key=header.count)
@@ -104,7 +107,7 @@ class CsvFile:
         self.columns = [name.strip() or f"column {number}" for number, name in enumerate(names, 1)]
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
-            raise Unreadable(f"the header names a column twice: {', '.join(twice)}")
+            raise UnreadableError(f"the header names a column twice: {', '.join(twice)}")
 
     def batches(self, needed: Sequence[str]) -> Iterator[Batch]:
         """All rows with the columns `needed`; ragged, badly quoted or badly encoded lines are `broken`."""
@@ -230,10 +233,16 @@ class JsonFile:
         return list(seen)
 
     def batches(self, needed: Sequence[str]) -> Iterator[Batch]:
-        """All rows with the paths `needed` as text: `a.b` a value, `a.*` the object `a`, `*` the whole row."""
+        """All rows with the paths `needed` as text: `a.b` a value or object, `*` the whole row."""
         picks = [_pick(path) for path in needed]
         for rows, broken, consumed in self._objects():
-            columns = [pa.array([pick(row[2]) for row in rows], pa.string()) for pick in picks]
+            present = set().union(*(row[2] for row in rows))
+            columns = [
+                pa.array([pick(row[2]) for row in rows], pa.string())
+                if path == "*" or path in present or path.split(".")[0] in present
+                else pa.nulls(len(rows), pa.string())
+                for path, pick in zip(needed, picks, strict=True)
+            ]
             lines = pa.array([row[0] for row in rows], pa.int64())
             yield Batch(_table(lines, pa.array([row[1] for row in rows], pa.string()), columns), broken, consumed)
 
@@ -264,12 +273,12 @@ class JsonFile:
         """The elements of one array as lines; an array is read whole, so it is limited to 256 MB."""
         data = b"".join(block.data for block in blocks(self.path))
         if len(data) > 256 << 20:
-            raise Unreadable("one JSON array of more than 256 MB; write JSON lines instead")
+            raise UnreadableError("one JSON array of more than 256 MB; write JSON lines instead")
         try:
             text = data.decode("utf-8")
             values = json.loads(text)
         except ValueError as error:
-            raise Unreadable(f"the file begins as a JSON array and is not one ({error})") from error
+            raise UnreadableError(f"the file begins as a JSON array and is not one ({error})") from error
         place = text.index("[") + 1
         lines: list[str] = []
         for _ in values:
@@ -305,7 +314,9 @@ def _paths(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
 def _pick(path: str) -> Callable[[dict[str, Any]], str | None]:
     if path == "*":
         return lambda row: json.dumps(row, ensure_ascii=False)
-    keys = path.removesuffix(".*").split(".")
+    keys = path.split(".")
+    if len(keys) == 1:
+        return lambda row: _text(row.get(path))
 
     def pick(row: dict[str, Any]) -> str | None:
         value: Any = row.get(path)
@@ -319,7 +330,7 @@ def _pick(path: str) -> Callable[[dict[str, Any]], str | None]:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
+    if value is None or type(value) is str:
         return value
     if isinstance(value, _Exact):
         return value.text
@@ -330,7 +341,8 @@ def _text(value: Any) -> str | None:
 
 def _table(lines: pa.Array, raw: pa.Array, columns: Sequence[Any]) -> pa.Table:
     names = ["_line", "_raw", *(f"f{number}" for number in range(len(columns)))]
-    return pa.table([lines, pc.ascii_rtrim(raw, "\r\n"), *columns], names=names)
+    table = pa.table([lines, pc.ascii_rtrim(raw, "\r\n"), *columns], names=names)
+    return pa.Table.from_batches(table.to_batches(max_chunksize=_CHUNK_ROWS), table.schema)
 
 
 def _escaped(text: str) -> bool:

@@ -9,8 +9,9 @@ import polars as pl
 
 from collectors import landing
 from collectors.checks import before, negative, one_of
-from collectors.landing import Check, Kind, LoadResult, Report, Row
-from collectors.mapping import Dialect, literal, quoted
+from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.mapping import Dialect
+from collectors.values import literal, quoted
 from farthing import clock
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
@@ -45,7 +46,7 @@ def _derived(row: Row) -> Mapping[str, str]:
     return made
 
 
-def _checks(row: Row) -> Sequence[Check]:
+def _checks(_row: Row) -> Sequence[Check]:
     latest = literal((clock.now() + _CLOCK_SKEW).replace(tzinfo=None).isoformat(" "))
     hint = "(nearly always the wrong token_convention)"
     return [
@@ -85,7 +86,7 @@ def _demand_convention(name: str, row: Row) -> None:
 
 KIND = Kind(
     Dialect(TABLE),
-    needed=lambda source: ("started_at", "model"),
+    needed=lambda _: ("started_at", "model"),
     derived=_derived,
     checks=_checks,
     demand=_demand_convention,

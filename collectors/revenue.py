@@ -8,7 +8,7 @@ import polars as pl
 
 from collectors import landing
 from collectors.checks import unknown_currency
-from collectors.landing import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, LoadResult, Report, Row
 from collectors.mapping import Dialect
 from farthing.config import Config, Source
 from farthing.lake import Lake
@@ -17,7 +17,7 @@ from farthing.lake.schemas import EXACT, REVENUE
 TABLE = REVENUE
 
 
-def _checks(row: Row) -> Sequence[Check]:
+def _checks(_row: Row) -> Sequence[Check]:
     return [unknown_currency("currency")]
 
 
@@ -27,10 +27,10 @@ def _derived(row: Row) -> Mapping[str, str]:
 
 KIND = Kind(
     Dialect(TABLE, made={"amount_rounding": EXACT}),
-    needed=lambda source: TABLE.required,
+    needed=lambda _: TABLE.required,
     derived=_derived,
     checks=_checks,
-    rounding=lambda source: ("currency", "amount_rounding"),
+    rounding=lambda _: ("currency", "amount_rounding"),
 )
 
 

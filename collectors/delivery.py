@@ -1,0 +1,365 @@
+"""One file on its way into the lake: staged row by row, judged, cleared of duplicates, committed.
+
+The commits are in an order that may stop anywhere: rejects, rows, then the line in `loads` that says it is done. Run
+again, each is either found by its load identity or replaces what was there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from collectors.kind import Kind, LoadResult, Report, Row
+from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
+from collectors.mapping import ColumnMap
+from collectors.raw import ParquetFile, open_file
+from collectors.values import literal, quoted, sql_type
+from farthing import clock
+from farthing.config import Source
+from farthing.lake import Lake
+from farthing.lake.schemas import LOADS, REJECTS, Table
+from farthing.objects import Found, fetch
+
+_ORIGIN = ("x_source", "x_load")
+_TEXT = {"problem": pl.String}  # null alone has no type
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the lake remembers of a file: its newest delivery, and how many there were."""
+
+    identity: str
+    status: str
+    deliveries: int
+    loaded_at: datetime
+
+
+class Delivery:
+    """One file on its way into the lake."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        name: str,
+        source: Source,
+        lake: Lake | None,
+        report: Report | None,
+        stage: duckdb.DuckDBPyConnection,
+        folder: Path,
+        file: Found,
+    ) -> None:
+        self.kind, self.name, self.source, self.file = kind, name, source, file
+        self.table, self.x_load = kind.table, file.name
+        self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
+        told = source.model_dump_json(exclude={"path"}).encode()
+        # The same bytes under another column map are another delivery: a mended map lands by itself.
+        self.identity = f"{file.identity}-{hashlib.sha256(told).hexdigest()[:8]}"
+
+    @property
+    def lake(self) -> Lake:
+        """The lake; a preview has none and does not ask."""
+        assert self._lake is not None
+        return self._lake
+
+    def land(self, past: Past | None) -> LoadResult:
+        """Stage, judge and commit the file, unless its newest delivery was this very one."""
+        if past and past.identity == self.identity and past.status == "landed":
+            self._advance(self.file.size)
+            return LoadResult(self.name, self.table.name, self.x_load, "unchanged")
+        load = f"{self.name}:{self.x_load}:{self.identity}" + (f":{past.deliveries + 1}" if past else "")
+        try:
+            path = fetch(self.file, self._folder)
+            self.stage_rows(path)
+        except (UnreadableError, OSError) as error:
+            problem = (
+                str(error) if isinstance(error, UnreadableError) else f"cannot be read ({error.strerror or error})"
+            )
+            result = LoadResult(self.name, self.table.name, self.x_load, "failed", problem=problem)
+            if past is None or (past.identity, past.status) != (self.identity, "failed"):
+                self._record(result, load, past)
+            return result
+        self._drop_repeated()
+        self._commit_rejects(load)
+        self._commit_rows(load)
+        result = self._result()
+        self._record(result, load, past)
+        return result
+
+    # -- staging ------------------------------------------------------------------------------------------------
+
+    def stage_rows(self, path: Path, batches: int | None = None) -> None:
+        """Fill `staged`: every row typed, with its line, or with the reason and the text of a refused one."""
+        self._create_staged()
+        file = open_file(path, self.source.format)
+        columns = ColumnMap(self.name, self.source, self.kind.dialect, file, self.x_load)
+        if self.kind.spec:
+            missing = sorted(set(self.kind.needed(self.source)) - columns.mapped)
+            if missing:
+                has = ", ".join(file.columns)
+                raise UnreadableError(f"{self.kind.spec} requires {', '.join(missing)}; the file has: {has}")
+        else:
+            columns.require(self.kind.needed(self.source))
+        self.kind.demand(self.name, self._row(columns))
+        for path_ in dict.fromkeys(columns.missing_paths):
+            self._message(f"{self.x_load}: the first rows have no '{path_}'")
+        if isinstance(file, ParquetFile):
+            limit = " where file_row_number < 1000" if batches else ""
+            self._judge(columns, f"(select file_row_number + 1 as _line, * from {file.relation}{limit})")
+            self._advance(self.file.size)
+        else:
+            for batch in islice(file.batches(columns.inputs), batches):
+                self._stage.register("batch", batch.table)
+                self._judge(columns, "batch")
+                self._stage.unregister("batch")
+                self._refuse(batch.broken)
+                self._advance(batch.consumed_bytes)
+        for statement in self.kind.finish(self.source):
+            self._stage.execute(statement)
+
+    def _row(self, columns: ColumnMap) -> Row:
+        return Row(self.source, self.x_load, frozenset(filter(columns.gives, columns.mapped)), columns)
+
+    def _create_staged(self) -> None:
+        columns = [f"{quoted(name)} {sql_type(kind)}" for name, kind in self.kind.dialect.staged_types.items()]
+        self._stage.execute(
+            f"create or replace table staged ({', '.join(columns)}, _line bigint, _reason varchar, _raw varchar)"
+        )
+
+    def _judge(self, columns: ColumnMap, batch: str) -> None:
+        row = self._row(columns)
+        typed = columns.typed_sql(batch)
+        for ours, zoneless in columns.zoneless:
+            line = self._value(f"select min(_line) from ({typed}) where {zoneless}")
+            if line is not None:
+                raise columns.naive_error(ours, line)
+        derived = ", ".join(f"{sql} as {quoted(ours)}" for ours, sql in self.kind.derived(row).items())
+        made = f"select * replace ({derived}) from ({typed})" if derived else typed
+        required = [
+            (f"{quoted(name)} is null", literal(f"{name} is missing"))
+            for name in dict.fromkeys((*self.kind.needed(self.source), *self.table.required))
+            if name in columns.mapped or name in self.kind.derived(row)
+        ]
+        checks = [*columns.unreadable(), *required, *self.kind.checks(row)]
+        reason = " ".join(f"when {condition} then {text}" for condition, text in checks)
+        names = [quoted(name) for name in self.kind.dialect.staged_types]
+        try:
+            self._stage.execute(
+                f"insert into staged select {', '.join(names)}, _line, _reason, "
+                f"case when _reason is not null then left({columns.raw_sql}, {RAW_LIMIT_BYTES}) end "
+                f"from (select *, case {reason} end as _reason from ({made}))"
+            )
+        except duckdb.IOException as error:
+            raise UnreadableError(f"cannot be read to its end ({str(error).splitlines()[0]})") from error
+
+    def _refuse(self, broken: Sequence[Broken]) -> None:
+        if broken:
+            table = pa.table(
+                {
+                    "line": [one.line for one in broken],
+                    "reason": [one.reason for one in broken],
+                    "raw": [one.raw for one in broken],
+                }
+            )
+            self._stage.register("broken", table)
+            self._stage.execute("insert into staged (_line, _reason, _raw) select line, reason, raw from broken")
+            self._stage.unregister("broken")
+
+    # -- duplicates ---------------------------------------------------------------------------------------------
+
+    def _drop_repeated(self) -> None:
+        """Note in `repeated` the rows that another stands for, and in `replaced` the lake's rows that are outdated.
+
+        In a file the last row with a key wins. Against other files of the lake, a row of the same content is
+        repeated and the lake's stays; one of other content takes its place.
+        """
+        self._stage.execute("create or replace table repeated (_line bigint)")
+        self._stage.execute("create or replace table replaced (x_source varchar, x_load varchar, _line bigint)")
+        key = self.kind.duplicate_key(self.source)
+        if not key:
+            return
+        names = ", ".join(quoted(name) for name in key)
+        same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
+        self._stage.execute(
+            f"insert into repeated select s._line from staged s join (select {names}, max(_line) as last from staged "
+            f"where _reason is null group by all having count(*) > 1) k on {same} "
+            "where s._reason is null and s._line < k.last"
+        )
+        if self.lake.version(self.table) is None:
+            return
+        self._see_lake()
+        own = f"k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}"
+        scope = f" and k.x_source = {literal(self.name)}" if "x_source" in self.table.key else ""
+        content = [name for name in self.table.columns if name not in (*_ORIGIN, "day")]
+        left, right = (", ".join(f"{side}.{quoted(name)}" for name in content) for side in "sk")
+        first_day = "k.day" if "day" in self.table.partition_by else "null::date"
+        self._stage.execute(
+            f"create or replace table known as select s._line, k.x_source, k.x_load, {first_day} as day, "
+            f"{own} as own, ({left}) is not distinct from ({right}) as same "
+            f"from staged s join lake.{self.table.name} k on {same}{scope} "
+            "where s._reason is null and s._line not in (from repeated)"
+        )
+        self._stage.execute("insert into repeated select distinct _line from known where same and not own")
+        self._stage.execute(
+            "insert into replaced select x_source, x_load, _line from known "
+            "where not own and _line not in (from repeated)"
+        )
+        if "day" in self.table.partition_by and "x_source" in self.table.key:  # a redelivered request keeps its day
+            self._stage.execute(
+                "update staged set day = k.day from (select _line, min(day) as day from known group by _line) k "
+                "where staged._line = k._line and staged._reason is null and staged.day <> k.day"
+            )
+
+    def _see_lake(self) -> None:
+        self.lake.view(self._stage, self.table)
+
+    # -- commits ------------------------------------------------------------------------------------------------
+
+    def landing_sql(self) -> str:
+        """The rows that land, in the table's columns, with `_line`."""
+        columns = [
+            literal(self.name) + " as x_source"
+            if name == "x_source"
+            else literal(self.x_load) + " as x_load"
+            if name == "x_load"
+            else quoted(name)
+            for name in self.table.columns
+        ]
+        return f"select {', '.join(columns)}, _line from staged where _reason is null"
+
+    def _commit_rejects(self, load: str) -> None:
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
+        some = self._count("staged where _reason is not null")
+        if not some and not self._landed_before(REJECTS):
+            return
+        constants = {
+            "table": literal(self.table.name),
+            "file": literal(self.x_load),
+            "rejected_at": f"timestamp {literal(clock.now().replace(tzinfo=None).isoformat(' '))}",
+            "x_source": literal(self.name),
+            "x_load": literal(self.x_load),
+        }
+        made = ", ".join(f"{sql} as {quoted(name)}" for name, sql in constants.items())
+        data = self._reader(
+            REJECTS,
+            f"select {made}, _line as line, _raw as raw, _reason as reason "
+            "from staged where _reason is not null order by _line",
+        )
+        self.lake.replace(REJECTS, data, where=where, load=f"{REJECTS.name}:{load}")
+
+    def _commit_rows(self, load: str) -> None:
+        """One commit: this file's rows instead of what it landed before, and instead of other files' outdated rows."""
+        before = self._landed_before(self.table)
+        losers = self._stage.execute("select distinct x_source, x_load from replaced order by all").fetchall()
+        rows = f"select * exclude (_line) from ({self.landing_sql()} and _line not in (from repeated))"
+        identity = f"{self.table.name}:{load}"
+        if not before and not losers:
+            if self._count("staged where _reason is null and _line not in (from repeated)"):
+                self.lake.append(self.table, self._reader(self.table, rows), load=identity)
+            return
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
+        if losers:
+            where = {
+                "x_source": sorted({self.name, *(loser[0] for loser in losers)}),
+                "x_load": sorted({self.x_load, *(loser[1] for loser in losers)}),
+            }
+            rows += " union all by name " + self._kept_sql(where)
+        self.lake.replace(self.table, self._reader(self.table, rows), where=where, load=identity)
+
+    def _kept_sql(self, where: Mapping[str, object]) -> str:
+        """Rows of other files that stay as they are when this file's newer ones take some of their places."""
+        self._see_lake()
+        key = self.kind.duplicate_key(self.source)
+        same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
+        scope = f"k.x_source = {literal(self.name)} and " if "x_source" in self.table.key else ""
+        inside = " and ".join(
+            f"k.{column} in ({', '.join(literal(str(one)) for one in values)})"
+            for column, values in where.items()
+            if isinstance(values, list)
+        )
+        return (
+            f"select k.* from lake.{self.table.name} k where {inside} "
+            f"and not (k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}) "
+            f"and not exists (from staged s where s._reason is null and {scope}{same} "
+            "and s._line in (select _line from replaced))"
+        )
+
+    def _record(self, result: LoadResult, load: str, past: Past | None) -> None:
+        # The newest delivery is told by its time, so no two of a file may have the same.
+        loaded_at = max(clock.now(), past.loaded_at + timedelta(microseconds=1)) if past else clock.now()
+        row = {
+            "table": self.table.name,
+            "file": self.x_load,
+            "identity": self.identity,
+            "status": result.status,
+            "problem": result.problem or None,
+            "read": result.read,
+            "landed": result.landed,
+            "duplicate": result.duplicate,
+            "rejected": result.rejected,
+            "loaded_at": loaded_at,
+            "x_source": self.name,
+            "x_load": self.x_load,
+        }
+        self.lake.append(LOADS, pl.DataFrame([row], schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
+
+    def _result(self) -> LoadResult:
+        read, rejected = self._count("staged"), self._count("staged where _reason is not null")
+        repeated = self._count("repeated")
+        rounding: dict[str, Decimal] = {}
+        if self.kind.rounding:
+            currency, taken = self.kind.rounding(self.source)
+            rounding = dict(
+                self._stage.execute(
+                    f"select {currency}, sum({taken})::decimal(38,24) from staged "
+                    "where _reason is null and _line not in (from repeated) group by 1 order by 1"
+                ).fetchall()
+            )
+        return LoadResult(
+            self.name, self.table.name, self.x_load, "landed",
+            read, read - rejected - repeated, repeated, rejected, rounding=rounding,
+        )  # fmt: skip
+
+    # -- small things -------------------------------------------------------------------------------------------
+
+    def _landed_before(self, table: Table) -> bool:
+        if self.lake.version(table) is None:
+            return False
+        self.lake.view(self._stage, table)
+        return (
+            self._count(f"lake.{table.name} where x_source = {literal(self.name)} and x_load = {literal(self.x_load)}")
+            > 0
+        )
+
+    def _reader(self, table: Table, query: str) -> pa.RecordBatchReader:
+        """The rows of `query` in `table`'s schema, batch by batch."""
+        rows = self._stage.sql(query).to_arrow_reader(100_000)
+        batches = (
+            batch
+            for chunk in rows
+            for batch in pa.Table.from_batches([chunk]).select(table.columns).cast(table.schema).to_batches()
+        )
+        return pa.RecordBatchReader.from_batches(table.schema, batches)
+
+    def _count(self, what: str) -> int:
+        return self._value(f"select count(*) from {what}") or 0
+
+    def _value(self, query: str) -> int | None:
+        value: int | None = self._stage.sql(query).fetchall()[0][0]
+        return value
+
+    def _advance(self, done_bytes: int) -> None:
+        if self._report:
+            self._report.advance(done_bytes)
+
+    def _message(self, text: str) -> None:
+        if self._report:
+            self._report.message(text)

@@ -1,0 +1,85 @@
+"""What one kind of source is made of, and what became of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol
+
+from collectors.mapping import ColumnMap, Dialect
+from farthing.config import Source
+from farthing.lake.schemas import Table
+
+
+class Report(Protocol):
+    """Who is told how far a collection is: a progress bar, plain lines, or nobody."""
+
+    def start(self, total_files: int, total_bytes: int) -> None:
+        """`total_files` files of together `total_bytes` bytes are ahead."""
+
+    def advance(self, done_bytes: int) -> None:
+        """`done_bytes` more bytes are done."""
+
+    def message(self, text: str) -> None:
+        """A line for the person who waits."""
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What became of one file: the equation of its rows, and what rounding to 12 decimals took, per currency."""
+
+    source: str
+    table: str
+    file: str
+    status: str  # landed | failed | unchanged
+    read: int = 0
+    landed: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    problem: str = ""
+    rounding: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row read is accounted for."""
+        return self.read == self.landed + self.duplicate + self.rejected
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a kind may build its SQL from: the source, the file's name, its columns and the row's own text."""
+
+    source: Source
+    x_load: str
+    mapped: frozenset[str]
+    map: ColumnMap
+
+
+#: (condition that is true for a bad row, its reason), both SQL over the typed columns.
+Check = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of source: its dialect, and the SQL that makes and judges its rows."""
+
+    dialect: Dialect
+    needed: Callable[[Source], Sequence[str]]  # columns that the file must give
+    derived: Callable[[Row], Mapping[str, str]] = lambda _: {}
+    checks: Callable[[Row], Sequence[Check]] = lambda _: ()
+    finish: Callable[[Source], Sequence[str]] = lambda _: ()  # statements over `staged`, when all rows are in
+    key: Callable[[Source], Sequence[str]] | None = None  # of a duplicate, when it is not the table's key
+    rounding: Callable[[Source], tuple[str, str]] | None = None  # (currency, what rounding took), over `staged`
+    demand: Callable[[str, Row], None] = lambda _name, _row: None  # raises ConfigError for a setting that is missing
+    spec: str = ""  # whose columns these are, when a missing one is theirs to deliver
+
+    @property
+    def table(self) -> Table:
+        """The lake table that this kind fills."""
+        return self.dialect.table
+
+    def duplicate_key(self, source: Source) -> tuple[str, ...]:
+        """The columns whose values two rows may not share; none for charges."""
+        key = self.key(source) if self.key else self.table.key
+        return tuple(name for name in key if name != "x_source")
