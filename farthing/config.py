@@ -81,6 +81,15 @@ class Source(Section):
         return [self.path] if isinstance(self.path, str) else list(self.path)
 
 
+class TokenWeights(Section):
+    """What a token of each class counts for, relative to the others; the defaults follow common list prices."""
+
+    input: int = Field(10, ge=0)  # neither read from a cache nor written to one
+    cached_input: int = Field(1, ge=0)
+    cache_write: int = Field(12, ge=0)
+    output: int = Field(50, ge=0)
+
+
 class Pool(Section):
     """`[[pools]]`: which charges belong together, and how they reach users. The first pool that matches takes a charge."""
 
@@ -94,10 +103,8 @@ class Pool(Section):
     weights: dict[str, Decimal] = Field(default_factory=dict)  # driver fixed: team -> weight
     method: Method = "phase_time"
     idle: Literal["separate", "proportional", "owner"] = "separate"
-    when_unobserved: Literal["unobserved", "residence"] = "unobserved"
-    input_token_weight: int = Field(1, ge=0)
-    output_token_weight: int = Field(1, ge=0)
-    provider: str | None = None  # kind api: the requests' provider; by default every provider without own GPUs
+    token_weights: TokenWeights = Field(default_factory=lambda: TokenWeights())  # kind api, method and driver tokens
+    provider: str | None = None  # kind api: the requests' provider; by default all requests off our own GPUs
 
     @model_validator(mode="after")
     def _complete(self) -> Pool:
@@ -107,17 +114,15 @@ class Pool(Section):
             raise ValueError("driver 'metric' needs metric = the name in the metrics table")
         if self.kind == "shared" and self.driver == "fixed" and not self.weights:
             raise ValueError("driver 'fixed' needs weights = { team = 1, other-team = 2 }")
-        if self.input_token_weight + self.output_token_weight == 0:
-            raise ValueError("input_token_weight and output_token_weight cannot both be 0")
         return self
 
 
 class Attribution(Section):
     """`[attribution]`: the knobs of the methods."""
 
-    cell_seconds: int = Field(2, ge=1, le=60)
+    cell_seconds: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60] = 2
+    request_costs: bool = True  # keep what each request cost, beside the ledger
     compare: list[Method] = Field(default_factory=list)  # further methods kept in request_costs beside the ledger's
-    law_quantile: float = Field(0.05, gt=0, lt=1)
     law_minimum_requests: int = Field(200, ge=20)
 
 

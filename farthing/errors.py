@@ -46,9 +46,12 @@ class DataError(FarthingError):
 
 
 class InvariantError(FarthingError):
-    """Ours: a check failed, nothing was published. Carries the check's name, count, query and first rows."""
+    """Ours: a check found `rows`, or the engine refused a statement (`problem`); nothing was published."""
 
-    def __init__(self, check: str, *, count: int, query: str, rows: Sequence[Sequence[object]] = ()) -> None:
-        self.check, self.count, self.query, self.rows = check, count, query, list(rows)
-        shown = "\n".join(f"  {tuple(str(value) for value in row)}" for row in self.rows[:3])
-        super().__init__(f"check '{check}' failed with {count} row(s); nothing was published.\n{shown}\nquery:\n{query}")
+    def __init__(
+        self, check: str, *, query: str, rows: Sequence[Sequence[object]] = (), problem: str = ""
+    ) -> None:
+        self.check, self.query, self.rows, self.problem = check, query, list(rows), problem
+        found = problem or f"check failed with {len(self.rows)} row(s)"
+        shown = "".join(f"\n  {tuple(str(value) for value in row)}" for row in self.rows[:3])
+        super().__init__(f"{check}: {found}; nothing was published.{shown}\nquery:\n{query}")

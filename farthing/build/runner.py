@@ -1,0 +1,162 @@
+"""Runs the SELECT files of sql/: one table or view per file, ordered by the table names that they read."""
+
+from __future__ import annotations
+
+import difflib
+import graphlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
+
+from farthing.errors import ConfigError, InvariantError
+
+ROOT: Traversable = files("sql")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One SELECT file: the table or view that it makes, what it reads, and the comment at its top."""
+
+    name: str
+    file: str
+    sql: str
+    is_view: bool
+    reads: frozenset[str]  # tables that other files make
+    outside: frozenset[str]  # tables of the schemas lake and settings
+    comment: str
+
+
+@cache
+def models(*rooms: str, root: Traversable = ROOT) -> dict[str, Model]:
+    """All files of `rooms` (folders of sql/), by table name.
+
+    Raises:
+        ConfigError: a file is not one SELECT, two files make one table, a file reads a table that nobody makes, or
+            the files read each other in a circle.
+    """
+    found: dict[str, Model] = {}
+    for room in rooms:
+        for path in _sql_files(root.joinpath(*room.split("/"))):
+            model = parse(path.read_text(encoding="utf-8"), name=path.name.removesuffix(".sql"), file=f"sql/{room}/{path.name}")
+            if model.name in found:
+                raise ConfigError(f"makes table '{model.name}', as {found[model.name].file} does.", file=model.file)
+            found[model.name] = model
+    for model in found.values():
+        for table in sorted(model.reads - found.keys()):
+            near = difflib.get_close_matches(table, found, 1)
+            raise ConfigError(
+                f"reads table '{table}', which no file makes.",
+                file=model.file,
+                fix=f"did you mean '{near[0]}'?" if near else f"add {table}.sql or correct the name.",
+            )
+    in_order(found)
+    return found
+
+
+def parse(sql: str, *, name: str, file: str) -> Model:
+    """The model in one file's text.
+
+    Raises:
+        ConfigError: the text is not exactly one SELECT.
+    """
+    try:
+        statements = sqlglot.parse(sql, dialect="duckdb")
+    except sqlglot.errors.ParseError as error:
+        raise ConfigError(f"is no SQL that can be read: {error}", file=file) from None
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise ConfigError("must be one SELECT and nothing else.", file=file)
+    tables = [
+        source
+        for scope in traverse_scope(statements[0])
+        for source in scope.sources.values()
+        if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier)
+    ]
+    return Model(
+        name=name,
+        file=file,
+        sql=sql,
+        is_view=bool(re.search(r"^-- materialized: view$", sql, re.MULTILINE)),
+        reads=frozenset(table.name for table in tables if not table.db),
+        outside=frozenset(f"{table.db}.{table.name}" for table in tables if table.db),
+        comment="\n".join(line.removeprefix("--").strip() for line in _leading_comment(sql)),
+    )
+
+
+def in_order(found: dict[str, Model], targets: Iterable[str] | None = None) -> list[Model]:
+    """The models that `targets` (all by default) need, each after those that it reads; ties by name.
+
+    Raises:
+        ConfigError: files read each other in a circle; the message walks it.
+    """
+    needed = set(found) if targets is None else _ancestors(found, targets)
+    sorter = graphlib.TopologicalSorter({name: sorted(found[name].reads) for name in sorted(needed)})
+    try:
+        return [found[name] for name in sorter.static_order()]
+    except graphlib.CycleError as error:
+        circle = " reads ".join(reversed(error.args[1]))
+        raise ConfigError(f"these tables read each other in a circle: {circle}.", file="sql/") from None
+
+
+def run(con: duckdb.DuckDBPyConnection, found: dict[str, Model], targets: Iterable[str] | None = None) -> None:
+    """Make `targets` (all by default) and what they need, anew, in the current schema of `con`.
+
+    Raises:
+        InvariantError: the engine refused a statement, for example because a number left its range.
+    """
+    for model in in_order(found, targets):
+        kind = "view" if model.is_view else "table"
+        try:
+            con.execute(f"create or replace {kind} {model.name} as {model.sql}")
+        except duckdb.Error as error:
+            raise InvariantError(model.file, query=model.sql, problem=str(error)) from error
+
+
+def check(con: duckdb.DuckDBPyConnection, found: dict[str, Model], names: Sequence[str]) -> None:
+    """Run the checks `names`: SELECTs whose rows are breaches.
+
+    Raises:
+        InvariantError: with the check's name, the number of breaches, its query and the first three.
+    """
+    run(con, found, [table for name in names for table in found[name].reads])
+    for name in names:
+        rows = con.execute(found[name].sql).fetchall()
+        if rows:
+            raise InvariantError(name, query=found[name].sql, rows=rows)
+
+
+def _ancestors(found: dict[str, Model], targets: Iterable[str]) -> set[str]:
+    needed: set[str] = set()
+    waiting = list(targets)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += found[name].reads
+    return needed
+
+
+def _sql_files(folder: Traversable) -> Iterator[Traversable]:
+    yield from sorted((path for path in folder.iterdir() if path.name.endswith(".sql")), key=lambda path: path.name)
+
+
+def _leading_comment(sql: str) -> list[str]:
+    lines = []
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line)
+    return lines
+
+
+def folder(path: Path) -> Traversable:
+    """A folder on disk in the place of sql/, for tests."""
+    return path

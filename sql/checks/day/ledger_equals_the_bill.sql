@@ -1,0 +1,30 @@
+-- ledger_equals_the_bill: per pool and currency the day's ledger is what was billed for the day, to the last decimal.
+with ledger as (
+    select
+        pool,
+        BillingCurrency,
+        sum(cost) as cost
+    from cost_ledger
+    group by all
+),
+
+bill as (
+    select
+        pool,
+        BillingCurrency,
+        money(sum(pico)) as cost
+    from day_money
+    group by all
+)
+
+select
+    coalesce(bill.pool, ledger.pool) as pool,
+    coalesce(bill.BillingCurrency, ledger.BillingCurrency) as BillingCurrency,
+    bill.cost as billed,
+    ledger.cost as in_the_ledger
+from bill
+full join ledger
+    on
+        bill.pool = ledger.pool
+        and bill.BillingCurrency = ledger.BillingCurrency
+where coalesce(bill.cost, 0) <> coalesce(ledger.cost, 0)

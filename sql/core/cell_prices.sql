@@ -1,0 +1,91 @@
+-- cell_prices: what it costs to be in prefill or in decode for a whole cell, and the sum of that over all cells before.
+-- grain: cell_key = lane * 131072 + cell
+-- Prefill takes its part of the busy time first; decode shares the rest. Nobody takes more than the time present. For
+-- each request that begins in the cell one pico-unit is kept back, so that rounding can never hand out more than there is.
+with presence as (
+    select * from cell_presence
+),
+
+busy as (
+    select * from cell_busy
+),
+
+lane_hours as (
+    select * from lane_hours
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+timed as (
+    select
+        presence.lane,
+        presence.cell,
+        presence.prefill_starts,
+        presence.first_tokens,
+        presence.prefill_us,
+        presence.decode_us,
+        build_day.cell_us,
+        cast(build_day.cell_us as hugeint) * 1000 as cell_ns,
+        cast(coalesce(busy.busy_ns, 0) as hugeint) as busy_ns,
+        case
+            when presence.decode_us = 0 then coalesce(busy.busy_ns, 0)
+            else least(cast(presence.prefill_us as hugeint) * 1000, coalesce(busy.busy_ns, 0))
+        end as prefill_busy_ns,
+        coalesce(abs(lane_hours.busy_pico), 0) as hour_pico,
+        coalesce(lane_hours.busy_ns, 1) as hour_ns,
+        case when lane_hours.busy_pico < 0 then -1 else 1 end as sign
+    from presence
+    cross join build_day
+    left join busy
+        on
+            presence.lane = busy.lane
+            and presence.cell = busy.cell
+    left join lane_hours
+        on
+            presence.lane = lane_hours.lane
+            and presence.cell * build_day.cell_us // 3600000000 = lane_hours.hour
+),
+
+rated as (
+    select
+        *,
+        case
+            when prefill_us > 0 then least(cell_ns, cell_ns * prefill_busy_ns // (prefill_us * 1000)) else 0
+        end as prefill_ns,
+        case
+            when decode_us > 0 then least(cell_ns, cell_ns * (busy_ns - prefill_busy_ns) // (decode_us * 1000)) else 0
+        end as decode_ns
+    from timed
+),
+
+priced as (
+    select
+        lane,
+        cell,
+        sign * greatest(
+            prefill_ns * hour_pico // hour_ns
+            - case when prefill_us > 0 then (prefill_starts * cell_us + prefill_us - 1) // prefill_us else 0 end,
+            0
+        ) as prefill_pico,
+        sign * greatest(
+            decode_ns * hour_pico // hour_ns
+            - case when decode_us > 0 then (first_tokens * cell_us + decode_us - 1) // decode_us else 0 end,
+            0
+        ) as decode_pico
+    from rated
+),
+
+final as (
+    select
+        lane * 131072 + cell as cell_key,
+        cast(prefill_pico as bigint) as prefill_pico,
+        cast(decode_pico as bigint) as decode_pico,
+        cast(coalesce(sum(prefill_pico) over before, 0) as bigint) as prefill_before,
+        cast(coalesce(sum(decode_pico) over before, 0) as bigint) as decode_before
+    from priced
+    window before as (partition by lane order by cell rows between unbounded preceding and 1 preceding)
+)
+
+select * from final

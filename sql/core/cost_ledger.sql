@@ -1,0 +1,37 @@
+-- cost_ledger: who and what every billed unit of money of the day was spent on.
+-- grain: day, pool, kind, provider, model, user_id, team_id, customer_id, feature, environment, dimensions, currency
+with lines as (
+    select * from gpu_lines
+    union all by name
+    select * from api_lines
+    union all by name
+    select * from shared_lines
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+final as (
+    select
+        build_day.day,
+        lines.pool,
+        lines.kind,
+        lines.provider,
+        lines.model,
+        lines.user_id,
+        lines.team_id,
+        lines.customer_id,
+        lines.feature,
+        lines.environment,
+        coalesce(lines.dimensions, '{}') as dimensions,
+        lines.BillingCurrency,
+        money(sum(lines.pico)) as cost,
+        false as provisional
+    from lines
+    cross join build_day
+    group by all
+    having sum(lines.pico) <> 0
+)
+
+select * from final

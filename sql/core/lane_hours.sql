@@ -1,0 +1,55 @@
+-- lane_hours: what the busy time of a replica cost in each hour, and how long it was.
+-- grain: lane, hour
+with lanes as (
+    select * from lanes
+),
+
+slots as (
+    select * from slot_money
+),
+
+intervals as (
+    select * from lane_intervals
+),
+
+times as (
+    select
+        lane,
+        hour,
+        cast(sum(busy_ns) as bigint) as busy_ns
+    from intervals
+    group by all
+),
+
+money as (
+    select
+        pool,
+        BillingCurrency,
+        replica_id,
+        hour,
+        sum(busy_pico) as busy_pico
+    from slots
+    where replica_id is not null
+    group by all
+),
+
+final as (
+    select
+        lanes.lane,
+        money.hour,
+        money.busy_pico,
+        times.busy_ns
+    from lanes
+    inner join money
+        on
+            lanes.pool = money.pool
+            and lanes.BillingCurrency = money.BillingCurrency
+            and lanes.replica_id = money.replica_id
+    inner join times
+        on
+            lanes.lane = times.lane
+            and money.hour = times.hour
+    where times.busy_ns > 0
+)
+
+select * from final

@@ -1,0 +1,57 @@
+-- method_time: phase_time and gpu_seconds: what each request's prefill and decode cost, from the prices of its cells.
+-- grain: method, pool, BillingCurrency, x_source, request_id
+-- A request costs P(f) - P(s) + D(e) - D(f), where P(t) and D(t) are the sums up to t, interpolated inside the cell.
+-- The grid of prices is dense, so left joins find a price for every moment; as inner joins they would be reordered.
+-- materialized: view
+with flights as (
+    select * from flights
+    where e > s
+),
+
+prices as (
+    select * from cell_prices
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+wanted as (
+    select * from settings.pool_methods
+),
+
+final as (
+    select
+        flights.method,
+        flights.pool,
+        flights.BillingCurrency,
+        flights.x_source,
+        flights.request_id,
+        flights.provider,
+        flights.model,
+        flights.user_id,
+        flights.team_id,
+        flights.customer_id,
+        flights.feature,
+        flights.environment,
+        flights.dimensions,
+        flights.trace_id,
+        flights.agent,
+        flights.replica_id,
+        at_first.prefill_before + at_first.prefill_pico * (flights.f % build_day.cell_us) // build_day.cell_us
+        - at_start.prefill_before - at_start.prefill_pico * (flights.s % build_day.cell_us) // build_day.cell_us
+        + at_end.decode_before + at_end.decode_pico * (flights.e % build_day.cell_us) // build_day.cell_us
+        - at_first.decode_before - at_first.decode_pico * (flights.f % build_day.cell_us) // build_day.cell_us
+            as pico
+    from flights
+    cross join build_day
+    inner join wanted
+        on
+            flights.pool = wanted.pool
+            and flights.method = wanted.method
+    left join prices as at_start on flights.lane * 131072 + flights.s // build_day.cell_us = at_start.cell_key
+    left join prices as at_first on flights.lane * 131072 + flights.f // build_day.cell_us = at_first.cell_key
+    left join prices as at_end on flights.lane * 131072 + flights.e // build_day.cell_us = at_end.cell_key
+)
+
+select * from final

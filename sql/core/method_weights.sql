@@ -1,0 +1,27 @@
+-- method_weights: tokens and requests: each request's share by its weight; less than a pico-unit each is left over.
+-- grain: method, pool, BillingCurrency, x_source, request_id
+-- materialized: view
+with requests as (
+    select * from weighed_requests
+    where weight > 0
+),
+
+money as (
+    select * from weighed_money
+),
+
+final as (
+    select
+        requests.method,
+        requests.pool,
+        money.BillingCurrency,
+        requests.* exclude (method, pool, weight),
+        cast(money.pico * requests.weight // money.weight as bigint) as pico
+    from requests
+    inner join money
+        on
+            requests.method = money.method
+            and requests.pool = money.pool
+)
+
+select * from final

@@ -1,0 +1,67 @@
+-- replica_busy: what of a replica's busy money no request and no job explains.
+-- grain: pool, currency, replica; pools whose method is no method of time have one row without a replica
+with slots as (
+    select * from slot_money
+    where pool_kind = 'gpu'
+),
+
+pools as (
+    select * from settings.pools
+),
+
+busy as (
+    select
+        slots.pool,
+        slots.BillingCurrency,
+        case when pools.method in ('phase_time', 'gpu_seconds') then slots.replica_id end as replica_id,
+        sum(slots.busy_pico) as busy_pico
+    from slots
+    inner join pools on slots.pool = pools.pool
+    group by all
+),
+
+direct as (
+    select
+        direct_costs.pool,
+        direct_costs.BillingCurrency,
+        case when pools.method in ('phase_time', 'gpu_seconds') then direct_costs.replica_id end as replica_id,
+        sum(direct_costs.pico) as pico
+    from direct_costs
+    inner join pools on direct_costs.pool = pools.pool
+    where pools.kind = 'gpu'
+    group by all
+),
+
+jobs as (
+    select
+        job_costs.pool,
+        job_costs.BillingCurrency,
+        case when pools.method in ('phase_time', 'gpu_seconds') then job_costs.replica_id end as replica_id,
+        sum(job_costs.pico) as pico
+    from job_costs
+    inner join pools on job_costs.pool = pools.pool
+    where job_costs.pool_kind = 'gpu'
+    group by all
+),
+
+final as (
+    select
+        busy.pool,
+        busy.BillingCurrency,
+        busy.replica_id,
+        busy.busy_pico,
+        busy.busy_pico - coalesce(direct.pico, 0) - coalesce(jobs.pico, 0) as unexplained_pico
+    from busy
+    left join direct
+        on
+            busy.pool = direct.pool
+            and busy.BillingCurrency = direct.BillingCurrency
+            and busy.replica_id is not distinct from direct.replica_id
+    left join jobs
+        on
+            busy.pool = jobs.pool
+            and busy.BillingCurrency = jobs.BillingCurrency
+            and busy.replica_id is not distinct from jobs.replica_id
+)
+
+select * from final

@@ -1,0 +1,25 @@
+-- request_costs: what each request cost, under the ledger's method and those kept for comparison.
+-- grain: day, method, pool, x_source, request_id, currency; under the pool's own method it sums to the ledger's direct lines
+-- materialized: view
+with request_money as (
+    select * from request_money
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+final as (
+    select
+        build_day.day,
+        request_money.method,
+        request_money.pool,
+        request_money.x_source,
+        request_money.request_id,
+        request_money.BillingCurrency,
+        money(request_money.pico) as cost
+    from request_money
+    cross join build_day
+)
+
+select * from final

@@ -1,0 +1,112 @@
+-- slot_money: the cost of each slot and hour by what the GPU did: busy, idle, not observed, or held by a job.
+-- grain: slot_hour; pico = busy + idle + unobserved + jobs, where jobs are apart only in training pools
+-- Every part is an integer share of the cost, the last one what is left, so that the parts add up exactly.
+with slot_hours as (
+    select * from slot_hours
+),
+
+intervals as (
+    select * from slot_intervals
+),
+
+job_slots as (
+    select * from job_slots
+),
+
+jobs as (
+    select * from job_gpus
+),
+
+job_overlaps as (
+    select
+        intervals.slot_hour,
+        intervals.from_us,
+        least(
+            sum(
+                (least(intervals.to_us, jobs.to_us) - greatest(intervals.from_us, jobs.from_us)) * jobs.share // 1000000
+            ),
+            any_value(intervals.to_us - intervals.from_us)
+        ) as job_us
+    from intervals
+    inner join jobs
+        on
+            intervals.gpu_uuid = jobs.gpu_uuid
+            and intervals.from_us < jobs.to_us
+            and intervals.to_us > jobs.from_us
+    where intervals.pool_kind = 'training'
+    group by all
+),
+
+observed as (
+    select
+        intervals.slot_hour,
+        cast(sum(intervals.covered_us) as bigint) as covered_us,
+        cast(sum(intervals.busy_us) as bigint) as busy_us,
+        sum(
+            cast(intervals.covered_us as hugeint)
+            * (intervals.to_us - intervals.from_us - coalesce(job_overlaps.job_us, 0))
+            // (intervals.to_us - intervals.from_us)
+        ) as free_covered_us,
+        sum(
+            cast(intervals.busy_us as hugeint)
+            * (intervals.to_us - intervals.from_us - coalesce(job_overlaps.job_us, 0))
+            // (intervals.to_us - intervals.from_us)
+        ) as free_busy_us
+    from intervals
+    left join job_overlaps
+        on
+            intervals.slot_hour = job_overlaps.slot_hour
+            and intervals.from_us = job_overlaps.from_us
+    group by all
+),
+
+held as (
+    select
+        job_slots.slot_hour,
+        sum(slot_hours.pico * job_slots.taken_us // job_slots.weight_us) as job_pico
+    from job_slots
+    inner join slot_hours on job_slots.slot_hour = slot_hours.slot_hour
+    where slot_hours.pool_kind = 'training'
+    group by all
+),
+
+measured as (
+    select
+        slot_hours.*,
+        slot_hours.to_us - slot_hours.from_us as billed_us,
+        coalesce(observed.covered_us, 0) as covered_us,
+        coalesce(observed.busy_us, 0) as busy_us,
+        coalesce(held.job_pico, 0) as job_pico,
+        case
+            when slot_hours.pool_kind = 'training' then coalesce(observed.free_covered_us, 0)
+            else coalesce(observed.covered_us, 0)
+        end as attributed_covered_us,
+        case
+            when slot_hours.pool_kind = 'training' then coalesce(observed.free_busy_us, 0)
+            else coalesce(observed.busy_us, 0)
+        end as attributed_busy_us
+    from slot_hours
+    left join observed on slot_hours.slot_hour = observed.slot_hour
+    left join held on slot_hours.slot_hour = held.slot_hour
+),
+
+shared as (
+    select
+        *,
+        pico * attributed_busy_us // billed_us as busy_pico,
+        case
+            -- what no slot of a GPU uses is known to be idle without any telemetry
+            when gpu_uuid is null then pico
+            else pico * attributed_covered_us // billed_us - pico * attributed_busy_us // billed_us
+        end as idle_pico
+    from measured
+),
+
+final as (
+    select
+        *,
+        pico - busy_pico - idle_pico - job_pico as unobserved_pico
+    from shared
+)
+
+select * from final

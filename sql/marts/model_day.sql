@@ -1,0 +1,79 @@
+-- model_day: what each model cost on each day.
+-- grain: day, provider, model, BillingCurrency
+-- column day: day of the cost, UTC
+-- column provider: who served the model; null for own GPUs' idle and shared cost
+-- column model: the model that answered
+-- column BillingCurrency: currency of the costs; costs of different currencies are never added
+-- column requests: logged requests; repeated on the row of each currency
+-- column input_tokens: tokens read, caches included; null when no request said
+-- column output_tokens: tokens written, reasoning included; null when no request said
+-- column direct_cost: cost of requests (and of owned pools) itself
+-- column idle_cost: GPU time that was paid and not used
+-- column shared_cost: part of shared pools, by their driver
+-- column training_cost: training and batch jobs
+-- column unexplained_cost: busy GPU time or API use that no request or job explains
+-- column unobserved_cost: GPU time without telemetry
+-- column unpriced_cost: use of models without a price
+-- column unassigned_cost: charges that no rule, driver or inventory places
+-- column provisional_cost: the part of cost that no bill has confirmed yet
+-- column cost: everything on this line; sums to the ledger
+with costs as (
+    select
+        day,
+        provider,
+        model,
+        BillingCurrency,
+        sum(cost) filter (where kind = 'direct') as direct_cost,
+        sum(cost) filter (where kind = 'idle') as idle_cost,
+        sum(cost) filter (where kind = 'shared') as shared_cost,
+        sum(cost) filter (where kind = 'training') as training_cost,
+        sum(cost) filter (where kind = 'unexplained') as unexplained_cost,
+        sum(cost) filter (where kind = 'unobserved') as unobserved_cost,
+        sum(cost) filter (where kind = 'unpriced') as unpriced_cost,
+        sum(cost) filter (where kind = 'unassigned') as unassigned_cost,
+        sum(cost) filter (where provisional) as provisional_cost,
+        sum(cost) as cost
+    from cost_ledger
+    group by all
+),
+
+usage as (
+    select
+        day,
+        provider,
+        model,
+        cast(sum(requests) as bigint) as requests,
+        cast(sum(input_tokens) as bigint) as input_tokens,
+        cast(sum(output_tokens) as bigint) as output_tokens
+    from usage_days
+    group by all
+),
+
+final as (
+    select
+        coalesce(costs.day, usage.day) as day,
+        coalesce(costs.provider, usage.provider) as provider,
+        coalesce(costs.model, usage.model) as model,
+        costs.BillingCurrency,
+        usage.requests,
+        usage.input_tokens,
+        usage.output_tokens,
+        costs.direct_cost,
+        costs.idle_cost,
+        costs.shared_cost,
+        costs.training_cost,
+        costs.unexplained_cost,
+        costs.unobserved_cost,
+        costs.unpriced_cost,
+        costs.unassigned_cost,
+        costs.provisional_cost,
+        costs.cost
+    from costs
+    full join usage
+        on
+            costs.day is not distinct from usage.day
+            and costs.provider is not distinct from usage.provider
+            and costs.model is not distinct from usage.model
+)
+
+select * from final

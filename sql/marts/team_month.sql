@@ -1,0 +1,74 @@
+-- team_month: what each team cost in each month.
+-- grain: month, team_id, BillingCurrency
+-- column month: first day of the month of the cost, UTC
+-- column team_id: team of the user or owner; null: none known
+-- column BillingCurrency: currency of the costs; costs of different currencies are never added
+-- column requests: logged requests; repeated on the row of each currency
+-- column input_tokens: tokens read, caches included; null when no request said
+-- column output_tokens: tokens written, reasoning included; null when no request said
+-- column direct_cost: cost of requests (and of owned pools) itself
+-- column idle_cost: GPU time that was paid and not used
+-- column shared_cost: part of shared pools, by their driver
+-- column training_cost: training and batch jobs
+-- column unexplained_cost: busy GPU time or API use that no request or job explains
+-- column unobserved_cost: GPU time without telemetry
+-- column unpriced_cost: use of models without a price
+-- column unassigned_cost: charges that no rule, driver or inventory places
+-- column provisional_cost: the part of cost that no bill has confirmed yet
+-- column cost: everything on this line; sums to the ledger
+with costs as (
+    select
+        cast(date_trunc('month', day) as date) as month,
+        team_id,
+        BillingCurrency,
+        sum(cost) filter (where kind = 'direct') as direct_cost,
+        sum(cost) filter (where kind = 'idle') as idle_cost,
+        sum(cost) filter (where kind = 'shared') as shared_cost,
+        sum(cost) filter (where kind = 'training') as training_cost,
+        sum(cost) filter (where kind = 'unexplained') as unexplained_cost,
+        sum(cost) filter (where kind = 'unobserved') as unobserved_cost,
+        sum(cost) filter (where kind = 'unpriced') as unpriced_cost,
+        sum(cost) filter (where kind = 'unassigned') as unassigned_cost,
+        sum(cost) filter (where provisional) as provisional_cost,
+        sum(cost) as cost
+    from cost_ledger
+    group by all
+),
+
+usage as (
+    select
+        cast(date_trunc('month', day) as date) as month,
+        team_id,
+        cast(sum(requests) as bigint) as requests,
+        cast(sum(input_tokens) as bigint) as input_tokens,
+        cast(sum(output_tokens) as bigint) as output_tokens
+    from usage_days
+    group by all
+),
+
+final as (
+    select
+        coalesce(costs.month, usage.month) as month,
+        coalesce(costs.team_id, usage.team_id) as team_id,
+        costs.BillingCurrency,
+        usage.requests,
+        usage.input_tokens,
+        usage.output_tokens,
+        costs.direct_cost,
+        costs.idle_cost,
+        costs.shared_cost,
+        costs.training_cost,
+        costs.unexplained_cost,
+        costs.unobserved_cost,
+        costs.unpriced_cost,
+        costs.unassigned_cost,
+        costs.provisional_cost,
+        costs.cost
+    from costs
+    full join usage
+        on
+            costs.month is not distinct from usage.month
+            and costs.team_id is not distinct from usage.team_id
+)
+
+select * from final

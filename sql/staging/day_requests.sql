@@ -1,0 +1,60 @@
+-- day_requests: every request that lived in the day, with who made it; times in microseconds of the day.
+-- grain: x_source, request_id
+-- A request of the day before has a negative start; `starts_today` says whose day counts it.
+-- materialized: view
+with requests as (
+    select * from settings.requests
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+identity_windows as (
+    select * from identity_windows
+),
+
+final as (
+    select
+        requests.x_source,
+        requests.request_id,
+        epoch_us(requests.started_at) - build_day.start_us as started_us,
+        epoch_us(requests.first_token_at) - build_day.start_us as first_us,
+        epoch_us(requests.ended_at) - build_day.start_us as ended_us,
+        requests.started_at >= build_day.started_at as starts_today,
+        requests.started_at,
+        requests.ended_at,
+        requests.provider,
+        coalesce(requests.response_model, requests.model) as model,
+        coalesce(identity_windows.user_id, requests.user_id) as user_id,
+        coalesce(requests.team_id, identity_windows.team_id) as team_id,
+        coalesce(requests.customer_id, identity_windows.customer_id) as customer_id,
+        identity_windows.id is not null as is_known_identity,
+        requests.feature,
+        requests.environment,
+        requests.dimensions,
+        requests.replica_id,
+        requests.input_tokens,
+        requests.cached_input_tokens,
+        requests.cache_write_tokens,
+        requests.output_tokens,
+        requests.reasoning_tokens,
+        requests.usage_quality,
+        requests.work_units,
+        requests.trace_id,
+        requests.agent,
+        -- an answer from a gateway's cache cost nothing upstream
+        coalesce(requests.gateway_cache_hit, false) as is_cache_hit
+    from requests
+    cross join build_day
+    left join identity_windows
+        on
+            requests.user_id = identity_windows.id
+            and requests.started_at >= identity_windows.from_at
+            and requests.started_at < identity_windows.to_at
+    where
+        requests.started_at < build_day.ended_at
+        and (requests.ended_at is null or requests.ended_at >= build_day.started_at)
+)
+
+select * from final

@@ -1,0 +1,46 @@
+-- gpu_slots: the slots of GPUs that serve a replica, with their validity in this day, in microseconds of the day.
+-- grain: one row of the inventory
+-- A slot is a whole GPU, a MIG instance or a share of a time-sliced GPU; `units` is its size in seven-millionths of a GPU.
+-- materialized: view
+with inventory as (
+    select * from lake.gpu_inventory
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+placed as (
+    select
+        inventory.gpu_uuid,
+        coalesce(inventory.parent_gpu_uuid, inventory.gpu_uuid) as physical_gpu,
+        inventory.node_id,
+        inventory.ResourceId,
+        lower(inventory.ResourceId) as resource_id,
+        inventory.replica_id,
+        inventory.gpu_model,
+        inventory.team_id,
+        inventory.model,
+        cast(
+            case
+                when inventory.mig_profile is not null
+                    then cast(regexp_extract(inventory.mig_profile, '^(\d+)g', 1) as bigint) * 1000000
+                when inventory.share is not null then round(inventory.share * 7000000)
+                else 7000000
+            end as bigint
+        ) as units,
+        greatest(epoch_us(inventory.valid_from) - build_day.start_us, 0) as from_us,
+        least(
+            coalesce(epoch_us(inventory.valid_to), build_day.end_us) - build_day.start_us,
+            build_day.end_us - build_day.start_us
+        ) as to_us
+    from inventory
+    cross join build_day
+),
+
+final as (
+    select * from placed
+    where to_us > from_us
+)
+
+select * from final

@@ -1,0 +1,74 @@
+-- job_gpus: the GPUs that each training or batch job held, in microseconds of the day.
+-- grain: job_id, gpu_uuid; `share` in millionths: a job that names a node and fewer GPUs than it has, holds a part of each
+-- materialized: view
+with jobs as (
+    select * from lake.jobs
+),
+
+slots as (
+    select distinct
+        gpu_uuid,
+        node_id
+    from gpu_slots
+),
+
+build_day as (
+    select * from settings.build_day
+),
+
+lived as (
+    select
+        jobs.*,
+        greatest(epoch_us(jobs.started_at) - build_day.start_us, 0) as from_us,
+        least(coalesce(epoch_us(jobs.ended_at), build_day.end_us), build_day.end_us) - build_day.start_us as to_us
+    from jobs
+    cross join build_day
+    where
+        epoch_us(jobs.started_at) < build_day.end_us
+        and coalesce(epoch_us(jobs.ended_at), build_day.end_us) > build_day.start_us
+),
+
+named as (
+    select
+        job_id,
+        unnest(string_split_regex(trim(gpu_uuids), '[\s,;]+')) as gpu_uuid,
+        1000000 as share
+    from lived
+    where trim(gpu_uuids) <> ''
+),
+
+on_nodes as (
+    select
+        lived.job_id,
+        slots.gpu_uuid,
+        least(
+            coalesce(lived.gpu_count, count(*) over (partition by lived.job_id)) * 1000000
+            // count(*) over (partition by lived.job_id),
+            1000000
+        ) as share
+    from lived
+    inner join slots on lived.node_id = slots.node_id
+    where coalesce(trim(lived.gpu_uuids), '') = ''
+),
+
+held as (
+    select * from named
+    union all by name
+    select * from on_nodes
+),
+
+final as (
+    select
+        lived.job_id,
+        lived.team_id,
+        lived.user_id,
+        lived.model_produced,
+        held.gpu_uuid,
+        held.share,
+        lived.from_us,
+        lived.to_us
+    from lived
+    inner join held on lived.job_id = held.job_id
+)
+
+select * from final
