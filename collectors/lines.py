@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -47,7 +46,7 @@ def excerpt(data: bytes) -> str:
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """The lines of `path` (.gz, .zst, .bz2, .xz or plain) in blocks of about 8 MB, without a byte order mark.
+    """The lines of `path` (.gz, .zst or plain) in blocks of about 8 MB, without a byte order mark.
 
     A compressed file that ends too early gives all its whole lines, then one `Broken` for what the cut left over.
 
@@ -106,17 +105,11 @@ def _inflated(file: BinaryIO, suffix: str) -> Iterator[bytes | _Truncated]:
     if suffix == ".gz":
         yield from _gunzipped(file)
         return
-    names = {".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
-    if suffix == ".xz":
-        read: Callable[[int], bytes] = lzma.LZMAFile(file).read
-    elif suffix in names:
-        read = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), names[suffix]).read
-    else:
-        read = file.read
+    read = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd").read if suffix == ".zst" else file.read
     while True:
         try:
             chunk = read(BLOCK_BYTES)
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except (OSError, EOFError) as error:
             yield _Truncated(f"the {suffix.lstrip('.')} file is truncated or damaged ({error})")
             return
         if not chunk:

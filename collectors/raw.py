@@ -22,7 +22,7 @@ import pyarrow.csv
 from collectors.lines import LINE_LIMIT_BYTES, Block, Broken, UnreadableError, blocks, excerpt
 
 csv.field_size_limit(LINE_LIMIT_BYTES)
-_COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".lz4")
+_COMPRESSIONS = (".gz", ".zst")
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PARQUET = (".parquet", ".pq")
 _SNIFFED_ROWS = 1000
@@ -38,15 +38,15 @@ class Batch:
     consumed_bytes: int
 
 
-def open_file(path: Path, format: str | None) -> CsvFile | JsonFile | ParquetFile:
-    """The reader for `path`: by `format`, else by the file's name.
+def open_file(path: Path, kind: str | None = None) -> CsvFile | JsonFile | ParquetFile:
+    """The reader for `path`: by `kind` (csv, jsonl, parquet), else by the file's name.
 
     Raises:
         UnreadableError: unknown kind of file, empty, or damaged at its beginning.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSIONS]
     suffix = suffixes[-1] if suffixes else ""
-    kind = format or ("parquet" if suffix in _PARQUET else _FORMATS.get(suffix))
+    kind = kind or ("parquet" if suffix in _PARQUET else _FORMATS.get(suffix))
     if path.stat().st_size == 0:
         raise UnreadableError("the file is empty (0 bytes)")
     if kind == "parquet":

@@ -54,7 +54,7 @@ def _checks(_row: Row) -> Sequence[Check]:
         _more(
             "coalesce(cached_input_tokens, 0) + coalesce(cache_write_tokens, 0)",
             "input_tokens",
-            "cached and cache write",
+            "cached_input_tokens and cache_write_tokens",
             hint,
         ),
         _more("cache_write_1h_tokens", "cache_write_tokens", "cache_write_1h_tokens", hint),
@@ -68,10 +68,8 @@ def _checks(_row: Row) -> Sequence[Check]:
 
 
 def _more(part: str, whole: str, words: str, hint: str) -> Check:
-    return (
-        f"{part} > {whole}",
-        f"{literal(words + ' tokens are ')} || ({part}) || {literal(f' of {whole} ')} || {quoted(whole)} || {literal(' ' + hint)}",
-    )
+    reason = f"{literal(words + ' are ')} || ({part}) || {literal(f' of {whole} ')} || {quoted(whole)}"
+    return f"{part} > {whole}", f"{reason} || {literal(' ' + hint)}"
 
 
 def _demand_convention(name: str, row: Row) -> None:
