@@ -157,7 +157,7 @@ class Delivery:
                 f"case when _reason is not null then left({columns.raw_sql}, {RAW_LIMIT_BYTES}) end "
                 f"from (select *, case {reason} end as _reason from ({made}))"
             )
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise UnreadableError(f"cannot be read to its end ({str(error).splitlines()[0]})") from error
 
     def _refuse(self, broken: Sequence[Broken]) -> None:

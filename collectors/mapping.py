@@ -15,6 +15,7 @@ from collectors.raw import CsvFile, JsonFile, ParquetFile
 from collectors.values import (
     SECONDS,
     day,
+    duration,
     epoch_time,
     flag,
     has_zone,
@@ -165,7 +166,11 @@ class ColumnMap:
                 value = quoted(ours + "~in")
                 shown = f"chr(39) || left({value}::varchar, 100) || chr(39)"
                 text = f"{literal(ours + ': ')} || {shown} || {literal(' ' + words[kind])}"
-                checks.append((f"{quoted(ours)} is null and {value} is not null", text))
+                condition = f"{quoted(ours)} is null and {value} is not null"
+                for alias in (alias for alias in self._durations if alias.startswith(ours + "~")):
+                    condition += f" and {quoted(alias)} is not null"
+                    text += f" || ' with ' || left({quoted(alias)}::varchar, 100)"
+                checks.append((condition, text))
         return checks
 
     def exact(self, ours: str) -> str:
@@ -259,9 +264,7 @@ class ColumnMap:
             raise self._lacking(path, key)
         alias = f"{ours}~{path}"
         self._durations[alias] = foreign.sql
-        return (
-            f"to_microseconds(try_cast(round({real(quoted(alias), foreign.kind)} * {SECONDS[unit]} * 1e6) as bigint))"
-        )
+        return duration(quoted(alias), foreign.kind, unit)
 
     def _map_tags(self) -> None:
         if not self.source.tags:

@@ -8,10 +8,7 @@ from farthing.lake.schemas import COUNT, DAY, EXACT, FLAG, MONEY, REAL, TEXT, TI
 
 PLAIN_NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
 _DAY_TEXT = r"\d{4}-\d\d-\d\d([T ]00:00(:00(\.0+)?)?(Z|[+-]00:00| UTC)?)?"
-MICRO_PER_SECOND = {"s": "", "ms": "/ 1e3", "us": "/ 1e6", "ns": "/ 1e9"}
-_LATEST_SECONDS = 7_258_118_400  # 2200-01-01
-_LONGEST_SECONDS = 10 * 366 * 86_400
-SECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # ns is divided
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # ns is divided
 _PER_SECOND = {"s": "", "ms": "/ 1e3", "us": "/ 1e6", "ns": "/ 1e9"}
 _LATEST_SECONDS = 7_258_118_400  # 2200-01-01
 _LONGEST_SECONDS = 10 * 366 * 86_400
@@ -119,7 +116,7 @@ def epoch_time(value: str, unit: str, since: str | None) -> str:
     """A count of `unit` since 1970, or since the moment `since`, as UTC."""
     text = f"{value}::varchar"
     count = f"try_cast(case when regexp_full_match({text}, {literal(PLAIN_NUMBER)}) then {text} end as decimal(38,9))"
-    micros = f"{count} // 1000" if unit == "ns" else f"floor({count} * {MICROSECONDS[unit]})"
+    micros = f"{count} // 1000" if unit == "ns" else f"floor({count} * {_MICROSECONDS[unit]})"
     # Seconds taken for milliseconds are in 1970, milliseconds for seconds far away: what is past 2200 is no time.
     seconds = f"{count} {_PER_SECOND[unit]} between 0 and {_LATEST_SECONDS}"
     moment = f"case when {seconds} then make_timestamp(try_cast({micros} as bigint)) end"

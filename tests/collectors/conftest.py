@@ -23,7 +23,7 @@ class Silence:
         self.done_bytes = 0
         self.messages: list[str] = []
 
-    def start(self, total_files: int, total_bytes: int) -> None:
+    def start(self, _total_files: int, total_bytes: int) -> None:
         self.total_bytes = total_bytes
 
     def advance(self, done_bytes: int) -> None:
