@@ -42,7 +42,8 @@ class Column(Section):
 
     from_: str = Field(alias="from")
     unit: (
-        Literal["s", "ms", "us", "ns", "percent", "fraction", "bytes", "kib", "mib", "gib", "joules", "mj", "kwh"] | None
+        Literal["s", "ms", "us", "ns", "percent", "fraction", "bytes", "kib", "mib", "gib", "joules", "mj", "kwh"]
+        | None
     ) = None
     plus: str | None = None  # a duration column added to a time, in `plus_unit`
     plus_unit: Literal["s", "ms", "us", "ns"] = "ms"
@@ -109,7 +110,7 @@ class Pool(Section):
     @model_validator(mode="after")
     def _complete(self) -> Pool:
         if self.kind == "owned" and not self.owner:
-            raise ValueError("a pool of kind 'owned' needs owner = \"Tags.team\" or owner = \"team:NAME\"")
+            raise ValueError('a pool of kind \'owned\' needs owner = "Tags.team" or owner = "team:NAME"')
         if self.kind == "shared" and self.driver == "metric" and not self.metric:
             raise ValueError("driver 'metric' needs metric = the name in the metrics table")
         if self.kind == "shared" and self.driver == "fixed" and not self.weights:
@@ -216,7 +217,9 @@ def load(project: Path | str = ".") -> Config:
     root = Path(project)
     path = root / FILE_NAME if root.is_dir() else root
     if not path.is_file():
-        raise ConfigError("no such file.", file=path, fix="run `farthing init` here, or name the folder with --project.")
+        raise ConfigError(
+            "no such file.", file=path, fix="run `farthing init` here, or name the folder with --project."
+        )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -236,6 +239,10 @@ def from_mapping(values: Mapping[str, Any], *, file: Path | str = FILE_NAME) -> 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         message = str(first["msg"]).removeprefix("Value error, ")
-        fix = "remove it or check its spelling; docs/configuration.md lists every key." if first["type"] == "extra_forbidden" else ""
+        fix = (
+            "remove it or check its spelling; docs/configuration.md lists every key."
+            if first["type"] == "extra_forbidden"
+            else ""
+        )
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ConfigError(f"{message}{more}.", file=file, key=key, fix=fix) from None

@@ -48,9 +48,7 @@ class DataError(FarthingError):
 class InvariantError(FarthingError):
     """Ours: a check found `rows`, or the engine refused a statement (`problem`); nothing was published."""
 
-    def __init__(
-        self, check: str, *, query: str, rows: Sequence[Sequence[object]] = (), problem: str = ""
-    ) -> None:
+    def __init__(self, check: str, *, query: str, rows: Sequence[Sequence[object]] = (), problem: str = "") -> None:
         self.check, self.query, self.rows, self.problem = check, query, list(rows), problem
         found = problem or f"check failed with {len(self.rows)} row(s)"
         shown = "".join(f"\n  {tuple(str(value) for value in row)}" for row in self.rows[:3])

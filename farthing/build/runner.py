@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import graphlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -22,7 +22,7 @@ from farthing.errors import ConfigError, InvariantError
 ROOT: Traversable = files("sql")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Model:
     """One SELECT file: the table or view that it makes, what it reads, and the comment at its top."""
 
@@ -36,8 +36,8 @@ class Model:
 
 
 @cache
-def models(*rooms: str, root: Traversable = ROOT) -> dict[str, Model]:
-    """All files of `rooms` (folders of sql/), by table name.
+def models(*rooms: str, root: Traversable = ROOT, known: frozenset[str] = frozenset()) -> dict[str, Model]:
+    """All files of `rooms` (folders of sql/), by table name; tables that are `known` are there without a file.
 
     Raises:
         ConfigError: a file is not one SELECT, two files make one table, a file reads a table that nobody makes, or
@@ -46,10 +46,12 @@ def models(*rooms: str, root: Traversable = ROOT) -> dict[str, Model]:
     found: dict[str, Model] = {}
     for room in rooms:
         for path in _sql_files(root.joinpath(*room.split("/"))):
-            model = parse(path.read_text(encoding="utf-8"), name=path.name.removesuffix(".sql"), file=f"sql/{room}/{path.name}")
+            model = parse(
+                path.read_text(encoding="utf-8"), name=path.name.removesuffix(".sql"), file=f"sql/{room}/{path.name}"
+            )
             if model.name in found:
                 raise ConfigError(f"makes table '{model.name}', as {found[model.name].file} does.", file=model.file)
-            found[model.name] = model
+            found[model.name] = dataclasses.replace(model, reads=model.reads - known)
     for model in found.values():
         for table in sorted(model.reads - found.keys()):
             near = difflib.get_close_matches(table, found, 1)
@@ -106,13 +108,24 @@ def in_order(found: dict[str, Model], targets: Iterable[str] | None = None) -> l
         raise ConfigError(f"these tables read each other in a circle: {circle}.", file="sql/") from None
 
 
-def run(con: duckdb.DuckDBPyConnection, found: dict[str, Model], targets: Iterable[str] | None = None) -> None:
+def run(
+    con: duckdb.DuckDBPyConnection,
+    found: dict[str, Model],
+    targets: Iterable[str] | None = None,
+    *,
+    without: Iterable[str] = (),
+) -> None:
     """Make `targets` (all by default) and what they need, anew, in the current schema of `con`.
+
+    What `without` names is there already and stays as it is.
 
     Raises:
         InvariantError: the engine refused a statement, for example because a number left its range.
     """
+    made = set(without)
     for model in in_order(found, targets):
+        if model.name in made:
+            continue
         kind = "view" if model.is_view else "table"
         try:
             con.execute(f"create or replace {kind} {model.name} as {model.sql}")
@@ -121,14 +134,16 @@ def run(con: duckdb.DuckDBPyConnection, found: dict[str, Model], targets: Iterab
 
 
 def check(con: duckdb.DuckDBPyConnection, found: dict[str, Model], names: Sequence[str]) -> None:
-    """Run the checks `names`: SELECTs whose rows are breaches.
+    """Run the checks `names`: SELECTs whose rows are breaches. The tables that they read must have been made.
 
     Raises:
         InvariantError: with the check's name, the number of breaches, its query and the first three.
     """
-    run(con, found, [table for name in names for table in found[name].reads])
     for name in names:
-        rows = con.execute(found[name].sql).fetchall()
+        try:
+            rows = con.execute(found[name].sql).fetchall()
+        except duckdb.Error as error:
+            raise InvariantError(found[name].file, query=found[name].sql, problem=str(error)) from error
         if rows:
             raise InvariantError(name, query=found[name].sql, rows=rows)
 

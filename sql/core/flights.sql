@@ -50,7 +50,7 @@ phased as (
 
 final as (
     select
-        * exclude (f_us, ended_us, decode_us, seen_us, prefill_us, day_us),
+        * exclude (f_us, decode_us, seen_us, prefill_us, day_us),
         least(greatest(greatest(f_us - coalesce(prefill_us, 0), started_us), 0), day_us) as s,
         least(greatest(f_us, 0), day_us) as f,
         -- a request without an end lives as long as its output takes at the usual pace

@@ -1,0 +1,255 @@
+"""Lake to ledger: computes the days whose inputs, configuration or SQL changed, checks them, and publishes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+
+from farthing import __version__, clock
+from farthing.build import inputs as inputs_
+from farthing.build import laws as laws_
+from farthing.build import runner, settings
+from farthing.build.inputs import Inputs
+from farthing.build.outputs import Outputs
+from farthing.build.publish import publish
+from farthing.config import Config
+from farthing.errors import ConfigError
+from farthing.lake import Lake
+from farthing.lake.schemas import BUILD_DAYS, BUILT, PREFILL_LAWS
+from models.prefill_law import PrefillLaw
+
+__all__ = ["BuildResult", "Progress", "Total", "bill_preview", "build"]
+
+_BILL_TABLES = ("charge_spans", "pool_days", "bill_totals", "bill_fingerprints")
+#: What a day leaves behind for the lake; request_costs only where it is wanted.
+_DAY_TABLES = tuple(table.name for table in BUILT if table.name not in ("prefill_laws", "request_costs"))
+
+
+class Progress(Protocol):
+    """Who is told how far a build is."""
+
+    def start(self, total: int, what: str) -> None:
+        """`total` steps of `what` are ahead."""
+
+    def advance(self, count: int = 1) -> None:
+        """`count` more steps are done."""
+
+    def message(self, text: str) -> None:
+        """A line for the person who waits."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """What one currency comes to: bill = ledger + accrued + difference, and difference is zero."""
+
+    currency: str
+    bill: Decimal
+    ledger: Decimal
+    accrued: Decimal
+    difference: Decimal
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did: the days computed anew, how many were current, and where the warehouse is."""
+
+    days_built: list[date]
+    days_current: int
+    warehouse: Path
+    totals: list[Total]
+    seconds: float
+
+
+def build(
+    config: Config,
+    lake: Lake,
+    *,
+    as_of: datetime | None = None,
+    first_day: date | None = None,
+    progress: Progress,
+) -> BuildResult:
+    """Compute every day from `first_day` on that is not current, check it, and publish a warehouse.
+
+    With `as_of` (zone-aware) the lake is read as it was then, and ledger and warehouse go to a place of their own
+    below the warehouse folder: what is published now stays.
+
+    Raises:
+        InvariantError: a check failed; nothing is published, and the day is not counted as built.
+        ConfigError: there is nothing to build from, or a rule is wrong.
+    """
+    began = time.monotonic()
+    horizon = (as_of or clock.now()).replace(minute=0, second=0, microsecond=0)
+    out, folder = lake, Path(config.warehouse_path)
+    if as_of is not None:
+        folder = folder / "as-of" / horizon.strftime("%Y-%m-%dT%H")
+        out = Lake(str(folder / "lake"))
+    found = runner.models("staging", "core", "checks/bill", "checks/day")
+    inputs = inputs_.pinned(lake, as_of)
+    with _engine(config) as con:
+        inputs_.attach(con, lake, inputs)
+        settings.prepare(con, config, horizon)
+        progress.message("reading the bill")
+        runner.run(con, found, [*_BILL_TABLES, "bill_charges"])
+        runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
+        days = _days(con, inputs, horizon)
+        if not days:
+            raise ConfigError(
+                "the lake has nothing to build from.", file=config.root, fix="run `farthing collect` first."
+            )
+        built = _build_days(con, config, found, lake, out, inputs, days, horizon, first_day, progress)
+        progress.message("publishing the warehouse")
+        rules = _rules(config, found)
+        warehouse = publish(con, config, out, lake, inputs, folder, identity=f"{rules}:{horizon.isoformat()}")
+        totals = [
+            Total(*row)
+            for row in con.execute(
+                "select BillingCurrency, sum(bill_cost), sum(ledger_cost), sum(accrued_cost), sum(difference)"
+                " from published.totals group by all order by all"
+            ).fetchall()
+        ]
+    return BuildResult(built, len(days) - len(built), warehouse, totals, time.monotonic() - began)
+
+
+@contextmanager
+def bill_preview(config: Config, lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in which `bill_charges` and `settings.charges` show which pool takes which charge; nothing is built."""
+    with _engine(config) as con:
+        inputs_.attach(con, lake, inputs_.pinned(lake, None))
+        settings.prepare(con, config, clock.now())
+        runner.run(con, runner.models("staging", "core"), ["bill_charges"])
+        yield con
+
+
+def _build_days(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    found: dict[str, runner.Model],
+    lake: Lake,
+    out: Lake,
+    inputs: Inputs,
+    days: dict[date, str],
+    horizon: datetime,
+    first_day: date | None,
+    progress: Progress,
+) -> list[date]:
+    state = _state(con, out)
+    outputs = Outputs(out)
+    outputs.remove(sorted(set(state) - set(days)))
+    known = _stored_laws(con, out)
+    rules = _rules(config, found)
+    carried: dict[tuple[str, str], PrefillLaw] = {}
+    built = []
+    progress.start(len(days), "days")
+    for day, bill in sorted(days.items()):
+        mark = inputs_.fingerprint(con, inputs, day, horizon, bill, rules)
+        kept = state.get(day)
+        if (first_day is not None and day < first_day and kept is not None) or _is_current(kept, mark, carried):
+            carried.update(known.get(day, {}))
+        else:
+            requests = sum(file.rows for file in inputs.request_files(day))
+            inputs_.open_day(con, lake, inputs, day)
+            settings.open_day(con, config, day, horizon, requests)
+            today, used = _run_day(con, config, found, carried)
+            stamp = {
+                "fingerprint": mark,
+                "inherited_laws": laws_.as_json(used),
+                "built_at": clock.now(),
+                "version": __version__,
+            }
+            outputs.take(con, day, stamp, laws_.rows(day, today))
+            carried.update(today)
+            built.append(day)
+        progress.advance()
+    outputs.flush()
+    return built
+
+
+def _run_day(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    found: dict[str, runner.Model],
+    carried: laws_.Laws,
+) -> tuple[laws_.Laws, laws_.Laws]:
+    """Compute and check the open day; the laws learned from it, and those that it took from earlier days."""
+    bill = {model.name for model in runner.in_order(found, _BILL_TABLES)}
+    runner.run(con, found, ["law_samples"], without=bill)
+    today = laws_.learned_today(con, config.attribution.law_minimum_requests)
+    used = laws_.inherited(con, today, carried)
+    settings.put_laws(con, {**used, **today})
+    targets = [*_DAY_TABLES, *(["request_costs"] if config.attribution.request_costs else [])]
+    runner.run(con, found, targets, without=bill | {"law_samples"})
+    checks = sorted(name for name, model in found.items() if model.file.startswith("sql/checks/day/"))
+    runner.check(con, found, checks)
+    return today, used
+
+
+def _days(con: duckdb.DuckDBPyConnection, inputs: Inputs, horizon: datetime) -> dict[date, str]:
+    """Each day to build, with the fingerprint of its bill."""
+    bills = dict(con.execute("select day, fingerprint from bill_fingerprints").fetchall())
+    logged = (set(inputs.requests) | set(inputs.gpu_usage)) - set(bills)
+    return {**bills, **{day: "" for day in logged if settings.day_start(day) < horizon}}
+
+
+def _is_current(kept: tuple[str, str] | None, mark: str, carried: dict[tuple[str, str], PrefillLaw]) -> bool:
+    if kept is None or kept[0] != mark:
+        return False
+    wanted = laws_.keys_of(kept[1])
+    return laws_.as_json({key: carried[key] for key in wanted if key in carried}) == kept[1]
+
+
+def _state(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, tuple[str, str]]:
+    out.view(con, BUILD_DAYS)
+    rows = con.execute("select day, fingerprint, inherited_laws from lake.build_days").fetchall()
+    return {day: (fingerprint, laws) for day, fingerprint, laws in rows}
+
+
+def _stored_laws(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, laws_.Laws]:
+    out.view(con, PREFILL_LAWS)
+    stored: dict[date, laws_.Laws] = {}
+    for day, model, gpu_model, *law in con.execute(
+        "select day, model, gpu_model, p0_us, p1_ns, decode_us, requests, fit_error from lake.prefill_laws"
+    ).fetchall():
+        stored.setdefault(day, {})[(model, gpu_model)] = PrefillLaw(*law)
+    return stored
+
+
+def _rules(config: Config, found: dict[str, runner.Model]) -> str:
+    """What every day depends on: the attribution's configuration, the SQL, and the versions of code and engine."""
+    parts = {
+        "pools": [pool.model_dump(mode="json") for pool in config.pools],
+        "attribution": config.attribution.model_dump(mode="json"),
+        "ledger": config.ledger.model_dump(mode="json"),
+        "cost_columns": {name: source.cost_column for name, source in config.sources.items()},
+        "sql": {name: model.sql for name, model in sorted(found.items())},
+        "versions": [__version__, duckdb.__version__],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _engine(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB file of its own, in which what memory cannot hold goes to disk; gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="farthing-build-") as folder:
+        con = duckdb.connect(str(Path(folder) / "build.duckdb"))
+        try:
+            con.execute("set TimeZone = 'UTC'")
+            con.execute("set preserve_insertion_order = false")
+            con.execute("set enable_progress_bar = false")
+            con.execute(f"set memory_limit = '{config.engine.memory_limit}'")
+            con.execute(f"set temp_directory = '{folder}/spill'")
+            if config.engine.threads is not None:
+                con.execute(f"set threads = {config.engine.threads}")
+            yield con
+        finally:
+            con.close()

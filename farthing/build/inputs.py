@@ -1,0 +1,118 @@
+"""What each day of a build reads, found from the Delta log, and a fingerprint that changes when any of it does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+
+from farthing.build.settings import day_start
+from farthing.lake import Lake, LakeFile
+from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE, IDENTITIES, JOBS, METRICS, REQUESTS, Table
+from farthing.lake.views import quoted
+
+INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, JOBS, IDENTITIES, METRICS)
+#: Statistics in the log are cut to milliseconds.
+_STATISTICS_MARGIN = timedelta(milliseconds=1)
+#: Small tables, and which of their rows a day sees.
+_SLOW_TABLES = {
+    GPU_INVENTORY: "valid_from < ? and coalesce(valid_to > ?, true)",
+    IDENTITIES: "coalesce(valid_from < ?, true) and coalesce(valid_to > ?, true)",
+    JOBS: "started_at < ? and coalesce(ended_at > ?, true)",
+    METRICS: "day < ? and day >= ?",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pinned version of every table, and the files of the two that are read day by day."""
+
+    pins: Mapping[str, int | None]
+    requests: dict[date, list[LakeFile]] = field(repr=False)
+    gpu_usage: dict[date, list[LakeFile]] = field(repr=False)
+
+    def request_files(self, day: date) -> list[LakeFile]:
+        """Files with requests that may have lived on `day`."""
+        return _alive(self.requests, day)
+
+    def gpu_usage_files(self, day: date) -> list[LakeFile]:
+        """Files with telemetry that may reach into `day`."""
+        return _alive(self.gpu_usage, day)
+
+
+def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
+    """The inputs as they are now, or as they were at `as_of`."""
+    if as_of is None:
+        pins = lake.pins(INPUTS)
+    else:
+        pins = {table.name: lake.version_at(table, as_of) for table in INPUTS}
+    return Inputs(pins, _by_day(lake, REQUESTS, pins), _by_day(lake, GPU_USAGE, pins))
+
+
+def attach(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs) -> None:
+    """Views `lake.*` on the pinned versions; `open_day` narrows the two big ones."""
+    for table in INPUTS:
+        version = inputs.pins[table.name]
+        lake.view(con, table, version=version, files=[] if version is None else None)
+
+
+def open_day(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, day: date) -> None:
+    """Narrow `lake.requests` and `lake.gpu_usage` to the files that `day` needs."""
+    lake.view(con, REQUESTS, files=inputs.request_files(day))
+    lake.view(con, GPU_USAGE, files=inputs.gpu_usage_files(day))
+
+
+def fingerprint(
+    con: duckdb.DuckDBPyConnection, inputs: Inputs, day: date, horizon: datetime, bill: str, rules: str
+) -> str:
+    """A text that is equal for two builds of `day` exactly when they read the same.
+
+    `bill` is the day's row of bill_fingerprints, `rules` what every day depends on: configuration, SQL, versions.
+    Bills go in by content, as a month replaced by equal rows has new files; requests and telemetry by their files.
+    """
+    start, end = day_start(day), day_start(day + timedelta(days=1))
+    parts = {
+        "rules": rules,
+        "until": min(horizon, end).isoformat(),
+        "bill": bill,
+        "requests": [file.path for file in inputs.request_files(day)],
+        "gpu_usage": [file.path for file in inputs.gpu_usage_files(day)],
+        **{table.name: _content(con, table, seen, start, end) for table, seen in _SLOW_TABLES.items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _content(con: duckdb.DuckDBPyConnection, table: Table, seen: str, start: datetime, end: datetime) -> str:
+    columns = ", ".join(quoted(name) for name in table.columns if name not in ("x_source", "x_load"))
+    bounds = [end.replace(tzinfo=None), start.replace(tzinfo=None)]
+    query = f"select coalesce(sum(hash({columns})), 0) from lake.{table.name} where {seen}"
+    [(content,)] = con.execute(query, bounds).fetchall()
+    return str(content)
+
+
+def _by_day(lake: Lake, table: Table, pins: Mapping[str, int | None]) -> dict[date, list[LakeFile]]:
+    version = pins[table.name]
+    days: dict[date, list[LakeFile]] = {}
+    for file in [] if version is None else lake.files(table, version=version):
+        day = file.partition["day"]
+        assert isinstance(day, date)
+        days.setdefault(day, []).append(file)
+    return days
+
+
+def _alive(days: dict[date, list[LakeFile]], day: date) -> list[LakeFile]:
+    start = day_start(day)
+    earlier = [file for other, files in sorted(days.items()) if other < day for file in files if _reaches(file, start)]
+    return earlier + days.get(day, [])
+
+
+def _reaches(file: LakeFile, start: datetime) -> bool:
+    """Whether some row of an earlier day's file may end at or after `start`; without a statistic only the eve may."""
+    last = file.maximum.get("ended_at")
+    if not isinstance(last, datetime):
+        return file.partition["day"] == (start - timedelta(days=1)).date()
+    return (last if last.tzinfo else last.replace(tzinfo=UTC)) + _STATISTICS_MARGIN >= start

@@ -1,0 +1,100 @@
+"""Writes the days that a build has computed to the lake, several small days in one commit of each table."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from farthing.lake import Lake
+from farthing.lake.schemas import BUILD_DAYS, BUILT, REQUEST_COSTS, Table
+
+#: Rows that wait for a commit at most, and the size of a piece of a day that is bigger.
+_ROWS_WAITING = 500_000
+_ROWS_IN_A_PIECE = 1_000_000
+
+
+class Outputs:
+    """Days computed and not yet written. A day counts as built only when its row of build_days is committed, last."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._days: list[date] = []
+        self._waiting: dict[Table, list[pa.Table]] = {}
+        self._rows = 0
+
+    def take(
+        self, con: duckdb.DuckDBPyConnection, day: date, stamp: dict[str, object], laws: list[dict[str, object]]
+    ) -> None:
+        """Take over the finished day in `con`; it is written soon, or now when it is big."""
+        [(requests,)] = con.execute("select coalesce(sum(requests), 0) from usage_days").fetchall()
+        if requests > _ROWS_WAITING:
+            self.flush()
+        self._days.append(day)
+        for table in BUILT:
+            if table.name == "prefill_laws":
+                self._wait(table, pa.Table.from_pylist(laws, schema=table.schema))
+            elif table is not REQUEST_COSTS:
+                self._wait(table, con.sql(f"select * from {table.name}").to_arrow_table())
+        self._take_request_costs(con, day)
+        self._wait(BUILD_DAYS, pa.Table.from_pylist([{"day": day, **stamp}], schema=BUILD_DAYS.schema))
+        if self._rows > _ROWS_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all waiting days."""
+        if not self._days:
+            return
+        for table in (*BUILT, BUILD_DAYS):
+            pieces = self._waiting.get(table)
+            if pieces is not None:
+                self._lake.replace(table, pa.concat_tables(pieces), where={"day": list(self._days)})
+        self._days, self._waiting, self._rows = [], {}, 0
+
+    def remove(self, days: list[date]) -> None:
+        """Take `days`, which no input speaks of any more, out of every table."""
+        self.flush()
+        for table in (*BUILT, BUILD_DAYS):
+            if days and self._lake.version(table) is not None:
+                self._lake.replace(table, table.schema.empty_table(), where={"day": list(days)})
+
+    def _take_request_costs(self, con: duckdb.DuckDBPyConnection, day: date) -> None:
+        if not con.execute("select 1 from duckdb_views() where view_name = 'request_costs'").fetchall():
+            self._wait(REQUEST_COSTS, REQUEST_COSTS.schema.empty_table())
+            return
+        # Through a cursor of its own: the reader stays open while the lake writes what it has read.
+        reader = con.cursor().sql("select * from request_costs").to_arrow_reader(_ROWS_IN_A_PIECE)
+        written = False
+        piece = self._next(reader)
+        following = self._next(reader)
+        while following is not None and piece is not None:
+            # Too big for one piece: the day's rows are replaced by the first and followed by the others.
+            if written:
+                self._lake.append(REQUEST_COSTS, piece, load=f"build:{uuid.uuid4()}")
+            else:
+                self._lake.replace(REQUEST_COSTS, piece, where={"day": [day]})
+            written = True
+            piece, following = following, self._next(reader)
+        if written and piece is not None:
+            self._lake.append(REQUEST_COSTS, piece, load=f"build:{uuid.uuid4()}")
+        else:
+            self._wait(REQUEST_COSTS, REQUEST_COSTS.schema.empty_table() if piece is None else piece)
+
+    def _next(self, reader: pa.RecordBatchReader) -> pa.Table | None:
+        batches = []
+        rows = 0
+        while rows < _ROWS_IN_A_PIECE:
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                break
+            batches.append(batch)
+            rows += batch.num_rows
+        return pa.Table.from_batches(batches) if rows else None
+
+    def _wait(self, table: Table, rows: pa.Table) -> None:
+        # Times leave DuckDB without a zone; those of a build are UTC.
+        self._waiting.setdefault(table, []).append(rows.cast(table.schema) if rows.schema != table.schema else rows)
+        self._rows += rows.num_rows

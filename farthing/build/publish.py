@@ -1,0 +1,211 @@
+"""Ledger to warehouse: one self-contained DuckDB file, built under a new name, checked, published by its pointer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+
+from farthing import __version__, clock
+from farthing.build import runner
+from farthing.build.inputs import Inputs
+from farthing.commit_points import reached
+from farthing.config import Config
+from farthing.lake import Lake
+from farthing.lake.schemas import (
+    BUILT,
+    COST_LEDGER,
+    GPU_INVENTORY,
+    GPU_USAGE,
+    IDENTITIES,
+    JOBS,
+    LOADS,
+    METRICS,
+    REJECTS,
+    REQUEST_COSTS,
+    REQUESTS,
+    Table,
+)
+from farthing.lake.views import quoted, text
+from farthing.warehouse import POINTER, current
+
+#: Tables that are in the warehouse as they are in the lake.
+_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, LOADS, REJECTS)
+
+_CHARGES = """
+    select
+        charges.*,
+        coalesce(pools.kind, 'unassigned') as pool_kind,
+        coalesce(sources.cost_column, 'EffectiveCost') as x_cost_column,
+        case when sources.cost_column = 'BilledCost' then BilledCost else EffectiveCost end as x_cost
+    from settings.charges as charges
+    left join settings.pools as pools on charges.pool = pools.pool
+    left join settings.sources as sources on charges.x_source = sources.x_source
+"""
+_TOTALS = """
+    with bill as (
+        select BillingCurrency, sum(pico) as pico, sum(accrued_pico) as accrued_pico from bill_totals group by all
+    ),
+    ledger as (
+        select BillingCurrency, sum(cost) as cost from published.cost_ledger group by all
+    )
+    select
+        coalesce(bill.BillingCurrency, ledger.BillingCurrency) as BillingCurrency,
+        money(coalesce(bill.pico, 0)) as bill_cost,
+        coalesce(ledger.cost, 0) as ledger_cost,
+        money(coalesce(bill.accrued_pico, 0)) as accrued_cost,
+        money(coalesce(bill.pico, 0)) - coalesce(ledger.cost, 0) - money(coalesce(bill.accrued_pico, 0)) as difference
+    from bill
+    full join ledger on bill.BillingCurrency = ledger.BillingCurrency
+"""
+
+
+def publish(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    out: Lake,
+    lake: Lake,
+    inputs: Inputs,
+    folder: Path,
+    *,
+    identity: str,
+) -> Path:
+    """Build the warehouse file, run its checks, and let the pointer in `folder` name it; the file published before
+    stays until `[warehouse] keep` newer ones are there. Attached to `con` as `published` on return.
+
+    A warehouse that would hold the same as the published one is not built again. `con` holds the bill's tables.
+
+    Raises:
+        InvariantError: a check of the warehouse failed; the published one stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pins = {**inputs.pins, **out.pins(BUILT), **lake.pins([LOADS, REJECTS])}
+    build = json.dumps({"pins": pins, "rules": identity, "window": config.warehouse.model_dump()}, sort_keys=True)
+    published = current(folder)
+    if published is not None and _identity_of(con, published) == build:
+        con.execute(f"attach {text(published)} as published (read_only)")
+        return published
+    path = folder / f"farthing-{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.duckdb"
+    making = path.with_suffix(".making")
+    con.execute(f"attach {text(making)} as published")
+    try:
+        _fill(con, config, out, lake, inputs, pins)
+        con.execute(
+            "create table published.build_info as select ? as identity, ? as version, ?::timestamp as built_at",
+            [build, __version__, clock.now().replace(tzinfo=None)],
+        )
+        found = runner.models("marts", "checks/warehouse", known=_tables(con))
+        marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
+        con.execute("use published.main")
+        runner.run(con, found, [model.name for model in marts])
+        for model in marts:
+            _comment(con, model)
+        runner.check(con, found, sorted(set(found) - {model.name for model in marts}))
+        con.execute("checkpoint published")
+    except BaseException:
+        con.execute("use build.main")
+        con.execute("detach published")
+        making.unlink(missing_ok=True)
+        raise
+    con.execute("use build.main")
+    con.execute("detach published")
+    reached("publish.before")
+    _sync(making)
+    making.rename(path)
+    pointer = folder / f".{POINTER}.{uuid.uuid4().hex}"
+    pointer.write_text(path.name + "\n", encoding="utf-8")
+    _sync(pointer)
+    pointer.rename(folder / POINTER)
+    reached("publish.after")
+    _prune(folder, config.warehouse.keep)
+    con.execute(f"attach {text(path)} as published (read_only)")
+    return path
+
+
+def _fill(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    out: Lake,
+    lake: Lake,
+    inputs: Inputs,
+    pins: dict[str, int | None],
+) -> None:
+    newest = max([*inputs.requests, *inputs.gpu_usage], default=None)
+    for table in _WHOLE:
+        _copy(con, lake, table, pins)
+    for table in BUILT:
+        if table is REQUEST_COSTS:
+            _copy(con, out, table, pins, since=newest and newest - timedelta(days=config.warehouse.request_days - 1))
+        elif table is not COST_LEDGER:
+            _copy(con, out, table, pins)
+    _copy(con, lake, REQUESTS, pins, since=newest and newest - timedelta(days=config.warehouse.request_days - 1))
+    _copy(con, lake, GPU_USAGE, pins, since=newest and newest - timedelta(days=config.warehouse.gpu_usage_days - 1))
+    _view(con, out, COST_LEDGER, pins)
+    promoted = "".join(
+        f", json_extract_string(dimensions, {text('$.' + json.dumps(name))}) as {quoted(name)}"
+        for name in config.ledger.dimensions
+    )
+    con.execute(f"create table published.cost_ledger as select *{promoted} from lake.cost_ledger")
+    con.execute(f"create table published.charges as {_CHARGES}")
+    con.execute("create table published.pools as select * from settings.pools")
+    con.execute("create table published.pool_days as select * exclude (pico), money(pico) as cost from pool_days")
+    con.execute(
+        "create table published.bill_totals as"
+        " select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost from bill_totals"
+    )
+    con.execute(f"create table published.totals as {_TOTALS}")
+
+
+def _copy(
+    con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, pins: dict[str, int | None], since: object = None
+) -> None:
+    _view(con, lake, table, pins)
+    window = "" if since is None else f" where day >= {text(since)}"
+    con.execute(f"create table published.{table.name} as select * from lake.{table.name}{window}")
+
+
+def _view(con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, pins: dict[str, int | None]) -> None:
+    version = pins[table.name]
+    lake.view(con, table, version=version, files=[] if version is None else None)
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    rows = con.execute("select table_name from duckdb_tables() where database_name = 'published'").fetchall()
+    return frozenset(name for (name,) in rows)
+
+
+def _comment(con: duckdb.DuckDBPyConnection, model: runner.Model) -> None:
+    """Keep the header of a mart's file in the database, so that the data dictionary is the warehouse's own."""
+    what, *lines = model.comment.splitlines()
+    con.execute(f"comment on table {model.name} is {text(what.partition(': ')[2])}")
+    for line in lines:
+        match = re.fullmatch(r"column (\w+): (.*)", line)
+        if match:
+            con.execute(f"comment on column {model.name}.{quoted(match[1])} is {text(match[2])}")
+
+
+def _identity_of(con: duckdb.DuckDBPyConnection, path: Path) -> str | None:
+    try:
+        con.execute(f"attach {text(path)} as published (read_only)")
+        [(identity,)] = con.execute("select identity from published.build_info").fetchall()
+    except duckdb.Error:
+        return None  # made by another version of farthing: build it again
+    finally:
+        con.execute("detach database if exists published")
+    return str(identity)
+
+
+def _prune(folder: Path, keep: int) -> None:
+    files = sorted(folder.glob("farthing-*.duckdb"))
+    for old in files[:-keep]:
+        old.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

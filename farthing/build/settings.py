@@ -1,0 +1,139 @@
+"""What a build hands to the SQL beside the lake: the configuration as tables and views of the schema `settings`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import duckdb
+
+from farthing.config import Config, Pool
+from farthing.errors import ConfigError
+from farthing.lake.views import text
+from farthing.pools import charges_sql, tag
+from models.prefill_law import PrefillLaw
+
+#: Pico-units (10^-12) to money, exactly: no arithmetic of money may pass through DOUBLE.
+MONEY_MACRO = (
+    "create or replace macro money(pico) as "
+    "cast(cast(pico as decimal(38, 0)) * cast(0.000000000001 as decimal(13, 12)) as decimal(38, 12))"
+)
+_MICROSECONDS = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAW_SAMPLE = 200_000
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds of `moment` (zone-aware) since 1970."""
+    return (moment - _EPOCH) // _MICROSECONDS
+
+
+def day_start(day: date) -> datetime:
+    """The first moment of `day`, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def prepare(con: duckdb.DuckDBPyConnection, config: Config, horizon: datetime) -> None:
+    """Make everything of `settings` that is the same for every day. `lake.charges` and `lake.requests` must be there."""
+    con.execute("create schema if not exists settings")
+    con.execute(MONEY_MACRO)
+    con.execute("create or replace table settings.build as select ? as horizon_us", [microseconds(horizon)])
+    _fill(
+        con,
+        "sources(x_source varchar, cost_column varchar)",
+        [(name, source.cost_column) for name, source in config.sources.items()],
+    )
+    _fill(
+        con,
+        "pools(pool varchar, position bigint, kind varchar, class varchar, driver varchar, metric varchar,"
+        " method varchar, idle varchar, provider varchar, input_weight bigint, cached_input_weight bigint,"
+        " cache_write_weight bigint, output_weight bigint)",
+        [_pool_row(position, pool) for position, pool in enumerate(config.pools)],
+    )
+    _fill(
+        con,
+        "pool_methods(pool varchar, method varchar)",
+        [
+            (pool.name, method)
+            for pool in config.pools
+            if pool.kind == "gpu"
+            for method in sorted({pool.method, *config.attribution.compare})
+        ],
+    )
+    _fill(
+        con,
+        "pool_weights(pool varchar, team_id varchar, weight hugeint)",
+        [
+            (pool.name, team, _integer_weight(pool, team, weight))
+            for pool in config.pools
+            for team, weight in pool.weights.items()
+        ],
+    )
+    con.execute(f"create or replace view settings.charges as {charges_sql(config)}")
+    pairs = ", ".join(f"{text(name)}, {tag('tags', name)}" for name in config.ledger.dimensions)
+    dimensions = f"cast(json_object({pairs}) as varchar)" if pairs else "'{}'"
+    con.execute(f"create or replace view settings.requests as select *, {dimensions} as dimensions from lake.requests")
+
+
+def open_day(con: duckdb.DuckDBPyConnection, config: Config, day: date, horizon: datetime, requests: int) -> None:
+    """Make the settings of one day; `requests` is about how many it has, so that a law is learned from a sample."""
+    start, end = day_start(day), day_start(day + timedelta(days=1))
+    con.execute(
+        "create or replace table settings.build_day as select ?::date as day, ?::bigint as start_us, ?::bigint as end_us,"
+        " make_timestamp(?::bigint) as started_at, make_timestamp(?::bigint) as ended_at,"
+        " ?::bigint as horizon_us, ?::bigint as cell_us",
+        [
+            day,
+            microseconds(start),
+            microseconds(end),
+            microseconds(start),
+            microseconds(end),
+            microseconds(horizon),
+            config.attribution.cell_seconds * 1_000_000,
+        ],
+    )
+    con.execute("create or replace table settings.law as select ?::bigint as every", [max(requests // _LAW_SAMPLE, 1)])
+
+
+def put_laws(con: duckdb.DuckDBPyConnection, laws: dict[tuple[str, str], PrefillLaw]) -> None:
+    """Make `settings.prefill_laws` of the laws by (model, gpu_model)."""
+    _fill(
+        con,
+        "prefill_laws(model varchar, gpu_model varchar, p0_us bigint, p1_ns bigint, decode_us bigint)",
+        [(*key, law.p0_us, law.p1_ns, law.decode_us) for key, law in sorted(laws.items())],
+    )
+
+
+def _fill(con: duckdb.DuckDBPyConnection, declaration: str, rows: list[tuple[object, ...]]) -> None:
+    name = declaration.partition("(")[0]
+    con.execute(f"create or replace table settings.{declaration}")
+    if rows:
+        con.executemany(f"insert into settings.{name} values ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _pool_row(position: int, pool: Pool) -> tuple[object, ...]:
+    weights = pool.token_weights
+    return (
+        pool.name,
+        position,
+        pool.kind,
+        pool.class_,
+        pool.driver,
+        pool.metric,
+        "tokens" if pool.kind == "api" else pool.method,
+        pool.idle,
+        pool.provider,
+        weights.input,
+        weights.cached_input,
+        weights.cache_write,
+        weights.output,
+    )
+
+
+def _integer_weight(pool: Pool, team: str, weight: Decimal) -> int:
+    scaled = weight * 1_000_000
+    if scaled != int(scaled) or scaled < 0:
+        raise ConfigError(
+            f"weight {weight} of '{team}' is negative or has more than six decimals.", key=f"pools.{pool.name}.weights"
+        )
+    return int(scaled)

@@ -1,0 +1,69 @@
+"""Pool rules as SQL: which pool takes a charge, and whose it is."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from farthing.config import Config, Patterns, Pool
+from farthing.errors import ConfigError
+from farthing.lake.schemas import CHARGES
+from farthing.lake.views import quoted, text
+
+UNASSIGNED = "unassigned"
+
+
+def charges_sql(config: Config) -> str:
+    """A select over `lake.charges` with `pool` and `owner_team` beside all columns; the first rule that matches wins.
+
+    Raises:
+        ConfigError: a rule names a column that FOCUS does not have.
+    """
+    cases = " ".join(f"when {_condition(pool)} then {text(pool.name)}" for pool in config.pools)
+    owners = " ".join(f"when {text(pool.name)} then {_owner(pool)}" for pool in config.pools if pool.kind == "owned")
+    pool = f"case {cases} else {text(UNASSIGNED)} end" if cases else text(UNASSIGNED)
+    owner = f"case pool {owners} end" if owners else "cast(null as varchar)"
+    return f"select *, {owner} as owner_team from (select *, {pool} as pool from lake.charges)"
+
+
+def tag(column: str, key: str) -> str:
+    """The SQL of one value in a column of JSON text; null where the column is no JSON."""
+    path = '$."' + key.replace('"', '\\"') + '"'
+    return f"(case when json_valid({quoted(column)}) then json_extract_string({quoted(column)}, {text(path)}) end)"
+
+
+def _condition(pool: Pool) -> str:
+    parts = [_matches(_field(name, pool), patterns) for name, patterns in pool.match.items()]
+    return " and ".join(parts) or "true"
+
+
+def _field(name: str, pool: Pool) -> str:
+    column, _, key = name.partition(".")
+    if key and column in ("Tags", "x_extra", "SkuPriceDetails", "AllocatedTags"):
+        return tag(column, key)
+    if name in CHARGES.columns:
+        return f"cast({quoted(name)} as varchar)"
+    near = difflib.get_close_matches(name, CHARGES.columns, 1)
+    raise ConfigError(
+        f"'{name}' is no column of a charge.",
+        key=f"pools.{pool.name}",
+        fix=f"did you mean '{near[0]}'?" if near else "FOCUS columns, or Tags.KEY.",
+    )
+
+
+def _matches(field: str, patterns: Patterns) -> str:
+    alternatives = [patterns] if isinstance(patterns, str) else patterns
+    regex = "|".join(f"(?:{_regex(pattern)})" for pattern in alternatives)
+    return f"coalesce(regexp_full_match({field}, {text(regex)}, 's'), false)"
+
+
+def _regex(pattern: str) -> str:
+    wild = {"*": ".*", "?": "."}
+    return "".join(wild.get(character) or re.escape(character) for character in pattern)
+
+
+def _owner(pool: Pool) -> str:
+    owner = pool.owner or ""
+    if owner.startswith("team:"):
+        return text(owner.removeprefix("team:"))
+    return f"nullif(trim({_field(owner, pool)}), '')"
