@@ -359,6 +359,6 @@ def _literal(value: object) -> str:
 def _scratch() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of one write's own, which goes to disk rather than out of memory."""
     with tempfile.TemporaryDirectory(prefix="farthing-") as folder, duckdb.connect() as con:
-        con.execute(f"set temp_directory = {text(folder)}; set memory_limit = '1GB'; set TimeZone = 'UTC'")
+        con.execute(f"set temp_directory = {text(folder)}; set memory_limit = '1GB'")
         con.execute("set preserve_insertion_order = false")
         yield con

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farthing.lake import Lake
-from tests.farthing.lake.worlds import ids, read
+from tests.farthing.lake.worlds import THINGS, ids, read, row, things
 from tests.farthing.lake.writers import append, mixed, same_load
 
 SPAWN = multiprocessing.get_context("spawn")  # deltalake does not survive a fork
@@ -37,6 +41,21 @@ def test_eight_processes_that_make_and_fill_a_table_at_once_lose_nothing(folder:
 def test_processes_that_make_and_fill_a_table_at_once_lose_nothing(lake: Lake) -> None:
     _run(append, lake, 2, 6)
     assert ids(lake) == sorted(f"{worker}-{number}" for worker in range(2) for number in range(6))
+
+
+def test_many_that_make_one_table_in_the_same_moment_all_write_to_it(tmp_path: Path) -> None:
+    start = threading.Barrier(8)
+
+    def make(place: tuple[int, int]) -> bool:
+        number, worker = place
+        lake = Lake(str(tmp_path / str(number)))
+        start.wait(timeout=20)
+        return lake.append(THINGS, things([row(str(worker))]), load=str(worker))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(make, itertools.product(range(10), range(8))))
+    for number in range(10):
+        assert ids(Lake(str(tmp_path / str(number)))) == [str(worker) for worker in range(8)]
 
 
 def test_two_processes_with_the_same_loads_land_each_once(lake: Lake) -> None:
