@@ -26,7 +26,7 @@ class LakeFile:
     """
 
     path: str
-    partition: dict[str, object]
+    partition: dict[str, object] = field(hash=False)
     rows: int
     size: int
     minimum: dict[str, object] = field(default_factory=dict, repr=False, compare=False)

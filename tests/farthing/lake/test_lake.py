@@ -321,7 +321,24 @@ def test_a_required_column_may_not_be_left_out(folder: Lake) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["a b", "a/b", "é", "a=b", "100%", "x:y", "a+b", "..", "q'q", "*", "[a]", "%20", "007", "2026-10-01", "NULL"],
+    [
+        "a b",
+        "a/b",
+        "é",
+        "a=b",
+        "100%",
+        "x:y",
+        "a+b",
+        "..",
+        "q'q",
+        "*",
+        "[a]",
+        "%20",
+        "007",
+        "2026-10-01",
+        "NULL",
+        "2026-10-01T05:00:00",
+    ],
 )
 def test_partition_values_of_any_text_come_back(folder: Lake, source: str) -> None:
     folder.append(THINGS, things([row("1", source=source), row("2", source="z")]), load="1")
@@ -364,6 +381,7 @@ def test_files_carry_partition_rows_size_and_statistics(lake: Lake) -> None:
     (file,) = lake.files(THINGS, partitions={"day": [date(2026, 10, 1)], "x_source": ["a"]})
     assert (file.partition, file.rows) == ({"x_source": "a", "day": date(2026, 10, 1)}, 2)
     assert (file.minimum["count"], file.maximum["count"]) == (1, 5)
+    assert {file, *lake.files(THINGS)} == set(lake.files(THINGS))
     (local,) = lake.local([file])
     assert local.stat().st_size == file.size
     assert lake.files(THINGS, partitions={"day": ["2026-10-03"]}) == []
