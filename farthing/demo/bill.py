@@ -57,11 +57,10 @@ def add_usage(usage: Usage, requests: Iterable[Request]) -> None:
         if request.route == "served":
             continue
         day = (WEEK_BEGIN + timedelta(seconds=request.arrived)).date()
-        written = request.cache_write_tokens + request.cache_write_1h_tokens
         classes = {
-            "input": request.input_tokens - request.cached_tokens - written,
+            "input": request.input_tokens - request.cached_tokens - request.cache_write_tokens,
             "cache_read": request.cached_tokens,
-            "cache_write_5m": request.cache_write_tokens,
+            "cache_write_5m": request.cache_write_tokens - request.cache_write_1h_tokens,
             "cache_write_1h": request.cache_write_1h_tokens,
             "output": request.output_tokens,
         }

@@ -162,7 +162,7 @@ def _request(
     if vendor.writes_cache and random.random() < vendor.cached_share:
         written = int((input_tokens - cached) * random.uniform(0.4, 0.9))
         one_hour = random.random() < 0.2
-        request.cache_write_tokens, request.cache_write_1h_tokens = (0, written) if one_hour else (written, 0)
+        request.cache_write_tokens, request.cache_write_1h_tokens = written, written if one_hour else 0
     if vendor.reasons:
         request.reasoning_tokens = int(output_tokens * random.uniform(0.2, 0.7))
     request.first_token = arrived + 0.25 + random.lognormvariate(-1.0, 0.5) + input_tokens * 2e-5
