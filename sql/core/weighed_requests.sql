@@ -17,7 +17,9 @@ requests as (
 ),
 
 own_replicas as (
-    select distinct replica_id from lanes
+    -- also replicas whose bill is not there yet: their requests are never a vendor's
+    select distinct replica_id from gpu_slots
+    where replica_id is not null
 ),
 
 pools as (
