@@ -10,7 +10,13 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from farthing.errors import ConfigError
 
@@ -180,7 +186,11 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
+        """The environment wins over the file; FARTHING_PROJECT names the project's folder and is no table."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        env_settings.env_vars = {
+            name: value for name, value in env_settings.env_vars.items() if name != "farthing_project"
+        }
         return env_settings, init_settings
 
     @model_validator(mode="after")
@@ -235,6 +245,10 @@ def from_mapping(values: Mapping[str, Any], *, file: Path | str = FILE_NAME) -> 
     """
     try:
         return Config(**{**values, "root": Path(file).parent})
+    except SettingsError as error:
+        raise ConfigError(
+            f"{error}.", file="environment", fix="name a single key, like FARTHING_LAKE__PATH, or unset the variable."
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

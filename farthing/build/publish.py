@@ -96,7 +96,8 @@ def publish(
     try:
         _fill(con, config, out, lake, inputs, pins)
         con.execute(
-            "create table published.build_info as select ? as identity, ? as version, ?::timestamp as built_at",
+            "create table published.build_info as select ? as identity, ? as version, ?::timestamp as built_at,"
+            " make_timestamp(horizon_us) as horizon from settings.build",
             [build, __version__, clock.now().replace(tzinfo=None)],
         )
         found = runner.models("marts", "checks/warehouse", known=_tables(con))
