@@ -32,13 +32,24 @@ def _finish(_source: Source) -> Sequence[str]:
             _reason = 'overlaps line ' || other || ': the same gpu_uuid and replica_id are valid at the same time',
             _raw = to_json(struct_pack(gpu_uuid, replica_id, valid_from, valid_to))::varchar
         from (
-            select later._line as line, min(earlier._line) as other
-            from staged later join staged earlier
-                on later.gpu_uuid = earlier.gpu_uuid and later.replica_id is not distinct from earlier.replica_id
-                and earlier.valid_from < later.valid_from
-                and later.valid_from < coalesce(earlier.valid_to, timestamp 'infinity')
-            where later._reason is null and earlier._reason is null
-            group by 1
+            with recursive ordered as (
+                select *, row_number() over (partition by gpu_uuid, replica_id order by valid_from) as place
+                from (
+                    select gpu_uuid, replica_id, valid_from, max(_line) as line,
+                        arg_max(coalesce(valid_to, timestamp 'infinity'), _line) as valid_to
+                    from staged where _reason is null group by 1, 2, 3)
+            ),
+            walk as (
+                select gpu_uuid, replica_id, place, line, valid_to as held_until, line as holder
+                from ordered where place = 1
+                union all
+                select o.gpu_uuid, o.replica_id, o.place, o.line,
+                    case when o.valid_from < w.held_until then w.held_until else o.valid_to end,
+                    case when o.valid_from < w.held_until then w.holder else o.line end
+                from walk w join ordered o on o.gpu_uuid = w.gpu_uuid
+                    and o.replica_id is not distinct from w.replica_id and o.place = w.place + 1
+            )
+            select line, holder as other from walk where holder <> line
         ) as overlap
         where staged._line = overlap.line
         """,

@@ -365,7 +365,7 @@ class ColumnMap:
         if isinstance(self.file, JsonFile):
             row = self._text_column("*").sql
             names = json.dumps(dict.fromkeys([*self.dialect.types, *ours]))
-            return f"nullif(json_merge_patch({row}, {literal(names)})::varchar, '{{}}')"
+            return f"nullif(json_merge_patch('{{}}', json_merge_patch({row}, {literal(names)}))::varchar, '{{}}')"
         unknown = [name for name in self.file.columns if name.lower() not in known]
         if not unknown:
             return "null::varchar"

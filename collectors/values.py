@@ -116,7 +116,7 @@ def epoch_time(value: str, unit: str, since: str | None) -> str:
     """A count of `unit` since 1970, or since the moment `since`, as UTC."""
     text = f"{value}::varchar"
     count = f"try_cast(case when regexp_full_match({text}, {literal(PLAIN_NUMBER)}) then {text} end as decimal(38,9))"
-    micros = f"{count} // 1000" if unit == "ns" else f"floor({count} * {_MICROSECONDS[unit]})"
+    micros = f"cast(floor({count}) as hugeint) // 1000" if unit == "ns" else f"floor({count} * {_MICROSECONDS[unit]})"
     # Seconds taken for milliseconds are in 1970, milliseconds for seconds far away: what is past 2200 is no time.
     seconds = f"{count} {_PER_SECOND[unit]} between 0 and {_LATEST_SECONDS}"
     moment = f"case when {seconds} then make_timestamp(try_cast({micros} as bigint)) end"

@@ -47,6 +47,11 @@ class World:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
+    def parquet(self, name: str, query: str) -> Path:
+        with duckdb.connect() as con:
+            con.execute(f"copy ({query}) to '{self.folder / name}' (format parquet)")
+        return self.folder / name
+
     def config(self, kind: str, path: str, name: str = "one", **source: Any) -> config.Config:
         values = {"sources": {name: {"kind": kind, "path": path, **source}}}
         return config.from_mapping(values, file=self.folder / "farthing.toml")

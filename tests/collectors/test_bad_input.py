@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from typing import Any
 
-import duckdb
 import pytest
 
 from farthing.lake.schemas import (
@@ -273,11 +272,11 @@ def test_damaged_gzip_data_lands_nothing(world: Any) -> None:
 
 
 def test_a_parquet_file_damaged_in_the_middle_fails_and_lands_nothing(world: Any) -> None:
-    path = world.folder / "in.parquet"
-    duckdb.sql(
+    path = world.parquet(
+        "in.parquet",
         "select 'r' || i as request_id, timestamp '2026-10-01' as started_at, md5(i::varchar) as model "
-        "from range(200000) t(i)"
-    ).write_parquet(str(path))
+        "from range(200000) t(i)",
+    )
     content = bytearray(path.read_bytes())
     content[200_000:260_000] = b"\xff" * 60_000
     path.write_bytes(bytes(content))
