@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from farthing.errors import ConfigError
 #: The file in the warehouse folder that names the published database; it is replaced, never written to.
 POINTER = "CURRENT"
 _ATTEMPTS = 5
+_OPENING = threading.Lock()
 
 
 class WarehouseMissing(ConfigError):
@@ -59,7 +61,10 @@ def dictionary(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, str]
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
-    con.execute("set TimeZone = 'UTC'")
-    con.execute("set lock_configuration = true")
+    with _OPENING:
+        con = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+        [(locked,)] = con.execute("select current_setting('lock_configuration')").fetchall()
+        if not locked:  # connections of one process to one file share its settings: the first one makes them
+            con.execute("set global TimeZone = 'UTC'")
+            con.execute("set lock_configuration = true")
     return con
