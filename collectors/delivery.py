@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -59,6 +59,7 @@ class Delivery:
     ) -> None:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
+        self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
         told = source.model_dump_json(exclude={"path"}).encode()
         # The same bytes under another column map are another delivery: a mended map lands by itself.
@@ -272,6 +273,8 @@ class Delivery:
                 "x_load": sorted({self.x_load, *(loser[1] for loser in losers)}),
             }
             rows += " union all by name " + self._kept_sql(where)
+        if before and self.kind.duplicate_key(self.source):
+            self._recall_others(load)
         self.lake.replace(self.table, self._reader(self.table, rows), where=where, load=identity)
 
     def _kept_sql(self, where: Mapping[str, object]) -> str:
@@ -292,13 +295,47 @@ class Delivery:
             "and s._line in (select _line from replaced))"
         )
 
+    def _recall_others(self, load: str) -> None:
+        """Have other files read again when rows vanish from this one: theirs may have been left out for the sake of it.
+
+        Those are files with duplicates, and files of which the lake holds less than they landed. The note is made
+        before the rows vanish, so that it is not lost when the commit after it is never reached.
+        """
+        key = self.kind.duplicate_key(self.source)
+        same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
+        own = f"x_source = {literal(self.name)} and x_load = {literal(self.x_load)}"
+        self._see_lake()
+        if self.lake.version(LOADS) is None or not self._count(
+            f"(select 1 from lake.{self.table.name} k where {own} "
+            f"and not exists (from staged s where s._reason is null and {same}))"
+        ):
+            return
+        self.lake.view(self._stage, LOADS)
+        scope = f"x_source = {literal(self.name)} and " if "x_source" in self.table.key else ""
+        others = self._stage.execute(
+            "select x_source, x_load, newest.identity, newest.loaded_at from ("
+            "  select x_source, x_load, arg_max(l, loaded_at) as newest from lake.loads l "
+            f'  where {scope}"table" = {literal(self.table.name)} and not ({own}) group by all) '
+            f"left join (select x_source, x_load, count(*) as held from lake.{self.table.name} group by all) "
+            "using (x_source, x_load) "
+            "where newest.status = 'landed' and (newest.duplicate > 0 or coalesce(held, 0) < newest.landed)"
+        ).fetchall()
+        for name, x_load, identity, loaded_at in others:
+            note = LoadResult(
+                name, self.table.name, x_load, "failed",
+                problem=f"to be read again: rows that {self.x_load} no longer has may be in it",
+            )  # fmt: skip
+            self._write_load(note, identity, _after(loaded_at.replace(tzinfo=UTC)), f"{name}:{x_load}:recalled:{load}")
+            self.recalled.add(x_load)
+
     def _record(self, result: LoadResult, load: str, past: Past | None) -> None:
-        # The newest delivery is told by its time, so no two of a file may have the same.
-        loaded_at = max(clock.now(), past.loaded_at + timedelta(microseconds=1)) if past else clock.now()
+        self._write_load(result, self.identity, _after(past.loaded_at if past else None), load)
+
+    def _write_load(self, result: LoadResult, identity: str, loaded_at: datetime, load: str) -> None:
         row = {
-            "table": self.table.name,
-            "file": self.x_load,
-            "identity": self.identity,
+            "table": result.table,
+            "file": result.file,
+            "identity": identity,
             "status": result.status,
             "problem": result.problem or None,
             "read": result.read,
@@ -306,8 +343,8 @@ class Delivery:
             "duplicate": result.duplicate,
             "rejected": result.rejected,
             "loaded_at": loaded_at,
-            "x_source": self.name,
-            "x_load": self.x_load,
+            "x_source": result.source,
+            "x_load": result.file,
         }
         self.lake.append(LOADS, pl.DataFrame([row], schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
 
@@ -363,3 +400,8 @@ class Delivery:
     def _message(self, text: str) -> None:
         if self._report:
             self._report.message(text)
+
+
+def _after(newest: datetime | None) -> datetime:
+    """Now, but later than `newest`: a file's newest delivery is told by its time, so no two may have the same."""
+    return max(clock.now(), newest + timedelta(microseconds=1)) if newest else clock.now()

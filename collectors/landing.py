@@ -34,12 +34,19 @@ def collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, r
     files = _files(name, source, config)
     report.start(len(files), sum(file.size for file in files))
     history = _history(lake, kind.table, name)
-    results = []
+    results: dict[str, LoadResult] = {}
+    recalled: set[str] = set()
     with _stage(config) as (stage, folder):
         for file in files:
             delivery = Delivery(kind, name, source, lake, report, stage, folder, file)
-            results.append(delivery.land(history.get(file.name)))
-    return results
+            results[file.name] = delivery.land(history.get(file.name))
+            recalled |= delivery.recalled
+        history = _history(lake, kind.table, name) if recalled else {}
+        for file in files:
+            if file.name in recalled:
+                delivery = Delivery(kind, name, source, lake, None, stage, folder, file)
+                results[file.name] = delivery.land(history.get(file.name))
+    return list(results.values())
 
 
 def preview(kind: Kind, name: str, source: Source, config: Config) -> pl.DataFrame:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collectors import load
+from collectors import kinds, load
 from farthing import clock
 from farthing.commit_points import on
 from farthing.errors import ConfigError, SourceError
@@ -107,6 +109,29 @@ def test_equal_lines_without_a_request_id_are_two_requests_and_the_same_file_twi
     assert first < {row["request_id"] for row in world.rows(REQUESTS)}
 
 
+def test_a_row_that_vanishes_from_one_file_comes_back_from_another_that_holds_it(world: Any) -> None:
+    world.write("a.csv", HEADER + request("r1") + request("r2"))
+    world.write("b.csv", HEADER + request("r1") + request("r3"))
+    world.write("c.csv", HEADER + request("r4"))
+    world.collect("requests", "?.csv", **REQUEST)
+    world.write("a.csv", HEADER + request("r2"))
+    results = world.collect("requests", "?.csv", **REQUEST)
+    assert [(result.status, result.landed) for result in results] == [("landed", 1), ("landed", 2), ("unchanged", 0)]
+    assert ids(world) == [("r1", 1), ("r2", 1), ("r3", 1), ("r4", 1)]
+    assert {result.status for result in world.collect("requests", "?.csv", **REQUEST)} == {"unchanged"}
+
+
+def test_a_row_that_a_newer_file_had_replaced_comes_back_when_that_file_drops_it(world: Any) -> None:
+    world.write("a.csv", HEADER + request("r1", 1) + request("r2"))
+    world.one("requests", "a.csv", **REQUEST)
+    world.write("b.csv", HEADER + request("r1", 9) + request("r3"))
+    world.collect("requests", "?.csv", **REQUEST)
+    assert ids(world) == [("r1", 9), ("r2", 1), ("r3", 1)]
+    world.write("b.csv", HEADER + request("r3"))
+    world.collect("requests", "?.csv", **REQUEST)
+    assert ids(world) == [("r1", 1), ("r2", 1), ("r3", 1)]
+
+
 POINTS = [f"lake.{table}.{when}" for table in ("rejects", "requests", "loads") for when in ("before", "after")]
 
 
@@ -179,5 +204,12 @@ def test_a_pattern_without_a_file_says_so(world: Any) -> None:
 
 
 def test_an_unknown_kind_lists_the_kinds() -> None:
-    with pytest.raises(ConfigError, match=r"no kind 'bill'"):
+    with pytest.raises(ConfigError, match=r"no kind 'bill'") as error:
         load("bill")
+    assert "focus, gpu_inventory, gpu_usage, identities, jobs, metrics, requests, revenue" in error.value.fix
+
+
+def test_every_kind_is_an_entry_point_of_the_project_and_loads() -> None:
+    root = Path(__file__).parents[2]
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["entry-points"]["farthing.collectors"]
+    assert {kind: load(kind).__name__ for kind in kinds()} == declared  # type: ignore[attr-defined]
