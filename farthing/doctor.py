@@ -1,0 +1,301 @@
+"""Is everything in order: configuration, sources, lake, warehouse, clock, versions, and how well the data joins."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+import collectors
+from farthing import __version__, clock, console, objects, warehouse
+from farthing.config import Config, Source
+from farthing.console import Sheet
+from farthing.errors import FarthingError
+from farthing.lake import Lake
+from farthing.lake.schemas import LOADS
+
+Status = Literal["ok", "finding", "note"]
+
+_PACKAGES = ("duckdb", "deltalake", "polars", "pyarrow")
+_ENOUGH_MATCHED = 0.95
+_TOLERATED_UNASSIGNED = 0.01
+_FREE_BYTES = 2_000_000_000
+#: No bill of use is older than this farthing: a clock before it is wrong.
+_EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
+_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; a finding needs somebody to act, and `fix` says how."""
+
+    area: str
+    subject: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """All checks, and the largest charges that no rule takes."""
+
+    checks: list[Check]
+    unassigned: Sheet
+
+    @property
+    def findings(self) -> list[Check]:
+        """Those that need action."""
+        return [check for check in self.checks if check.status == "finding"]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """All of it, to be shown."""
+        rows = [(check.status, check.area, check.subject, check.detail, check.fix or None) for check in self.checks]
+        columns = ["status", "area", "subject", "detail", "fix"]
+        return [Sheet("checks", columns, rows, hidden=frozenset({"fix"})), self.unassigned]
+
+
+def examine(config: Config, lake: Lake) -> Health:
+    """Look at everything that can be looked at; what fails is a finding and keeps nothing else from being looked at."""
+    checks = [*_machine(config), *_configuration(config)]
+    for name, source in config.sources.items():
+        checks += _source(name, source, config)
+    checks += _lake(lake)
+    unassigned = Sheet("unassigned", [], [], title="The largest charges that no rule takes")
+    try:
+        with warehouse.open_warehouse(config) as con:
+            checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con)]
+            unassigned = _unassigned(con)
+    except FarthingError as error:
+        checks.append(
+            Check("warehouse", "published", "finding", _first_line(error), "run farthing collect, then build")
+        )
+    return Health(checks, unassigned)
+
+
+def _machine(config: Config) -> list[Check]:
+    now = clock.now()
+    offset = datetime.now().astimezone().utcoffset() or timedelta()
+    good = now > _EARLIEST
+    zone = f"{now:%Y-%m-%d %H:%M} UTC; this machine shows {'+' if offset >= timedelta() else '-'}{abs(offset)}"
+    versions = ", ".join(f"{name} {_version(name) or 'missing'}" for name in _PACKAGES)
+    dashboard = _version("streamlit")
+    folder = next(parent for parent in (config.root, *config.root.parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    return [
+        Check("machine", "clock", "ok" if good else "finding", zone, "" if good else "set the clock; use NTP"),
+        Check("machine", "farthing", "ok", f"{__version__}, Python {platform.python_version()}, {sys.platform}"),
+        Check("machine", "packages", "ok" if "missing" not in versions else "finding", versions),
+        Check("machine", "dashboard", "ok" if dashboard else "note", dashboard or "install farthing[dashboard] for it"),
+        Check(
+            "machine",
+            "free space",
+            "ok" if free > _FREE_BYTES else "finding",
+            console.size(free),
+            "" if free > _FREE_BYTES else "make room: lake, build and warehouse need it",
+        ),
+    ]
+
+
+def _configuration(config: Config) -> list[Check]:
+    checks = [Check("config", "farthing.toml", "ok", f"{len(config.sources)} sources, {len(config.pools)} pools")]
+    kinds = {source.kind for source in config.sources.values()}
+    if "focus" not in kinds:
+        checks.append(Check("config", "bill", "finding", "no source of a bill", 'add a source of kind = "focus"'))
+    if not config.pools:
+        checks.append(Check("config", "pools", "finding", "no pool: all cost is unassigned", "add [[pools]]"))
+    for index, pool in enumerate(config.pools[:-1]):
+        if not pool.match:
+            later = ", ".join(other.name for other in config.pools[index + 1 :])
+            checks.append(
+                Check(
+                    "config", f"pool {pool.name}", "finding", f"takes everything; {later} take nothing", "move it last"
+                )
+            )
+    return checks
+
+
+def _source(name: str, source: Source, config: Config) -> list[Check]:
+    """Its files, and whether their first rows can be read as farthing's columns."""
+    area = f"source {name}"
+    try:
+        files = objects.find(source.patterns, config.root, config.lake.storage_options)
+        if not files:
+            patterns = ", ".join(source.patterns)
+            return [Check(area, "files", "finding", f"no file matches {patterns}", "correct path")]
+        frame = collectors.load(source.kind).preview(name, source, config)
+    except FarthingError as error:
+        return [Check(area, "files", "finding", _first_line(error), str(getattr(error, "fix", "")))]
+    filled = [
+        column for column in frame.columns if frame[column].null_count() < len(frame) and not column.startswith("x_")
+    ]
+    size = console.size(sum(file.size for file in files))
+    return [Check(area, "files", "ok", f"{len(files):,}, {size}; the first rows land with {len(filled)} columns")]
+
+
+def _lake(lake: Lake) -> list[Check]:
+    try:
+        version = lake.version(LOADS)
+    except FarthingError as error:
+        return [Check("lake", lake.path, "finding", _first_line(error), str(getattr(error, "fix", "")))]
+    if not objects.is_url(lake.path):
+        folder = Path(lake.path)
+        nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not os.access(nearest, os.W_OK):
+            return [Check("lake", lake.path, "finding", "cannot be written", "change its rights, or [lake] path")]
+    if version is None:
+        return [Check("lake", lake.path, "note", "reachable, nothing collected yet: run farthing collect")]
+    return [Check("lake", lake.path, "ok", "reachable")]
+
+
+def _warehouse(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    began = time.monotonic()
+    [(version, built_at, newest)] = con.execute(
+        "select version, built_at, (select max(day) from cost_ledger) from build_info"
+    ).fetchall()
+    took = time.monotonic() - began
+    ahead = built_at.replace(tzinfo=UTC) > clock.now() + _SKEW
+    return [
+        Check(
+            "warehouse",
+            "published",
+            "finding" if ahead else "ok",
+            f"built {built_at:%Y-%m-%d %H:%M} UTC by {version}, costs up to {newest}, opened in {1000 * took:.0f} ms",
+            "it was built in the future: check the clock" if ahead else "",
+        )
+    ]
+
+
+def _loads(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    checks = []
+    for source, rejected, failed in con.execute(
+        "select x_source, rows_rejected, failed_files from freshness where rows_rejected > 0 or failed_files > 0 order by 1"
+    ).fetchall():
+        if failed:
+            checks.append(
+                Check(
+                    f"source {source}", "failed files", "finding", f"{failed:,}", "farthing query 'from loads' has why"
+                )
+            )
+        if rejected:
+            fix = "farthing query 'select file, line, reason from rejects'"
+            checks.append(Check(f"source {source}", "rejected rows", "finding", f"{rejected:,}", fix))
+    return checks
+
+
+_JOIN_FIXES = {
+    "with a user": "map user_id in the source's columns",
+    "with a user in identities": "add the missing ids to a source of kind identities",
+    "with token usage": "log usage, also of cancelled and streamed requests",
+    "with an end": "map ended_at in the source's columns; without it the end is estimated",
+    "with a replica in the inventory": "add the replica to a source of kind gpu_inventory",
+    "started while telemetry watched the replica": "collect telemetry of these replicas",
+    "billed and observed by telemetry": "collect telemetry of these GPUs",
+    "observed and in the inventory of a bill": "add these GPUs to the inventory, with their ResourceId",
+    "of replicas with a request in flight": "log the requests or jobs that kept these GPUs busy",
+    "of GPUs with an inventory": "add the missing ResourceIds to the inventory",
+    "taken by a pool": "farthing pools test shows the charges; add a rule",
+}
+
+
+def _joins(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    """The matched share of every join over all days."""
+    checks = []
+    for subject, measure, unit, matched, total in con.execute(
+        "select subject, measure, unit, sum(matched), sum(total) from data_quality"
+        " group by subject, measure, unit having sum(total) > 0 order by subject = 'cost', subject desc, measure, unit"
+    ).fetchall():
+        share = float(matched / total)
+        detail = f"{console.percent(share)} of {_quantity(total, unit)}"
+        named = f"{subject} {measure}" + (f" ({unit})" if subject == "cost" else "")
+        informs = measure == "placed on users, teams or jobs"  # idle time is a cost, not a fault
+        good = share >= _ENOUGH_MATCHED or informs
+        fix = "" if good else _JOIN_FIXES.get(measure, "")
+        checks.append(Check("joins", named, "note" if informs else "ok" if good else "finding", detail, fix))
+    [(unpaid, requests)] = con.execute(
+        "select count(*) filter (where not exists (select 1 from request_costs as costs"
+        " where costs.x_source = requests.x_source and costs.request_id = requests.request_id)), count(*) from requests"
+    ).fetchall()
+    [(kept,)] = con.execute("select exists (from request_costs)").fetchall()
+    if kept and unpaid:
+        checks.append(
+            Check(
+                "joins",
+                "requests that no pool pays for",
+                "finding" if unpaid > (1 - _ENOUGH_MATCHED) * requests else "note",
+                f"{unpaid:,} of {requests:,}",
+                "give them a replica_id of the inventory, or a pool of kind api with their provider",
+            )
+        )
+    return checks
+
+
+def _money(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    checks = []
+    for pool, currency, cost, days in con.execute(
+        "select pool, BillingCurrency, sum(cost), count(distinct day) from cost_ledger"
+        " where kind = 'unexplained' and cost < 0 group by all order by all"
+    ).fetchall():
+        checks.append(
+            Check(
+                "cost",
+                f"pool {pool}: negative unexplained",
+                "finding",
+                f"{console.money(cost)} {currency} on {days} days",
+                "more was asked for than was measured or billed: missing telemetry, or a credit",
+            )
+        )
+    for currency, unassigned, cost in con.execute(
+        "select BillingCurrency, coalesce(sum(cost) filter (where kind = 'unassigned'), 0), sum(cost) from cost_ledger"
+        " group by all order by all"
+    ).fetchall():
+        share = float(unassigned / cost) if cost else 0.0
+        good = abs(share) <= _TOLERATED_UNASSIGNED
+        checks.append(
+            Check(
+                "cost",
+                f"unassigned ({currency})",
+                "ok" if good else "finding",
+                f"{console.percent(share)} of {console.money(cost)}: {console.money(unassigned)}",
+                "" if good else "farthing pools test shows what no rule takes",
+            )
+        )
+    for currency, difference in con.execute("select BillingCurrency, difference from totals order by 1").fetchall():
+        status: Status = "finding" if difference else "ok"
+        checks.append(Check("cost", f"bill less ledger ({currency})", status, f"{difference:f}"))
+    return checks
+
+
+def _unassigned(con: duckdb.DuckDBPyConnection, number: int = 10) -> Sheet:
+    rows = con.execute(
+        "select x_charge_id, coalesce(ServiceName, ServiceCategory), left(coalesce(ResourceId, ChargeDescription), 40),"
+        " x_cost, BillingCurrency from charges where pool = 'unassigned' order by abs(x_cost) desc, x_charge_id limit ?",
+        [number],
+    ).fetchall()
+    columns = ["x_charge_id", "service", "resource", "cost", "BillingCurrency"]
+    return Sheet("unassigned", columns, rows, title="The largest charges that no rule takes")
+
+
+def _quantity(total: Any, unit: str) -> str:
+    return f"{total:,.0f}" if unit == "count" else f"{total:,.0f} s" if unit == "seconds" else f"{total:,.2f} {unit}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

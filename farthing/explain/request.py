@@ -1,0 +1,127 @@
+"""A request's cost: its facts, what it cost under each method, and the charges behind it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from farthing.config import Config
+from farthing.console import Sheet
+from farthing.explain.facts import NotFoundError, midnight, name_people, record
+from farthing.pool_report import how
+
+_CHARGES_SHOWN = 5
+_FACTS = (
+    "x_source request_id started_at first_token_at ended_at user_id team_id customer_id provider model replica_id "
+    "input_tokens cached_input_tokens cache_write_tokens output_tokens reasoning_tokens usage_quality status trace_id "
+    "agent feature environment"
+).split()
+
+
+def explain_request(
+    con: duckdb.DuckDBPyConnection, config: Config, request: str, source: str | None = None
+) -> list[Sheet]:
+    """What `request` was, what it cost under every kept method, and the charges that paid for it.
+
+    Raises:
+        NotFoundError: the warehouse's window of requests has no such id, or several sources have it.
+    """
+    facts = _facts(con, config, request, source)
+    of = dict(zip(_FACTS, facts, strict=True))
+    costs = _costs(con, str(of["x_source"]), request)
+    sheets = [
+        record("request", f"Request {request}", _FACTS, facts),
+        Sheet(
+            "costs",
+            ["day", "pool", "method", "in_ledger", "cost", "BillingCurrency"],
+            costs,
+            title="What it cost, by method",
+            note="" if costs else "No pool with a bill paid for it, or [attribution] request_costs is off.",
+            exact=frozenset({"cost"}),
+        ),
+    ]
+    ways = {pool.name: how(pool) for pool in config.pools}
+    for pool in dict.fromkeys(row[1] for row in costs):
+        sheets.append(_charges(con, pool, ways.get(pool, ""), of))
+    return sheets
+
+
+def _facts(con: duckdb.DuckDBPyConnection, config: Config, request: str, source: str | None) -> tuple[Any, ...]:
+    name_people(con)
+    own = {"user_id", "team_id", "customer_id"}
+    columns = [f"requests.{name}" for name in _FACTS if name not in own | {"model"}]
+    found = con.execute(
+        f"""
+        select {", ".join(columns)},
+            coalesce(identity_windows.user_id, requests.user_id) as user_id,
+            coalesce(requests.team_id, identity_windows.team_id) as team_id,
+            coalesce(requests.customer_id, identity_windows.customer_id) as customer_id,
+            coalesce(requests.response_model, requests.model) as model
+        from requests
+        left join identity_windows
+            on requests.user_id = identity_windows.id
+            and requests.started_at >= identity_windows.from_at and requests.started_at < identity_windows.to_at
+        where requests.request_id = ? and coalesce(requests.x_source = ?, true)
+        order by requests.x_source
+        """,
+        [request, source],
+    )
+    names = [column[0] for column in found.description]
+    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    if not rows:
+        days = config.warehouse.request_days
+        raise NotFoundError(
+            "request", request, fix=f"It carries the requests of the newest {days} days ([warehouse] request_days)."
+        )
+    if len(rows) > 1:
+        raise NotFoundError(
+            "single request", request, fix=f"Choose with --source: {', '.join(str(row['x_source']) for row in rows)}."
+        )
+    return tuple(rows[0][name] for name in _FACTS)
+
+
+def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> list[tuple[Any, ...]]:
+    return con.execute(
+        "select costs.day, costs.pool, costs.method, costs.method = pools.method as in_ledger, costs.cost,"
+        " costs.BillingCurrency from request_costs as costs left join pools on costs.pool = pools.pool"
+        " where costs.x_source = ? and costs.request_id = ? order by costs.day, in_ledger desc, costs.method, costs.pool",
+        [source, request],
+    ).fetchall()
+
+
+def _charges(con: duckdb.DuckDBPyConnection, pool: str, way: str, of: dict[str, Any]) -> Sheet:
+    """The charges of `pool` that ran while the request did; of its replica's machines only, where there are any."""
+    start: datetime = of["started_at"]
+    begin, end = midnight(start.date()), (of["ended_at"] or start) + timedelta(microseconds=1)
+    machines = [
+        row[0]
+        for row in con.execute(
+            'select distinct lower("ResourceId") from gpu_inventory where replica_id = ? and valid_from <= ?'
+            " and coalesce(valid_to > ?, true)",
+            [of["replica_id"], start, start],
+        ).fetchall()
+    ]
+    begin = start if machines else begin
+    end = end if machines else midnight(start.date() + timedelta(days=1))
+    where = "pool = ? and ChargePeriodStart < ? and ChargePeriodEnd > ?"
+    values: list[object] = [pool, end, begin]
+    if machines:
+        where += " and list_contains(?::varchar[], lower(ResourceId))"
+        values.append(machines)
+    rows = con.execute(
+        "select x_charge_id, coalesce(ServiceName, ServiceCategory) as service, left(coalesce(ResourceId, ChargeDescription), 40),"
+        f" ChargePeriodStart, ChargePeriodEnd, x_cost, BillingCurrency from charges where {where}"
+        " order by abs(x_cost) desc, x_charge_id",
+        values,
+    ).fetchall()
+    on = f" on {', '.join(machines)}" if machines else ""
+    more = len(rows) - _CHARGES_SHOWN
+    return Sheet(
+        f"charges_{pool}",
+        ["x_charge_id", "service", "resource", "from", "to", "cost", "BillingCurrency"],
+        rows[:_CHARGES_SHOWN],
+        title=f"Charges of pool {pool} ({way}){on}",
+        note=f"and {more:,} more" if more > 0 else "",
+    )

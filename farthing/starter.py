@@ -1,0 +1,197 @@
+"""The first farthing.toml: sources guessed from the files that lie in the folder, else the shortest useful one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from collectors.lines import UnreadableError
+from collectors.raw import open_file
+
+_SKIPPED = {"lake", "warehouse", "node_modules", "truth", "__pycache__"}
+_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".json", ".jsonl", ".ndjson", ".jsonl.gz", ".parquet", ".pq")
+_LOOKED_AT = 200  # files of a big folder; one kind needs only one
+#: Columns (lower case) that tell a kind, the most telling first.
+_TELLING: tuple[tuple[str, frozenset[str]], ...] = (
+    ("focus", frozenset({"billedcost", "effectivecost", "chargeperiodstart"})),
+    ("gpu_inventory", frozenset({"gpu_uuid", "resourceid"})),
+    ("gpu_usage", frozenset({"gpu_uuid", "started_at", "busy_seconds"})),
+    ("jobs", frozenset({"job_id", "started_at"})),
+    ("requests", frozenset({"model", "started_at"})),
+    ("identities", frozenset({"id", "user_id"})),
+    ("revenue", frozenset({"customer_id", "amount", "period"})),
+    ("metrics", frozenset({"day", "dimension", "key", "quantity"})),
+)
+_NAMES = {"focus": "bill", "gpu_inventory": "inventory", "gpu_usage": "gpu", "identities": "people"}
+_ABOUT = {
+    "focus": "bills in the FOCUS format, 1.0 to 1.4",
+    "gpu_inventory": "which GPU stands in which billed machine and serves which replica",
+    "gpu_usage": "what each GPU did: covered and busy seconds",
+    "jobs": "training and batch jobs",
+    "requests": "one line for each request to a model",
+    "identities": "who is behind a user id or key",
+    "revenue": "what customers pay",
+    "metrics": "drivers that only you know",
+}
+_SAMPLES = {
+    "focus": "bills/*.parquet",
+    "requests": "requests/*.parquet",
+    "gpu_usage": "gpu/*.parquet",
+    "gpu_inventory": "inventory.csv",
+}
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Files of one kind under one pattern."""
+
+    kind: str
+    pattern: str
+    files: int
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A farthing.toml and what it was made from."""
+
+    text: str
+    guesses: list[Guess]
+    unknown: list[str]
+
+
+def starter(folder: Path) -> Starter:
+    """A commented farthing.toml for `folder`."""
+    guesses, unknown = _guess(folder)
+    found = guesses or [Guess(kind, pattern, 0) for kind, pattern in _SAMPLES.items()]
+    parts = [_head(folder, guessed=bool(guesses))]
+    names: list[str] = []
+    for guess in found:
+        names.append(_free_name(_NAMES.get(guess.kind, guess.kind), names))
+        parts.append(_source(names[-1], guess))
+    if unknown:
+        parts.append("# Not recognised by their columns: " + ", ".join(_comment(name) for name in unknown[:8]) + "\n")
+    parts.append(_pools(gpu=any(guess.kind == "gpu_inventory" for guess in found)))
+    return Starter("\n".join(parts), guesses, unknown)
+
+
+def _guess(folder: Path) -> tuple[list[Guess], list[str]]:
+    """Kinds by the columns of the first file of each folder and suffix, and the names of those that tell nothing."""
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    for path in _files(folder):
+        suffix = next(ending for ending in sorted(_SUFFIXES, key=len, reverse=True) if path.name.endswith(ending))
+        groups.setdefault((path.parent, suffix), []).append(path)
+    found: list[Guess] = []
+    unknown: list[str] = []
+    for (parent, suffix), paths in sorted(groups.items()):
+        kinds = {path: kind_of(path) for path in paths}
+        unknown += [str(path.relative_to(folder)) for path, kind in kinds.items() if kind is None]
+        for kind in sorted({kind for kind in kinds.values() if kind}):
+            mine = [path for path in paths if kinds[path] == kind]
+            found += [Guess(kind, pattern, count) for pattern, count in _patterns(folder, parent, suffix, mine, paths)]
+    order = [kind for kind, _ in _TELLING]
+    return sorted(found, key=lambda guess: (order.index(guess.kind), guess.pattern)), unknown
+
+
+def _patterns(
+    folder: Path, parent: Path, suffix: str, mine: list[Path], everything: list[Path]
+) -> list[tuple[str, int]]:
+    """A glob that takes exactly `mine`: of the whole folder, of a common beginning, else one for each file."""
+    where = parent.relative_to(folder).as_posix()
+    prefix = "" if where == "." else f"{where}/"
+    if len(mine) == 1:
+        return [(f"{prefix}{mine[0].name}", 1)]
+    beginning = re.sub(r"[^A-Za-z]+$|\d.*$", "", os.path.commonprefix([path.name for path in mine]))
+    for start in ("", beginning):
+        if sum(path.name.startswith(start) for path in everything) == len(mine):
+            return [(f"{prefix}{start}*{suffix}", len(mine))]
+    return [(f"{prefix}{path.name}", 1) for path in mine]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files of known suffixes in `folder` and the folders right below it."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "_")) or path.name in _SKIPPED:
+            continue
+        candidates = sorted(path.iterdir()) if path.is_dir() and os.access(path, os.R_OK | os.X_OK) else [path]
+        found += [file for file in candidates if file.is_file() and file.name.endswith(_SUFFIXES)]
+    return found[:_LOOKED_AT]
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of source that the columns of a file tell; None when they do not."""
+    try:
+        columns = {column.lower() for column in open_file(path).columns}
+    except (UnreadableError, OSError):
+        return None
+    return next((kind for kind, telling in _TELLING if telling <= columns), None)
+
+
+def _head(folder: Path, *, guessed: bool) -> str:
+    name = re.sub(r"[^A-Za-z0-9 _.-]", "", folder.name) or "acme"
+    told = "guessed from the files in this folder" if guessed else "no file was found here: these are samples to adapt"
+    return f"""\
+# What farthing reads and how cost reaches people; docs/configuration.md lists every key.
+# `farthing doctor` checks this file and shows what it does not match.
+
+[project]
+name = {json.dumps(name)}
+currency = "USD"                # what reports lead with; other currencies stand beside it, never added
+
+# --- Sources ({told}) ---
+# path: a file or glob in this folder, or s3://, gs://, az://; csv, csv.gz, json, jsonl or parquet.
+"""
+
+
+def _source(name: str, guess: Guess) -> str:
+    files = f"; {guess.files} file{'s' * (guess.files != 1)} here" if guess.files else ""
+    lines = [
+        f"[sources.{name}]  # {_ABOUT[guess.kind]}{files}",
+        f'kind = "{guess.kind}"',
+        f"path = {json.dumps(guess.pattern, ensure_ascii=False)}",
+    ]
+    if guess.kind == "requests":
+        lines += [
+            '# columns = { started_at = "TIMESTAMP", input_tokens = "ContextTokens" }   # ours = theirs, where names differ',
+            '# constants = { provider = "vllm" }                                        # the same on every row',
+            '# Check this: "inclusive" when input contains cached tokens and output reasoning ones, else "exclusive".',
+            'token_convention = "inclusive"',
+            "# Check this: the zone of times that carry none.",
+            'timezone = "UTC"',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _pools(*, gpu: bool) -> str:
+    fleet = """\
+[[pools]]                       # our own GPUs: split by what each request took of them
+name = "gpu-serving"
+kind = "gpu"                    # others: api, training, owned, shared
+match = { ServiceCategory = "Compute", ResourceId = "i-*" }
+
+"""
+    return f"""\
+# --- Pools: which charges belong together, and how they reach people. The first that matches takes a charge. ---
+# `farthing pools test` shows which rule takes what, and what is left over.
+
+{fleet if gpu else ""}[[pools]]                       # whatever is left follows the cost that people already have
+name = "everything-else"
+kind = "shared"
+driver = "cost"                 # others: requests, tokens, users, metric, fixed
+"""
+
+
+def _free_name(name: str, taken: list[str]) -> str:
+    number = 1
+    free = name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _comment(name: str) -> str:
+    return re.sub(r"[\x00-\x1f]", "?", name)
