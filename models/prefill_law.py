@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import combinations
 from statistics import median
 
@@ -22,7 +23,8 @@ class Bin:
 class PrefillLaw:
     """prefill microseconds = p0_us + p1_ns * uncached tokens / 1000; `decode_us` between output tokens.
 
-    `fit_error` is the median over the bins of |quantile - line| / quantile.
+    Of its prefill a prompt holds up the requests that decode beside it for stall0_us + stall1_ns * tokens / 1000; what
+    is left is time in which they went on. None: not learned, all of it counts. `fit_error` is the median over the bins of |quantile - line| / quantile.
     """
 
     p0_us: int
@@ -30,6 +32,22 @@ class PrefillLaw:
     decode_us: int
     requests: int
     fit_error: float
+    stall0_us: int | None = None
+    stall1_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Sums for least squares over decode phases: `delayed` of `decodes` had a prompt beside them.
+
+    Regressors, in thousandths: steps, steps by mean requests in the batch, prompts processed meanwhile, their tokens;
+    `products` is the 4 x 4 matrix of their products, `targets` their products with the decode microseconds.
+    """
+
+    decodes: int
+    delayed: int
+    products: Sequence[Sequence[int]]
+    targets: Sequence[int]
 
 
 def learn(bins: Sequence[Bin], *, minimum_requests: int, minimum_bin: int = 20) -> PrefillLaw | None:
@@ -64,6 +82,43 @@ def learn(bins: Sequence[Bin], *, minimum_requests: int, minimum_bin: int = 20) 
             abs(one.first_token_us - offset - slope * one.uncached_tokens) / one.first_token_us for one in usable
         ),
     )
+
+
+def with_stall(law: PrefillLaw, delays: Delays, *, typical_tokens: float, minimum_delayed: int = 100) -> PrefillLaw:
+    """`law` with the stall that `delays` show; unchanged when they are too few or contradict it.
+
+    An engine that processes a prompt alone holds all others up for the whole prefill; one that mixes prompts in chunks
+    with decode steps only for the part by which the step grew. The log tells: ordinary least squares (solved exactly,
+    in rationals) of decode time on steps, shared steps, prompts and prompt tokens. A stall outside 0.3 to 1.2 of the
+    prefill at `typical_tokens` is noise and is not used.
+    """
+    solution = _solve(delays.products, delays.targets) if delays.delayed >= minimum_delayed else None
+    if solution is None:
+        return law
+    stall0_us, stall1_us = float(solution[2]) * 1000, float(solution[3]) * 1000
+    stall = stall0_us + stall1_us * typical_tokens
+    prefill = law.p0_us + law.p1_ns * typical_tokens / 1000
+    if stall1_us <= 0 or not 0.3 * prefill <= stall <= 1.2 * prefill:
+        return law
+    return replace(law, stall0_us=round(stall0_us), stall1_ns=round(stall1_us * 1000))
+
+
+def _solve(matrix: Sequence[Sequence[int]], target: Sequence[int]) -> list[Fraction] | None:
+    """The x with matrix x = target, by Gaussian elimination in rationals; None when there is no single one."""
+    rows = [[Fraction(int(value)) for value in (*row, goal)] for row, goal in zip(matrix, target, strict=True)]
+    size = len(rows)
+    for column in range(size):
+        pivot = next((row for row in range(column, size) if rows[row][column]), None)
+        if pivot is None:
+            return None
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        lead = rows[column][column]
+        rows[column] = [value / lead for value in rows[column]]
+        for other in range(size):
+            if other != column and rows[other][column]:
+                factor = rows[other][column]
+                rows[other] = [a - factor * b for a, b in zip(rows[other], rows[column], strict=True)]
+    return [row[-1] for row in rows]
 
 
 def _weighted_median(weighted: Sequence[tuple[float, float]]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from farthing.config import Config
 from farthing.errors import ConfigError
 from farthing.lake import Lake
 from farthing.lake.schemas import BUILD_DAYS, BUILT, PREFILL_LAWS
+from farthing.locks import alone, scratch
 from models.prefill_law import PrefillLaw
 
 __all__ = ["BuildResult", "Progress", "Total", "bill_preview", "build"]
@@ -95,8 +95,8 @@ def build(
         folder = folder / "as-of" / horizon.strftime("%Y-%m-%dT%H")
         out = Lake(str(folder / "lake"))
     found = runner.models("staging", "core", "checks/bill", "checks/day")
-    inputs = inputs_.pinned(lake, as_of)
-    with _engine(config) as con:
+    with alone(config.root, "build", progress.message), _engine(config) as con:
+        inputs = inputs_.pinned(lake, as_of)
         inputs_.attach(con, lake, inputs)
         settings.prepare(con, config, horizon)
         progress.message("reading the bill")
@@ -187,6 +187,9 @@ def _run_day(
     today = laws_.learned_today(con, config.attribution.law_minimum_requests)
     used = laws_.inherited(con, today, carried)
     settings.put_laws(con, {**used, **today})
+    runner.run(con, found, ["law_delays"], without=bill | {"law_samples"})
+    today = laws_.with_stalls(con, today)
+    settings.put_laws(con, {**used, **today})
     targets = [*_DAY_TABLES, *(["request_costs"] if config.attribution.request_costs else [])]
     runner.run(con, found, targets, without=bill | {"law_samples"})
     checks = sorted(name for name, model in found.items() if model.file.startswith("sql/checks/day/"))
@@ -208,17 +211,19 @@ def _is_current(kept: tuple[str, str] | None, mark: str, carried: dict[tuple[str
     return laws_.as_json({key: carried[key] for key in wanted if key in carried}) == kept[1]
 
 
-def _state(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, tuple[str, str]]:
+def _state(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, tuple[str, str] | None]:
+    """Fingerprint and inherited laws of each day that has rows; None where a killed build may have left half."""
     out.view(con, BUILD_DAYS)
     rows = con.execute("select day, fingerprint, inherited_laws from lake.build_days").fetchall()
-    return {day: (fingerprint, laws) for day, fingerprint, laws in rows}
+    return {day: None if fingerprint is None else (fingerprint, laws) for day, fingerprint, laws in rows}
 
 
 def _stored_laws(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, laws_.Laws]:
     out.view(con, PREFILL_LAWS)
     stored: dict[date, laws_.Laws] = {}
     for day, model, gpu_model, *law in con.execute(
-        "select day, model, gpu_model, p0_us, p1_ns, decode_us, requests, fit_error from lake.prefill_laws"
+        "select day, model, gpu_model, p0_us, p1_ns, decode_us, requests, fit_error, stall0_us, stall1_ns"
+        " from lake.prefill_laws"
     ).fetchall():
         stored.setdefault(day, {})[(model, gpu_model)] = PrefillLaw(*law)
     return stored
@@ -240,8 +245,8 @@ def _rules(config: Config, found: dict[str, runner.Model]) -> str:
 @contextmanager
 def _engine(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB file of its own, in which what memory cannot hold goes to disk; gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="farthing-build-") as folder:
-        con = duckdb.connect(str(Path(folder) / "build.duckdb"))
+    with scratch() as folder:
+        con = duckdb.connect(str(folder / "build.duckdb"))
         try:
             con.execute("set TimeZone = 'UTC'")
             con.execute("set preserve_insertion_order = false")

@@ -8,7 +8,7 @@ from datetime import date
 
 import duckdb
 
-from models.prefill_law import Bin, PrefillLaw, learn
+from models.prefill_law import Bin, Delays, PrefillLaw, learn, with_stall
 
 #: (model, gpu_model) -> law.
 Laws = dict[tuple[str, str], PrefillLaw]
@@ -25,6 +25,26 @@ def learned_today(con: duckdb.DuckDBPyConnection, minimum_requests: int) -> Laws
     return {key: law for key, law in laws.items() if law is not None}
 
 
+def with_stalls(con: duckdb.DuckDBPyConnection, laws: Laws) -> Laws:
+    """`laws` with the stalls that the table `law_delays` of the day supports."""
+    tokens = {
+        (model, gpu_model): median
+        for model, gpu_model, median in con.execute(
+            "select model, gpu_model, sum(uncached_tokens * requests) / sum(requests) from law_samples group by all"
+        ).fetchall()
+    }
+    found = {
+        (model, gpu_model): Delays(decodes, delayed, products, targets)
+        for model, gpu_model, decodes, delayed, products, targets in con.execute(
+            "select model, gpu_model, decodes, delayed, products, targets from law_delays"
+        ).fetchall()
+    }
+    return {
+        key: with_stall(law, found[key], typical_tokens=tokens[key]) if key in found else law
+        for key, law in laws.items()
+    }
+
+
 def inherited(con: duckdb.DuckDBPyConnection, today: Laws, earlier: Mapping[tuple[str, str], PrefillLaw]) -> Laws:
     """The earlier laws that today's requests need because today has none of its own for them."""
     wanted = con.execute("select distinct model, gpu_model from law_samples").fetchall()
@@ -33,7 +53,7 @@ def inherited(con: duckdb.DuckDBPyConnection, today: Laws, earlier: Mapping[tupl
 
 def as_json(laws: Laws) -> str:
     """Laws as canonical JSON, to compare two builds by."""
-    return json.dumps([[*key, law.p0_us, law.p1_ns, law.decode_us] for key, law in sorted(laws.items())])
+    return json.dumps([[*key, law.p0_us, law.p1_ns, law.stall0_us, law.stall1_ns, law.decode_us] for key, law in sorted(laws.items())])
 
 
 def keys_of(written: str) -> list[tuple[str, str]]:
@@ -50,6 +70,8 @@ def rows(day: date, laws: Laws) -> list[dict[str, object]]:
             "gpu_model": gpu_model,
             "p0_us": law.p0_us,
             "p1_ns": law.p1_ns,
+            "stall0_us": law.stall0_us,
+            "stall1_ns": law.stall1_ns,
             "decode_us": law.decode_us,
             "requests": law.requests,
             "fit_error": law.fit_error,

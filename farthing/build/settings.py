@@ -20,7 +20,9 @@ MONEY_MACRO = (
 )
 _MICROSECONDS = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: About how many requests of a day prefill laws, and the delays by prompts, are learned from.
 _LAW_SAMPLE = 200_000
+_DELAY_SAMPLE = 50_000
 
 
 def microseconds(moment: datetime) -> int:
@@ -92,15 +94,22 @@ def open_day(con: duckdb.DuckDBPyConnection, config: Config, day: date, horizon:
             config.attribution.cell_seconds * 1_000_000,
         ],
     )
-    con.execute("create or replace table settings.law as select ?::bigint as every", [max(requests // _LAW_SAMPLE, 1)])
+    con.execute(
+        "create or replace table settings.law as select ?::bigint as every, ?::bigint as every_window",
+        [max(requests // _LAW_SAMPLE, 1), max(requests // _DELAY_SAMPLE, 1)],
+    )
 
 
 def put_laws(con: duckdb.DuckDBPyConnection, laws: dict[tuple[str, str], PrefillLaw]) -> None:
     """Make `settings.prefill_laws` of the laws by (model, gpu_model)."""
     _fill(
         con,
-        "prefill_laws(model varchar, gpu_model varchar, p0_us bigint, p1_ns bigint, decode_us bigint)",
-        [(*key, law.p0_us, law.p1_ns, law.decode_us) for key, law in sorted(laws.items())],
+        "prefill_laws(model varchar, gpu_model varchar, p0_us bigint, p1_ns bigint, stall0_us bigint, stall1_ns bigint,"
+        " decode_us bigint)",
+        [
+            (*key, law.p0_us, law.p1_ns, law.stall0_us, law.stall1_ns, law.decode_us)
+            for key, law in sorted(laws.items())
+        ],
     )
 
 

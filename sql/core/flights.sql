@@ -1,7 +1,9 @@
 -- flights: where each request's prefill began (s), its first token came (f) and it ended (e), clipped to the day.
 -- grain: request and lane; microseconds of the day, s <= f <= e
--- phase_time puts the prefill that the law expects right before the first token, inside the request's life. Without a law
--- or a first token, and under gpu_seconds, the whole life counts as residence (s = f = start).
+-- phase_time puts the prefill that the law expects right before the first token, inside the request's life. Of it the
+-- stall, the time by which a prompt holds up those who decode, is the request's alone (s to f); what is left of it is
+-- shared like decoding. Without a law, a first token or input tokens, and under gpu_seconds, the whole life counts as
+-- residence (s = f = start).
 -- materialized: view
 with requests as (
     select * from day_requests
@@ -19,25 +21,25 @@ build_day as (
     select * from settings.build_day
 ),
 
-phased as (
+measured as (
     select
-        requests.* exclude (started_us, first_us, ended_us),
-        requests.started_us,
-        requests.ended_us,
+        requests.*,
         lanes.lane,
         lanes.method,
         lanes.pool,
         lanes.BillingCurrency,
         laws.decode_us,
         build_day.end_us - build_day.start_us as day_us,
+        coalesce(requests.first_us, requests.started_us) as seen_us,
+        requests.input_tokens - coalesce(requests.cached_input_tokens, 0) as uncached_tokens,
         case
-            when lanes.method = 'phase_time' and requests.first_us is not null and laws.p0_us is not null
-                then requests.first_us
-            else requests.started_us
-        end as f_us,
-        laws.p0_us
-        + laws.p1_ns * (requests.input_tokens - coalesce(requests.cached_input_tokens, 0)) // 1000 as prefill_us,
-        coalesce(requests.first_us, requests.started_us) as seen_us
+            when lanes.method = 'phase_time' and requests.first_us is not null
+                then laws.p0_us + laws.p1_ns * uncached_tokens // 1000
+        end as prefill_us,
+        case
+            when laws.stall1_ns is not null
+                then greatest(laws.stall0_us + laws.stall1_ns * uncached_tokens // 1000, 0)
+        end as stall_us
     from requests
     inner join lanes on requests.replica_id = lanes.replica_id
     left join laws
@@ -48,10 +50,23 @@ phased as (
     where not requests.is_cache_hit
 ),
 
+phased as (
+    select
+        *,
+        case
+            when prefill_us is null then started_us else greatest(first_us - prefill_us, started_us)
+        end as s_us,
+        case
+            when prefill_us is null then started_us
+            else least(greatest(first_us - prefill_us, started_us) + coalesce(stall_us, prefill_us), first_us)
+        end as f_us
+    from measured
+),
+
 final as (
     select
-        * exclude (f_us, decode_us, seen_us, prefill_us, day_us),
-        least(greatest(greatest(f_us - coalesce(prefill_us, 0), started_us), 0), day_us) as s,
+        * exclude (s_us, f_us, decode_us, seen_us, prefill_us, stall_us, uncached_tokens, first_us, day_us),
+        least(greatest(s_us, 0), day_us) as s,
         least(greatest(f_us, 0), day_us) as f,
         -- a request without an end lives as long as its output takes at the usual pace
         least(

@@ -1,0 +1,100 @@
+-- law_delays: sums from which one learns how long a prompt holds up the requests that are decoding beside it.
+-- grain: model, gpu_model
+-- The time between a request's first token and its end is a sum: its steps, each longer the more requests share it, and
+-- for each prompt that was processed meanwhile a delay that grows with the prompt. Least squares need only sums of
+-- products: integers, so that they are the same at any number of threads. Of a busy day every n-th window of two minutes.
+with flights as (
+    select
+        *,
+        input_tokens - coalesce(cached_input_tokens, 0) as uncached_tokens,
+        unnest(range(s // 120000000, e // 120000000 + 1)) as time_window
+    from flights
+    where
+        method = 'phase_time'
+        and s < f
+        and e > f
+),
+
+sampled as (
+    select
+        row_number() over () as flight,
+        flights.*
+    from flights
+    cross join settings.law as law
+    where flights.time_window % law.every_window = 0
+),
+
+decodes as (
+    select
+        *,
+        e - f as decode_us,
+        output_tokens - 1 as steps
+    from sampled
+    where
+        output_tokens >= 8
+        and f // 120000000 = time_window
+        and e // 120000000 = time_window
+),
+
+beside as (
+    select
+        decodes.flight,
+        any_value(decodes.model) as model,
+        any_value(decodes.lane) as lane,
+        any_value(decodes.decode_us) as decode_us,
+        any_value(decodes.steps) as steps,
+        sum(greatest(least(decodes.e, others.e) - greatest(decodes.f, others.f), 0)) as shared_us,
+        sum(greatest(least(decodes.e, others.f) - greatest(decodes.f, others.s), 0) * 1000 // (others.f - others.s))
+            as prompts,
+        sum(
+            greatest(least(decodes.e, others.f) - greatest(decodes.f, others.s), 0) * 1000 // (others.f - others.s)
+            * others.uncached_tokens
+        ) as prompt_tokens
+    from decodes
+    inner join sampled as others
+        on
+            decodes.lane = others.lane
+            and decodes.time_window = others.time_window
+            and decodes.f < others.e
+            and decodes.e > others.s
+    group by decodes.flight
+),
+
+-- thousandths, so that everything stays an integer
+terms as (
+    select
+        beside.model,
+        coalesce(lanes.gpu_model, '') as gpu_model,
+        cast(beside.decode_us as hugeint) as y,
+        cast(beside.steps as hugeint) * 1000 as steps,
+        cast(beside.steps as hugeint) * (beside.shared_us * 1000 // beside.decode_us) as shared_steps,
+        cast(beside.prompts as hugeint) as prompts,
+        cast(beside.prompt_tokens as hugeint) as prompt_tokens
+    from beside
+    inner join lanes on beside.lane = lanes.lane
+),
+
+final as (
+    select
+        model,
+        gpu_model,
+        count(*) as decodes,
+        count(*) filter (where prompts > 0) as delayed,
+        [
+            [sum(steps * steps), sum(steps * shared_steps), sum(steps * prompts), sum(steps * prompt_tokens)],
+            [
+                sum(steps * shared_steps), sum(shared_steps * shared_steps), sum(shared_steps * prompts),
+                sum(shared_steps * prompt_tokens)
+            ],
+            [sum(steps * prompts), sum(shared_steps * prompts), sum(prompts * prompts), sum(prompts * prompt_tokens)],
+            [
+                sum(steps * prompt_tokens), sum(shared_steps * prompt_tokens), sum(prompts * prompt_tokens),
+                sum(prompt_tokens * prompt_tokens)
+            ]
+        ] as products,
+        [sum(steps * y), sum(shared_steps * y), sum(prompts * y), sum(prompt_tokens * y)] as targets
+    from terms
+    group by all
+)
+
+select * from final
