@@ -79,11 +79,16 @@ def fingerprint(
         "rules": rules,
         "until": min(horizon, end).isoformat(),
         "bill": bill,
-        "requests": [file.path for file in inputs.request_files(day)],
-        "gpu_usage": [file.path for file in inputs.gpu_usage_files(day)],
+        "requests": _names(inputs.request_files(day)),
+        "gpu_usage": _names(inputs.gpu_usage_files(day)),
         **{table.name: _content(con, table, seen, start, end) for table, seen in _SLOW_TABLES.items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _names(files: list[LakeFile]) -> list[str]:
+    """The names of data files, each given once and for ever; where the lake lies is nothing that a day depends on."""
+    return sorted(file.path.rpartition("/")[2] for file in files)
 
 
 def _content(con: duckdb.DuckDBPyConnection, table: Table, seen: str, start: datetime, end: datetime) -> str:
