@@ -17,7 +17,11 @@ _ROWS_IN_A_PIECE = 1_000_000
 
 
 class Outputs:
-    """Days computed and not yet written. A day counts as built only when its row of build_days is committed, last."""
+    """Days computed and not yet written.
+
+    The row of build_days is emptied before any other row of its day is written, and filled after the last. Else the
+    rows of a killed build would stay when inputs and rules return to what they were.
+    """
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -47,6 +51,7 @@ class Outputs:
         """Write all waiting days."""
         if not self._days:
             return
+        self._begin(self._days)
         for table in (*BUILT, BUILD_DAYS):
             pieces = self._waiting.get(table)
             if pieces is not None:
@@ -56,9 +61,16 @@ class Outputs:
     def remove(self, days: list[date]) -> None:
         """Take `days`, which no input speaks of any more, out of every table."""
         self.flush()
+        if days:
+            self._begin(days)
         for table in (*BUILT, BUILD_DAYS):
             if days and self._lake.version(table) is not None:
                 self._lake.replace(table, table.schema.empty_table(), where={"day": list(days)})
+
+    def _begin(self, days: list[date]) -> None:
+        """Take back that `days` are built, before the first of their rows changes."""
+        emptied = pa.Table.from_pylist([{"day": day} for day in days], schema=BUILD_DAYS.schema)
+        self._lake.replace(BUILD_DAYS, emptied, where={"day": list(days)})
 
     def _take_request_costs(self, con: duckdb.DuckDBPyConnection, day: date) -> None:
         if not con.execute("select 1 from duckdb_views() where view_name = 'request_costs'").fetchall():
@@ -74,6 +86,7 @@ class Outputs:
             if written:
                 self._lake.append(REQUEST_COSTS, piece, load=f"build:{uuid.uuid4()}")
             else:
+                self._begin([day])
                 self._lake.replace(REQUEST_COSTS, piece, where={"day": [day]})
             written = True
             piece, following = following, self._next(reader)

@@ -84,6 +84,8 @@ def publish(
         InvariantError: a check of the warehouse failed; the published one stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for left in [*folder.glob("farthing-*.making*"), *folder.glob(f".{POINTER}.*")]:
+        left.unlink(missing_ok=True)  # of a build that was killed: this one is alone
     pins = {**inputs.pins, **out.pins(BUILT), **lake.pins([LOADS, REJECTS])}
     build = json.dumps({"pins": pins, "rules": identity, "window": config.warehouse.model_dump()}, sort_keys=True)
     published = current(folder)
@@ -123,7 +125,7 @@ def publish(
     _sync(pointer)
     pointer.rename(folder / POINTER)
     reached("publish.after")
-    _prune(folder, config.warehouse.keep)
+    _prune(folder, path, config.warehouse.keep)
     con.execute(f"attach {text(path)} as published (read_only)")
     return path
 
@@ -201,9 +203,10 @@ def _identity_of(con: duckdb.DuckDBPyConnection, path: Path) -> str | None:
     return str(identity)
 
 
-def _prune(folder: Path, keep: int) -> None:
-    files = sorted(folder.glob("farthing-*.duckdb"))
-    for old in files[:-keep]:
+def _prune(folder: Path, published: Path, keep: int) -> None:
+    # Not by name alone: of two files of one second, or after a clock went back, the published one may sort first.
+    others = sorted(path for path in folder.glob("farthing-*.duckdb") if path != published)
+    for old in others[: max(0, len(others) - keep + 1)]:
         old.unlink(missing_ok=True)
 
 

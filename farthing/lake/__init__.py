@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -23,6 +22,7 @@ from farthing.lake.arrange import Rows, arranged
 from farthing.lake.files import Cache, LakeFile, listed
 from farthing.lake.schemas import Table
 from farthing.lake.views import columns, quoted, relation, text
+from farthing.locks import scratch
 from farthing.objects import is_url, unreachable
 
 __all__ = ["Lake", "LakeFile"]
@@ -358,7 +358,7 @@ def _literal(value: object) -> str:
 @contextmanager
 def _scratch() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of one write's own, which goes to disk rather than out of memory."""
-    with tempfile.TemporaryDirectory(prefix="farthing-") as folder, duckdb.connect() as con:
+    with scratch() as folder, duckdb.connect() as con:
         con.execute(f"set temp_directory = {text(folder)}; set memory_limit = '1GB'")
         con.execute("set preserve_insertion_order = false")
         yield con

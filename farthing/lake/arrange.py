@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from farthing.lake.schemas import Table
+from farthing.locks import scratch
 
 #: Gives the rows from the start, each time that it is called.
 Rows = Callable[[], pa.RecordBatchReader]
@@ -42,8 +41,8 @@ def arranged(table: Table, data: Any, *, only: Mapping[str, Sequence[object]] | 
         held = pa.Table.from_batches(batches, schema=table.schema)
         yield held.to_reader
         return
-    with tempfile.TemporaryDirectory(prefix="farthing-") as folder:
-        path = str(Path(folder) / "rows.arrow")
+    with scratch() as folder:
+        path = str(folder / "rows.arrow")
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema, options=options) as writer:
             for batch in batches:

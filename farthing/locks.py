@@ -1,0 +1,103 @@
+"""Who may write now, and what killed processes left: both told by locks that the system drops with their holder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from farthing.errors import ConfigError, SourceError
+
+_PATIENCE_SECONDS = 600.0
+_SCRATCH = "farthing-scratch-"
+#: A folder this young may belong to a process that has not locked it yet.
+_GRACE_SECONDS = 60.0
+
+
+@contextmanager
+def alone(project: Path, verb: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Be the one process on this machine that does `verb` (collect, build) in the folder `project`; waits for another.
+
+    Temporary folders of processes that were killed are removed on the way.
+
+    Raises:
+        SourceError: the other process was not done after ten minutes.
+        ConfigError: the project's folder cannot be written.
+    """
+    path = project / ".farthing" / f"{verb}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        fix = "check who may write there."
+        raise ConfigError(f"cannot be written: {error.strerror}.", file=path, fix=fix) from error
+    with file:
+        _wait(file, path, verb, tell)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        _clear()
+        yield
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder, gone at the end; what a killed process leaves of it goes with the next `alone`."""
+    folder = tempfile.mkdtemp(prefix=_SCRATCH)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _wait(file: TextIO, path: Path, verb: str, tell: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    told = False
+    while not _locked(file.fileno()):
+        file.seek(0)
+        other = f"another `farthing {verb}` (process {file.read() or 'unknown'})"
+        if time.monotonic() > deadline:
+            raise SourceError(
+                f"{other} is still at work after {_PATIENCE_SECONDS / 60:.0f} minutes; nothing was done.",
+                source="project",
+                object_name=str(path),
+                fix="run the command again when the other is done, or end that one.",
+            )
+        if not told:
+            tell(f"waiting for {other}")
+            told = True
+        time.sleep(0.1)
+
+
+def _clear() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        if not re.fullmatch(rf"{_SCRATCH}[a-z0-9_]{{8}}", folder.name):
+            continue
+        try:
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # another user's, or gone by now
+            continue
+        try:
+            if time.time() - os.fstat(held).st_mtime > _GRACE_SECONDS and _locked(held):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(held)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock on `descriptor` if nobody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
