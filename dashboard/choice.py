@@ -1,0 +1,89 @@
+"""What a page looks at: its question, the project and how fresh it is, the reader's currency and days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import streamlit as st
+
+from dashboard import figures, queries
+from dashboard.published import Published
+
+ALL_DAYS, CHOSEN_DAYS = "all", "days"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The currency and the days, both included, that the reader looks at."""
+
+    currency: str
+    first: date
+    last: date
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """As queries take it."""
+        return {"currency": self.currency, "first": self.first, "last": self.last}
+
+
+def choose(warehouse: Published, question: str) -> Choice | None:
+    """Head a page with the question that it answers and with what is looked at; None while the ledger is empty."""
+    name = warehouse.config.project.name
+    title, *choosers = st.columns([5, 1, 2], gap="small", vertical_alignment="bottom")
+    with title:
+        st.title(question, anchor=False)
+        badge = " :orange-badge[SIMULATED]" if "(simulated)" in name.lower() else ""
+        build = warehouse.one(queries.PUBLISHED)
+        st.caption(
+            f"{figures.plain(name)}{badge} · published {_moment(build['built_at'])} UTC"
+            f" · costs up to {_moment(build['horizon'])} UTC"
+        )
+    days = warehouse.one(queries.DAYS)
+    first, last = days["first"], days["last"]
+    if first is None:
+        return None
+    found = currencies(warehouse)
+    found.sort(key=lambda currency: currency != warehouse.config.project.currency)
+    currency = choosers[0].selectbox(
+        "Currency", found, key="currency", bind="query-params", help="Costs of different currencies are never added."
+    )
+    months = _months(first, last)
+    options = [ALL_DAYS, *([month.isoformat()[:7] for month in months] if len(months) > 1 else []), CHOSEN_DAYS]
+    chosen = choosers[1].selectbox(
+        "Period",
+        options,
+        index=len(months) if len(months) > 1 else 0,
+        format_func=lambda option: _period_name(option, first, last),
+        key="period",
+        bind="query-params",
+    )
+    if chosen == ALL_DAYS:
+        return Choice(currency, first, last)
+    if chosen != CHOSEN_DAYS:
+        inside = [month for month in months if month.isoformat().startswith(chosen)]
+        begin = inside[0]
+        end = next((month for month in months if month > begin), None)
+        return Choice(currency, max(begin, first), end - timedelta(days=1) if end else last)
+    ends = choosers[1].date_input("Days", (first, last), min_value=first, max_value=last, key="days")
+    return Choice(currency, ends[0], ends[-1]) if ends else Choice(currency, first, last)
+
+
+def currencies(warehouse: Published) -> list[str]:
+    """The currencies of the bill, the one with the largest amount first."""
+    return [row["BillingCurrency"] for row in warehouse.rows(queries.CURRENCIES)]
+
+
+def _months(first: date, last: date) -> list[date]:
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return [date(number // 12, number % 12 + 1, 1) for number in numbers]
+
+
+def _period_name(option: str, first: date, last: date) -> str:
+    if option == ALL_DAYS:
+        return f"All days: {figures.period(first, last)}"
+    return "Chosen days" if option == CHOSEN_DAYS else f"{date.fromisoformat(option + '-01'):%B %Y}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{figures.day(moment.date())} {moment:%H:%M}"
