@@ -89,8 +89,8 @@ def with_stall(law: PrefillLaw, delays: Delays, *, typical_tokens: float, minimu
 
     An engine that processes a prompt alone holds all others up for the whole prefill; one that mixes prompts in chunks
     with decode steps only for the part by which the step grew. The log tells: ordinary least squares (solved exactly,
-    in rationals) of decode time on steps, shared steps, prompts and prompt tokens. A stall outside 0.3 to 1.2 of the
-    prefill at `typical_tokens` is noise and is not used.
+    in rationals) of decode time on steps, shared steps, prompts and prompt tokens. A stall that grows by less than 0.3 of
+    the law's slope, or is more than 1.2 of the prefill at `typical_tokens`, is noise and is not used.
     """
     solution = _solve(delays.products, delays.targets) if delays.delayed >= minimum_delayed else None
     if solution is None:
@@ -98,7 +98,7 @@ def with_stall(law: PrefillLaw, delays: Delays, *, typical_tokens: float, minimu
     stall0_us, stall1_us = float(solution[2]) * 1000, float(solution[3]) * 1000
     stall = stall0_us + stall1_us * typical_tokens
     prefill = law.p0_us + law.p1_ns * typical_tokens / 1000
-    if stall1_us <= 0 or not 0.3 * prefill <= stall <= 1.2 * prefill:
+    if stall1_us * 1000 < max(0.3 * law.p1_ns, 1) or not 0 < stall <= 1.2 * prefill:
         return law
     return replace(law, stall0_us=round(stall0_us), stall1_ns=round(stall1_us * 1000))
 
