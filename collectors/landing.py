@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
@@ -19,6 +18,7 @@ from farthing.config import Config, Source
 from farthing.errors import SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import LOADS, Table
+from farthing.locks import alone, scratch
 from farthing.objects import Found, fetch, find
 
 _STAGE_MEMORY = "600MB"
@@ -27,10 +27,17 @@ _STAGE_MEMORY = "600MB"
 def collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
     """Land every new or changed file of `source`; a file that cannot be read is `failed`, and the others go on.
 
+    One collection of a project runs at a time: two would not see each other's rows when they look for duplicates.
+
     Raises:
         ConfigError: the column map does not fit the files.
-        SourceError: no file at all, or a store that cannot be listed.
+        SourceError: no file at all, a store that cannot be listed, or another collection that does not end.
     """
+    with alone(config.root, "collect", report.message):
+        return _collect(kind, name, source, config, lake, report)
+
+
+def _collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
     files = _files(name, source, config)
     report.start(len(files), sum(file.size for file in files))
     history = _history(lake, kind.table, name)
@@ -82,17 +89,17 @@ def _files(name: str, source: Source, config: Config) -> list[Found]:
 @contextmanager
 def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A DuckDB file of its own for one collection, gone afterwards: rows wait there on disk, not in memory."""
-    with tempfile.TemporaryDirectory(prefix="farthing-") as folder, duckdb.connect() as stage:
+    with scratch() as folder, duckdb.connect() as stage:
         stage.execute("set TimeZone = 'UTC'")
         stage.execute(f"set memory_limit = '{_STAGE_MEMORY}'")
-        stage.execute(f"set temp_directory = {literal(folder)}")
+        stage.execute(f"set temp_directory = {literal(str(folder))}")
         stage.execute("set python_enable_replacements = false")
         stage.execute("pragma disable_checkpoint_on_shutdown")
         stage.execute("set checkpoint_threshold = '1TB'")
         stage.execute("set preserve_insertion_order = false")
         if config.engine.threads:
             stage.execute(f"set threads = {config.engine.threads}")
-        yield stage, Path(folder)
+        yield stage, folder
 
 
 def _history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
