@@ -12,7 +12,7 @@ export HOME := $(CURDIR)/$(VENV)/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint types lock bench screenshots clean help
+.PHONY: demo test lint types lock bench screenshots docs clean help
 
 demo: $(VENV)/run.stamp ## a simulated company through the whole pipeline, then the dashboard (ARGS=--no-dashboard)
 	@$(VENV)/bin/farthing demo $(ARGS)
@@ -31,6 +31,9 @@ bench: $(VENV)/dev.stamp ## one contest of benchmarks/ (NAME=attribute, ARGS=--j
 
 screenshots: $(VENV)/dev.stamp ## the pictures of docs/, taken from the demo (needs chromium)
 	@$(PYTHON) .ci/screenshots.py
+
+docs: $(VENV)/dev.stamp ## docs/data-dictionary.md again, from the code
+	@$(PYTHON) -m farthing.dictionary
 
 # Existing pins stay unless ARGS=--upgrade. No index address is written, so the locks work with any mirror. The run-time
 # lock is a part of the developer's, version for version.

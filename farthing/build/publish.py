@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from farthing import __version__, clock
+from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
 from farthing.commit_points import reached
@@ -87,7 +88,13 @@ def publish(
     for left in [*folder.glob("farthing-*.making*"), *folder.glob(f".{POINTER}.*")]:
         left.unlink(missing_ok=True)  # of a build that was killed: this one is alone
     pins = {**inputs.pins, **out.pins(BUILT), **lake.pins([LOADS, REJECTS])}
-    build = json.dumps({"pins": pins, "rules": identity, "window": config.warehouse.model_dump()}, sort_keys=True)
+    made_from = {
+        "pins": pins,
+        "rules": identity,
+        "window": config.warehouse.model_dump(),
+        "sql": hashlib.sha256(json.dumps(runner.texts("marts", "checks/warehouse")).encode()).hexdigest(),
+    }
+    build = json.dumps(made_from, sort_keys=True)
     published = current(folder)
     if published is not None and _identity_of(con, published) == build:
         con.execute(f"attach {text(published)} as published (read_only)")
@@ -108,6 +115,7 @@ def publish(
         runner.run(con, found, [model.name for model in marts])
         for model in marts:
             _comment(con, model)
+        _comment_others(con)
         runner.check(con, found, sorted(set(found) - {model.name for model in marts}))
         con.execute("checkpoint published")
     except BaseException:
@@ -190,6 +198,15 @@ def _comment(con: duckdb.DuckDBPyConnection, model: runner.Model) -> None:
         match = re.fullmatch(r"column (\w+): (.*)", line)
         if match:
             con.execute(f"comment on column {model.name}.{quoted(match[1])} is {text(match[2])}")
+
+
+def _comment_others(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep the meanings of the tables that are no marts in the database too."""
+    query = "select table_name, column_name from duckdb_columns() where database_name = 'published' and comment is null"
+    for table, column in con.execute(query).fetchall():
+        con.execute(f"comment on column {table}.{quoted(column)} is {text(meanings.of_column(table, column))}")
+    for table in _tables(con) & meanings.TABLES.keys():
+        con.execute(f"comment on table {table} is {text(meanings.TABLES[table])}")
 
 
 def _identity_of(con: duckdb.DuckDBPyConnection, path: Path) -> str | None:

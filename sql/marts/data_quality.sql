@@ -1,8 +1,8 @@
 -- data_quality: how much of cost, GPUs and requests each join matches, day by day.
 -- grain: day, subject, measure, unit
 -- column day: day, UTC
--- column subject: requests, gpus, busy_seconds or cost
--- column measure: what is matched, for example 'with a known user'
+-- column subject: requests, gpus, gpu_seconds, busy_seconds or cost
+-- column measure: what is matched, for example 'with a user'
 -- column unit: count, seconds, or the currency of money
 -- column matched: how much of the total is matched
 -- column total: the whole
