@@ -64,6 +64,15 @@ def models(*rooms: str, root: Traversable = ROOT, known: frozenset[str] = frozen
     return found
 
 
+def texts(*rooms: str, root: Traversable = ROOT) -> dict[str, str]:
+    """The text of every file of `rooms`, by room and name: what a result depends on beside its data."""
+    return {
+        f"{room}/{path.name}": path.read_text(encoding="utf-8")
+        for room in rooms
+        for path in _sql_files(root.joinpath(*room.split("/")))
+    }
+
+
 def parse(sql: str, *, name: str, file: str) -> Model:
     """The model in one file's text.
 
