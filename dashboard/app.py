@@ -19,7 +19,7 @@ _STYLE = """
 <style>
   .block-container { padding: 2.2rem 2rem 3rem; max-width: 1500px; }
   h1 { font-size: 1.5rem !important; padding: 0 !important; }
-  h3 { font-size: 1rem !important; padding: 0.5rem 0 0 !important; font-weight: 600 !important; }
+  h3 { font-size: 1rem !important; padding: 0.6rem 0 0.3rem !important; font-weight: 600 !important; }
   [data-testid="stMetricValue"] { font-size: 1.3rem; font-variant-numeric: tabular-nums; }
   [data-testid="stMetricLabel"] { color: #5c6a76; }
 </style>

@@ -57,7 +57,7 @@ def kinds_by_day(rows: Sequence[tuple[date, str, Decimal]], first: date, last: d
 
 
 def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, key: str, height: int) -> None:
-    """Lying bars, one for each name in the order given, made of kinds of cost."""
+    """Lying bars, one for each name in the order given, made of kinds of cost; at most `height` pixels."""
     names = [name for name, _ in bars]
     values = [
         _value(kind, cost, currency) | {"name": name}
@@ -72,7 +72,7 @@ def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, key: 
         order=alt.Order("place:Q"),
         tooltip=[alt.Tooltip("name:N", title="of"), *_said()],
     )
-    _draw(chart.properties(height=height), key)
+    _draw(chart.properties(height=min(height, 60 + 32 * len(bars))), key)
 
 
 def histogram(bins: Sequence[tuple[str, int, Decimal]], marks: Mapping[str, str], currency: str) -> None:

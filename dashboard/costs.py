@@ -19,7 +19,6 @@ NO_USER, NO_MODEL = "(no user)", "(no model)"
 TOP_USERS, TOP_MODELS = 15, 8
 #: Where the bins of the users' spread begin: 1, 2, 5, 10, ... and the same below one.
 EDGES = [Decimal(digit).scaleb(power) for power in range(-6, 8) for digit in (1, 2, 5)]
-_COST_COLUMNS = [Column(kind, money, meaning) for kind, (_, meaning) in KINDS.items()]
 
 
 def page() -> None:
@@ -74,8 +73,8 @@ def _tie(warehouse: Published, choice: Choice) -> None:
         if currency != choice.currency:
             other = warehouse.one(queries.TIE, **{**choice.parameters, "currency": currency})
             st.caption(
-                f"And in {currency}, never added: bill {exact(other['bill_cost'])} less ledger"
-                f" {exact(other['ledger_cost'])} less accrued {exact(other['accrued_cost'])}"
+                f"And in {currency}, never added: bill {exact(other['bill_cost'])}, less ledger"
+                f" {exact(other['ledger_cost'])}, less accrued {exact(other['accrued_cost'])},"
                 f" difference {exact(other['difference'])}"
             )
 
@@ -134,6 +133,7 @@ def _models(models: Sequence[Row], choice: Choice) -> None:
 def _model_table(models: Sequence[Row], choice: Choice) -> None:
     st.subheader("What each model cost", anchor=False)
     whole = sum((row["cost"] for row in models if row["cost"]), Decimal(0))
+    kinds = _kinds_in(models)
     columns = [
         Column("model"),
         Column("cost", money, choice.currency),
@@ -144,7 +144,7 @@ def _model_table(models: Sequence[Row], choice: Choice) -> None:
         Column("input tokens", count),
         Column("output tokens", count),
         Column("providers"),
-        *_COST_COLUMNS,
+        *_cost_columns(kinds),
     ]
     rows = [
         [
@@ -157,7 +157,7 @@ def _model_table(models: Sequence[Row], choice: Choice) -> None:
             row["input_tokens"],
             row["output_tokens"],
             row["providers"],
-            *(row[f"{kind}_cost"] for kind in KINDS),
+            *(row[f"{kind}_cost"] for kind in kinds),
         ]
         for row in models
     ]
@@ -166,6 +166,14 @@ def _model_table(models: Sequence[Row], choice: Choice) -> None:
 
 def _per(cost: Decimal | None, number: int | None, unit: int) -> Decimal | None:
     return cost * unit / number if cost is not None and number else None
+
+
+def _kinds_in(rows: Sequence[Row]) -> list[str]:
+    return [kind for kind in KINDS if any(row[f"{kind}_cost"] is not None for row in rows)]
+
+
+def _cost_columns(kinds: Sequence[str]) -> list[Column]:
+    return [Column(kind, money, KINDS[kind][1], width=95) for kind in kinds]
 
 
 # -- users --------------------------------------------------------------------------------------------------------
@@ -182,7 +190,7 @@ def _users(warehouse: Published, choice: Choice) -> None:
             top, theirs = known[0], sum((row["cost"] for row in known), Decimal(0))
             most = sum((row["cost"] for row in known[:TOP_USERS]), Decimal(0))
             first = f"{figures.plain(top['user_id'])} cost most: {money(top['cost'])} {choice.currency}"
-            others = f"; the first {TOP_USERS} of {len(known):,} are {figures.share(most, theirs)} of all users' cost"
+            others = f"; the top {TOP_USERS} of {len(known):,} cost {figures.share(most, theirs)}"
             st.subheader(first + (others if len(known) > TOP_USERS else ""), anchor=False)
             bars = [(row["user_id"], _kinds(row)) for row in known[:TOP_USERS]]
             charts.stacked_by_name(bars, choice.currency, key="users", height=340)
@@ -203,10 +211,9 @@ def _spread(warehouse: Published, choice: Choice) -> None:
     if not spread["users"]:
         return
     median, p95, highest = spread["median"], spread["p95"], spread["highest"]
-    factor = f", {figures.ratio(highest, median)} the median" if median > 0 else ""
+    factor = f", {figures.ratio(highest, median)} the median" if highest > median > 0 else ""
     st.subheader(
-        f"A user cost {money(median)} {choice.currency} in the median, {money(p95)} at p95,"
-        f" {money(highest)} at most{factor}",
+        f"Median user {money(median)} {choice.currency}, p95 {money(p95)}, highest {money(highest)}{factor}",
         anchor=False,
     )
     rows = warehouse.rows(queries.SPREAD_BINS, **choice.parameters, edges=EDGES)
@@ -235,6 +242,7 @@ def _user_table(warehouse: Published, choice: Choice, whole: Decimal) -> None:
         "Search", placeholder="search user, team or customer", label_visibility="collapsed", key="search"
     )
     found = warehouse.rows(queries.USERS, **choice.parameters, search=words.strip())
+    kinds = _kinds_in(found)
     columns = [
         Column("user"),
         Column("team"),
@@ -244,7 +252,7 @@ def _user_table(warehouse: Published, choice: Choice, whole: Decimal) -> None:
         Column("requests", count),
         Column("input tokens", count),
         Column("output tokens", count),
-        *_COST_COLUMNS,
+        *_cost_columns(kinds),
     ]
     rows = [
         [
@@ -256,7 +264,7 @@ def _user_table(warehouse: Published, choice: Choice, whole: Decimal) -> None:
             row["requests"],
             row["input_tokens"],
             row["output_tokens"],
-            *(row[f"{kind}_cost"] for kind in KINDS),
+            *(row[f"{kind}_cost"] for kind in kinds),
         ]
         for row in found
     ]
@@ -271,8 +279,10 @@ def _user_table(warehouse: Published, choice: Choice, whole: Decimal) -> None:
 def _pools(warehouse: Published, choice: Choice) -> None:
     rows = warehouse.rows(queries.POOLS, **choice.parameters)
     off = [row["pool"] for row in rows if row["difference"]]
-    none = f"Each of the {len(rows)} pools hands out all that was billed for it"
-    st.subheader(f"These pools do not: {figures.plain(', '.join(off))}" if off else none, anchor=False)
+    finding = (
+        f"Billed and not handed out: {', '.join(off)}" if off else "Every pool hands out all that was billed for it"
+    )
+    st.subheader(figures.plain(finding), anchor=False)
     columns = [
         Column("pool"),
         Column("kind"),
@@ -294,7 +304,7 @@ def _invoices(warehouse: Published, choice: Choice) -> None:
         help="Whole invoices in this currency, whatever the period above.",
     )
     columns = [
-        Column("month", lambda month: f"{month:%Y-%m}"),
+        Column("month"),
         Column("invoice"),
         Column("source"),
         Column("file", money, "as the file has it, to its last decimal"),
@@ -305,7 +315,6 @@ def _invoices(warehouse: Published, choice: Choice) -> None:
         Column("difference", exact),
     ]
     names = (
-        "billing_month",
         "InvoiceId",
         "x_source",
         "file_cost",
@@ -315,7 +324,9 @@ def _invoices(warehouse: Published, choice: Choice) -> None:
         "accrued_cost",
         "difference",
     )
-    tables.show("invoices", columns, [[row[name] for name in names] for row in rows])
+    tables.show(
+        "invoices", columns, [[f"{row['billing_month']:%Y-%m}", *(row[name] for name in names)] for row in rows]
+    )
 
 
 def _quality(warehouse: Published, choice: Choice) -> None:
@@ -339,15 +350,13 @@ def _quality(warehouse: Published, choice: Choice) -> None:
         Column("share"),
         Column("unmatched", figures.number),
         Column("total", figures.number),
-        Column("unit"),
     ]
     shown = [
         [
-            f"{row['subject']} {row['measure']}",
+            f"{row['subject']} {row['measure']}" + (f", {row['unit']}" if row["unit"] == choice.currency else ""),
             figures.share(row["matched"], row["total"]),
             row["unmatched"],
             row["total"],
-            row["unit"],
         ]
         for row in rows
     ]
