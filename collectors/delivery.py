@@ -59,6 +59,7 @@ class Delivery:
     ) -> None:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
+        self._staged: list[str] = []
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
         told = source.model_dump_json(exclude={"path"}).encode()
@@ -99,9 +100,9 @@ class Delivery:
 
     def stage_rows(self, path: Path, batches: int | None = None) -> None:
         """Fill `staged`: every row typed, with its line, or with the reason and the text of a refused one."""
-        self._create_staged()
         file = open_file(path, self.source.format)
         columns = ColumnMap(self.name, self.source, self.kind.dialect, file, self.x_load)
+        self._create_staged(columns)
         if self.kind.spec:
             missing = sorted(set(self.kind.needed(self.source)) - columns.mapped)
             if missing:
@@ -129,11 +130,19 @@ class Delivery:
     def _row(self, columns: ColumnMap) -> Row:
         return Row(self.source, self.x_load, frozenset(filter(columns.gives, columns.mapped)), columns)
 
-    def _create_staged(self) -> None:
-        columns = [f"{quoted(name)} {sql_type(kind)}" for name, kind in self.kind.dialect.staged_types.items()]
+    def _create_staged(self, columns: ColumnMap) -> None:
+        """`staged_rows` holds only the columns that something gives, `staged` shows all: most of a table is null."""
+        types = self.kind.dialect.staged_types
+        self._staged = list(types)
+        if not self.kind.finish(self.source):
+            given = {*columns.mapped, *self.kind.derived(self._row(columns)), *self.kind.duplicate_key(self.source)}
+            self._staged = [name for name in types if name in given]
+        stored = [f"{quoted(name)} {sql_type(types[name])}" for name in self._staged]
+        shown = [f"null::{sql_type(types[name])} as {quoted(name)}" for name in types if name not in self._staged]
         self._stage.execute(
-            f"create or replace table staged ({', '.join(columns)}, _line bigint, _reason varchar, _raw varchar)"
+            f"create or replace table staged_rows ({', '.join(stored)}, _line bigint, _reason varchar, _raw varchar)"
         )
+        self._stage.execute(f"create or replace view staged as select {', '.join([*shown, '*'])} from staged_rows")
 
     def _judge(self, columns: ColumnMap, batch: str) -> None:
         row = self._row(columns)
@@ -151,10 +160,10 @@ class Delivery:
         ]
         checks = [*columns.unreadable(), *required, *self.kind.checks(row)]
         reason = " ".join(f"when {condition} then {text}" for condition, text in checks)
-        names = [quoted(name) for name in self.kind.dialect.staged_types]
+        names = [quoted(name) for name in self._staged]
         try:
             self._stage.execute(
-                f"insert into staged select {', '.join(names)}, _line, _reason, "
+                f"insert into staged_rows select {', '.join(names)}, _line, _reason, "
                 f"case when _reason is not null then left({columns.raw_sql}, {RAW_LIMIT_BYTES}) end "
                 f"from (select *, case {reason} end as _reason from ({made}))"
             )
@@ -171,7 +180,7 @@ class Delivery:
                 }
             )
             self._stage.register("broken", table)
-            self._stage.execute("insert into staged (_line, _reason, _raw) select line, reason, raw from broken")
+            self._stage.execute("insert into staged_rows (_line, _reason, _raw) select line, reason, raw from broken")
             self._stage.unregister("broken")
 
     # -- duplicates ---------------------------------------------------------------------------------------------
@@ -215,8 +224,8 @@ class Delivery:
         )
         if "day" in self.table.partition_by and "x_source" in self.table.key:  # a redelivered request keeps its day
             self._stage.execute(
-                "update staged set day = k.day from (select _line, min(day) as day from known group by _line) k "
-                "where staged._line = k._line and staged._reason is null and staged.day <> k.day"
+                "update staged_rows set day = k.day from (select _line, min(day) as day from known group by _line) k "
+                "where staged_rows._line = k._line and staged_rows._reason is null and staged_rows.day <> k.day"
             )
 
     def _see_lake(self) -> None:

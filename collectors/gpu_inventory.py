@@ -28,7 +28,7 @@ def _finish(_source: Source) -> Sequence[str]:
     """A GPU and replica cannot be in two places at once: the row that begins while another holds is refused."""
     return (
         """
-        update staged set
+        update staged_rows set
             _reason = 'overlaps line ' || other || ': the same gpu_uuid and replica_id are valid at the same time',
             _raw = to_json(struct_pack(gpu_uuid, replica_id, valid_from, valid_to))::varchar
         from (
@@ -51,7 +51,7 @@ def _finish(_source: Source) -> Sequence[str]:
             )
             select line, holder as other from walk where holder <> line
         ) as overlap
-        where staged._line = overlap.line
+        where staged_rows._line = overlap.line
         """,
     )
 

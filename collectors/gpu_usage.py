@@ -67,7 +67,7 @@ def _finish(source: Source) -> Sequence[str]:
     nominal = int(float(source.sample_seconds or 0) * 1_000_000)
     return (
         f"""
-        update staged set started_at = made.started_at, day = made.started_at::date,
+        update staged_rows set started_at = made.started_at, day = made.started_at::date,
             covered_seconds = epoch_us(ended_at - made.started_at) / 1e6,
             busy_seconds = busy_fraction * (epoch_us(ended_at - made.started_at) / 1e6)
         from (
@@ -79,7 +79,7 @@ def _finish(source: Source) -> Sequence[str]:
                     range between unbounded preceding and interval 1 microsecond preceding) as previous
                 from staged where _reason is null)
         ) as made
-        where staged._line = made._line and staged._reason is null
+        where staged_rows._line = made._line and staged_rows._reason is null
         """,
     )
 

@@ -21,7 +21,7 @@ from farthing.lake.schemas import LOADS, Table
 from farthing.locks import alone, scratch
 from farthing.objects import Found, fetch, find
 
-_STAGE_MEMORY = "600MB"
+_STAGE_MEMORY = "500MB"
 
 
 def collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:

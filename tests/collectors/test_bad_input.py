@@ -235,6 +235,13 @@ def test_a_quotation_mark_that_is_never_closed_costs_its_own_line_only(world: An
     assert "quot" in reason
 
 
+def test_a_quotation_mark_left_open_at_the_end_of_the_file_is_no_value(world: Any) -> None:
+    world.write("in.csv", 'started_at,feature,model\n2026-10-01T10:00:00Z,5" disk,m\n2026-10-01T10:00:00Z,x,"open\n')
+    result = world.one("requests", "in.csv")
+    assert (result.landed, [line for line, _ in world.rejects()]) == (1, [3])
+    assert world.rows(REQUESTS)[0]["feature"] == '5" disk'
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_what_is_not_parquet_fails_and_says_so(world: Any, kind: str) -> None:
     world.write("in.parquet", b"PAR1 this is not it" * 10)

@@ -70,6 +70,15 @@ def test_parts_larger_than_their_whole_are_refused_as_the_wrong_convention(world
     assert "nearly always the wrong token_convention" in reason
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("63", 63), ("63.0", 63), ("1e3", 1000), ("+7", 7), ("63.7", None), ("1_0", None), ("9e20", None)],
+)
+def test_a_count_is_a_whole_number_however_it_is_written(world: Any, text: str, count: int | None) -> None:
+    row = tokens(world, text, None, None, None, None, None)
+    assert (row["input_tokens"] if isinstance(row, dict) else None) == count
+
+
 def test_usage_quality_is_reported_estimated_or_missing(world: Any) -> None:
     ends = ["A,5,,", "B,,2.5,", "C,,,", "D,5,,estimated", "E,5,,guessed"]
     lines = "".join(f"{end[0]},2026-10-01T10:00:00Z,m{end[1:]}\n" for end in ends)
