@@ -45,7 +45,7 @@ its file in `sql/marts/`, every other text is in `farthing/meanings.py`.
 | money | DECIMAL(38,12), in the currency that the row names; amounts of different currencies are never added |
 | time | TIMESTAMP in UTC with microseconds; a day or month is a DATE and begins at 00:00 UTC |
 | null | not known; it is never 0 |
-| FOCUS | names and meanings of the bill's columns are those of the specification [FOCUS]({meanings.FOCUS_SPECIFICATION}) |
+| FOCUS | the bill's columns are named and defined in the specification [FOCUS]({meanings.FOCUS_SPECIFICATION}) |
 """
 
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("farthing", "collectors", "models", "dashboard", "sql", "benchmarks", "tests")
+
+#: What each room may import of ours; a longer name is a room inside a shorter one. Itself it may always import.
+MAY_IMPORT = {
+    "models": (),
+    "sql": (),
+    "collectors": tuple(f"farthing.{name}" for name in ("clock", "config", "errors", "lake", "locks", "objects")),
+    "dashboard": tuple(f"farthing.{name}" for name in ("clock", "config", "console", "errors", "warehouse")),
+    "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
+    "farthing.warehouse": ("farthing.config", "farthing.errors"),
+    "farthing.build": ("farthing", "models"),
+    "farthing": ("farthing",),
+    "farthing.doctor": ("farthing", "collectors"),
+    "farthing.starter": ("farthing", "collectors"),
+    "farthing.cli": ("farthing", "collectors", "models", "dashboard"),
+}
+#: Rooms that a room of farthing may not import although it may import farthing.
+NEVER = {
+    "farthing.build": ("farthing.cli", "farthing.explain", "farthing.demo"),
+    "farthing.explain": ("farthing.cli", "farthing.lake"),
+    "farthing.demo": ("farthing.cli", "farthing.lake", "farthing.build", "farthing.warehouse"),
+    "farthing": ("farthing.cli",),
+}
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(text: str, module: str) -> Iterator[str]:
+    """The modules of ours that `text` imports, inside functions too; `from farthing import clock` is farthing.clock."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} imports relatively"
+            names = [_imported(node.module or "", alias.name) for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.partition(".")[0] in OURS)
+
+
+def _imported(package: str, name: str) -> str:
+    """`package.name` when that is a module, else `package`: the name is something in it."""
+    folder = ROOT.joinpath(*package.split("."))
+    return f"{package}.{name}" if (folder / f"{name}.py").is_file() or (folder / name).is_dir() else package
+
+
+def _within(module: str, room: str) -> bool:
+    return module == room or module.startswith(room + ".")
+
+
+def _room(module: str, rooms: dict[str, tuple[str, ...]]) -> str | None:
+    return max((room for room in rooms if _within(module, room)), key=len, default=None)
+
+
+def breaches(module: str, text: str) -> list[str]:
+    """What `module` imports and may not."""
+    room = _room(module, MAY_IMPORT)
+    assert room is not None
+    allowed = (*MAY_IMPORT[room], room)
+    never_room = _room(module, NEVER)
+    forbidden = NEVER[never_room] if never_room and not _within(module, "farthing.cli") else ()
+    return [
+        name
+        for name in imports(text, module)
+        # The bare package holds the version and nothing else.
+        if (name != "farthing" and not any(_within(name, one) for one in allowed))
+        or any(_within(name, one) for one in forbidden)
+    ]
+
+
+MODULES = {
+    _module(path): path
+    for room in ("farthing", "collectors", "models", "dashboard", "sql")
+    for path in sorted((ROOT / room).rglob("*.py"))
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_one_way(module: str) -> None:
+    assert not breaches(module, MODULES[module].read_text(encoding="utf-8"))
+
+
+def test_sql_is_select_files_and_no_code() -> None:
+    assert [path.name for path in (ROOT / "sql").rglob("*.py")] == ["__init__.py"]
+    assert len(ast.parse((ROOT / "sql" / "__init__.py").read_text(encoding="utf-8")).body) <= 1
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("collectors.aws", "from farthing.warehouse import open_warehouse"),
+        ("collectors.aws", "from farthing import build"),
+        ("dashboard.users", "def page():\n    from farthing.lake import Lake"),
+        ("dashboard.users", "import collectors.focus"),
+        ("models.forecast", "from farthing import clock"),
+        ("farthing.build.runner", "import collectors"),
+        ("farthing.build.runner", "from farthing.cli import common"),
+        ("farthing.summary", "from dashboard import app"),
+        ("farthing.lake.files", "from farthing.config import Config"),
+    ],
+)
+def test_an_import_against_the_current_is_seen(module: str, text: str) -> None:
+    assert breaches(module, text)
