@@ -79,6 +79,13 @@ def test_a_sample_delivered_twice_counts_once(world: Any) -> None:
     assert landed == [("A", "09:59:50", 10.0, 5.0), ("A", "10:00:00", 10.0, 10.0)]
     again = samples(world, ("A", "10:00:10", 100), ("A", "10:00:20", 0), name="next.csv")
     assert again == [*landed, ("A", "10:00:10", 10.0, 0.0)]
+    late = samples(world, ("A", "10:00:31", 100), name="late.csv")
+    assert late[-1] == ("A", "10:00:21", 10.0, 10.0)
+    # The same sample beside the one before it: known by its own time, not by how far it reaches back.
+    assert samples(world, ("A", "10:00:20", 0), ("A", "10:00:31", 100), name="more.csv")[-1] == (
+        ("A", "10:00:20", 11.0, 11.0)
+    )
+    assert len(world.rows(GPU_USAGE)) == 4
 
 
 def test_samples_need_their_distance_and_percent_must_be_said(world: Any) -> None:
