@@ -46,9 +46,18 @@ def with_stalls(con: duckdb.DuckDBPyConnection, laws: Laws) -> Laws:
 
 
 def inherited(con: duckdb.DuckDBPyConnection, today: Laws, earlier: Mapping[tuple[str, str], PrefillLaw]) -> Laws:
-    """The earlier laws that today's requests need because today has none of its own for them."""
-    wanted = con.execute("select distinct model, gpu_model from law_samples").fetchall()
-    return {key: earlier[key] for key in map(tuple, wanted) if key not in today and key in earlier}
+    """The earlier laws that today's requests need because today has none of its own for them.
+
+    Also those of requests that cannot teach one: without a first token a life still needs the pace of an earlier day.
+    """
+    spare = earlier.keys() - today.keys()
+    if not spare:
+        return {}
+    wanted = con.execute(
+        "select distinct model, coalesce(gpu_model, '') from day_requests inner join"
+        " (select replica_id, min(gpu_model) as gpu_model from gpu_slots group by all) using (replica_id)"
+    ).fetchall()
+    return {key: earlier[key] for key in map(tuple, wanted) if key in spare}
 
 
 def as_json(laws: Laws) -> str:
