@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ _OUTPUTS = ("cost_ledger", "gpu_days", "request_costs", "quality_days", "usage_d
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
 
 _COUNT = itertools.count(1)
+_MICROSECOND = timedelta(microseconds=1)
 
 Row = dict[str, Any]
 Money = Decimal | int | str
@@ -102,7 +104,7 @@ class World:
         self.rows["charges"].append(
             {
                 "x_source": "bill",
-                "x_charge_id": id or f"c{next(_COUNT)}",
+                "x_charge_id": id or f"charge-{next(_COUNT)}",
                 "billing_month": month,
                 "BillingPeriodStart": datetime(month.year, month.month, 1, tzinfo=UTC),
                 "BillingPeriodEnd": datetime(month.year, month.month, 28, tzinfo=UTC),
@@ -177,7 +179,7 @@ class World:
             {
                 "x_source": "log",
                 "day": start.date(),
-                "request_id": id or f"q{next(_COUNT)}",
+                "request_id": id or f"request-{next(_COUNT)}",
                 "started_at": start,
                 "first_token_at": first,
                 "ended_at": end,
@@ -192,7 +194,7 @@ class World:
 
     def job(self, start: datetime, end: datetime | None, *, id: str | None = None, **more: Any) -> None:
         """A training job from `start` to `end`."""
-        self.rows["jobs"].append({"job_id": id or f"j{next(_COUNT)}", "started_at": start, "ended_at": end, **more})
+        self.rows["jobs"].append({"job_id": id or f"job-{next(_COUNT)}", "started_at": start, "ended_at": end, **more})
 
     def identity(self, id: str, user: str, since: datetime | None = None, **more: Any) -> None:
         """The key or name `id` stands for `user`."""
@@ -278,6 +280,10 @@ class Ran:
         rows = self.ask(f"select {names}, sum(cost) from done.cost_ledger where {where} group by all")
         return {row[0] if len(columns) == 1 else row[:-1]: row[-1] for row in rows}
 
+    def sums(self, query: str) -> dict[tuple[Any, ...], Any]:
+        """Rows of `query` by all columns but the last; rows whose last column is 0 are left out."""
+        return {row[:-1]: row[-1] for row in self.ask(query) if row[-1]}
+
     def kinds(self, where: str = "true") -> dict[str, Decimal]:
         """Cost by kind."""
         return self.ledger("kind", where=where)
@@ -314,15 +320,15 @@ def _put(con: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> None:
     con.unregister("rows")
 
 
-def spread(world: World, horizon: datetime = LATER) -> dict[tuple[date, str, str], Decimal]:
-    """(day, resource, currency) -> cost of the world's charges spread evenly over their periods, to 30 digits."""
-    days: dict[tuple[date, str, str], Decimal] = defaultdict(Decimal)
+def spread(world: World, horizon: datetime = LATER) -> dict[tuple[date, str, str], Fraction]:
+    """(day, resource, currency) -> cost of the world's charges, spread evenly over their periods without any rounding."""
+    days: dict[tuple[date, str, str], Fraction] = defaultdict(Fraction)
     for row in world.rows["charges"]:
         start, end = row["ChargePeriodStart"], row["ChargePeriodEnd"]
-        end = max(end, start + timedelta(microseconds=1))
+        end = max(end, start + _MICROSECOND)
         for first, until in _days_of(start, min(end, horizon)):
-            part = Decimal((until - first) // timedelta(microseconds=1)) / ((end - start) // timedelta(microseconds=1))
-            days[first.date(), row["ResourceId"], row["BillingCurrency"]] += row["EffectiveCost"] * part
+            part = Fraction((until - first) // _MICROSECOND, (end - start) // _MICROSECOND)
+            days[first.date(), row["ResourceId"], row["BillingCurrency"]] += Fraction(row["EffectiveCost"]) * part
     return days
 
 
