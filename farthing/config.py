@@ -70,7 +70,6 @@ class Source(Section):
     epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
     sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
     cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
-    currency: str | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -91,10 +90,10 @@ class Source(Section):
 class TokenWeights(Section):
     """What a token of each class counts for, relative to the others; the defaults follow common list prices."""
 
-    input: int = Field(10, ge=0)  # neither read from a cache nor written to one
-    cached_input: int = Field(1, ge=0)
-    cache_write: int = Field(12, ge=0)
-    output: int = Field(50, ge=0)
+    input: int = Field(default=10, ge=0)  # neither read from a cache nor written to one
+    cached_input: int = Field(default=1, ge=0)
+    cache_write: int = Field(default=12, ge=0)
+    output: int = Field(default=50, ge=0)
 
 
 class Pool(Section):
@@ -102,7 +101,7 @@ class Pool(Section):
 
     name: Name
     kind: PoolKind
-    class_: Literal["cogs", "rnd", "opex"] = Field("cogs", alias="class")
+    class_: Literal["cogs", "rnd", "opex"] = Field(default="cogs", alias="class")
     match: dict[str, Patterns] = Field(default_factory=dict)  # FOCUS column or Tags.key -> pattern; none takes all
     owner: str | None = None  # kind owned: "Tags.team" or a fixed "team:research"
     driver: Driver = "cost"
@@ -110,7 +109,7 @@ class Pool(Section):
     weights: dict[str, Decimal] = Field(default_factory=dict)  # driver fixed: team -> weight
     method: Method = "phase_time"
     idle: Literal["separate", "proportional", "owner"] = "separate"
-    token_weights: TokenWeights = Field(default_factory=lambda: TokenWeights())  # kind api, method and driver tokens
+    token_weights: TokenWeights = Field(default_factory=TokenWeights)  # kind api, method and driver tokens
     provider: str | None = None  # kind api: the requests' provider; by default all requests off our own GPUs
 
     @model_validator(mode="after")
@@ -130,7 +129,7 @@ class Attribution(Section):
     cell_seconds: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60] = 2
     request_costs: bool = True  # keep what each request cost, beside the ledger
     compare: list[Method] = Field(default_factory=list)  # further methods kept in request_costs beside the ledger's
-    law_minimum_requests: int = Field(200, ge=20)
+    law_minimum_requests: int = Field(default=200, ge=20)
 
 
 class Ledger(Section):
@@ -150,15 +149,15 @@ class Warehouse(Section):
     """`[warehouse]`: where the DuckDB file is published, and how many days of detail it carries."""
 
     path: str = "warehouse"
-    request_days: int = Field(62, ge=0)
-    gpu_usage_days: int = Field(7, ge=0)
-    keep: int = Field(3, ge=1)  # published files kept
+    request_days: int = Field(default=62, ge=0)
+    gpu_usage_days: int = Field(default=7, ge=0)
+    keep: int = Field(default=3, ge=1)  # published files kept
 
 
 class Engine(Section):
     """`[engine]`: what a build may use of the machine."""
 
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     memory_limit: str = "1500MB"
 
 
@@ -244,7 +243,8 @@ def from_mapping(values: Mapping[str, Any], *, file: Path | str = FILE_NAME) -> 
         ConfigError: a key is unknown, missing or of the wrong form.
     """
     try:
-        return Config(**{**values, "root": Path(file).parent})
+        # Not a setting: FARTHING_ROOT in the environment has no say in where the project is.
+        return Config(**values).model_copy(update={"root": Path(file).parent})
     except SettingsError as error:
         raise ConfigError(
             f"{error}.", file="environment", fix="name a single key, like FARTHING_LAKE__PATH, or unset the variable."

@@ -18,7 +18,7 @@ from farthing import clock, meanings, warehouse
 from farthing.build import build, runner
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
-from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES, REVENUE
+from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES
 from farthing.lake.views import duckdb_type
 
 #: The chapters after the marts. Each table of the warehouse is in one.
@@ -27,11 +27,11 @@ CHAPTERS = {
     "The bill": ("charges", "pools", "pool_days", "bill_totals", "totals"),
     "What a build computes of a day": ("usage_days", "trace_days", "gpu_days", "quality_days", "prefill_laws"),
     "What was collected": (
-        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics"),
+        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue"),
         *("loads", "rejects", "build_info"),
     ),
 }
-_LAKE_ONLY = (REVENUE, BUILD_DAYS)
+_LAKE_ONLY = (BUILD_DAYS,)
 
 _OPENING = f"""\
 # Data dictionary

@@ -235,7 +235,7 @@ def _rules(config: Config, found: dict[str, runner.Model]) -> str:
         "pools": [pool.model_dump(mode="json") for pool in config.pools],
         "attribution": config.attribution.model_dump(mode="json"),
         "ledger": config.ledger.model_dump(mode="json"),
-        "cost_columns": {name: source.cost_column for name, source in config.sources.items()},
+        "billed_cost": sorted(name for name, source in config.sources.items() if source.cost_column == "BilledCost"),
         "sql": {name: model.sql for name, model in sorted(found.items())},
         "versions": [__version__, duckdb.__version__],
     }

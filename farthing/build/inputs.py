@@ -12,9 +12,23 @@ import duckdb
 
 from farthing.build.settings import day_start
 from farthing.lake import Lake, LakeFile
-from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE, IDENTITIES, JOBS, METRICS, REQUESTS, Table
+from farthing.lake.schemas import (
+    CHARGES,
+    GPU_INVENTORY,
+    GPU_USAGE,
+    IDENTITIES,
+    JOBS,
+    LOADS,
+    METRICS,
+    REJECTS,
+    REQUESTS,
+    REVENUE,
+    Table,
+)
 from farthing.lake.views import quoted
 
+#: In the warehouse as they are in the lake; no day depends on them.
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE)
 INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, JOBS, IDENTITIES, METRICS)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)
@@ -46,10 +60,11 @@ class Inputs:
 
 def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
     """The inputs as they are now, or as they were at `as_of`."""
+    tables = (*INPUTS, *_SHOWN_ONLY)
     if as_of is None:
-        pins = lake.pins(INPUTS)
+        pins = lake.pins(tables)
     else:
-        pins = {table.name: lake.version_at(table, as_of) for table in INPUTS}
+        pins = {table.name: lake.version_at(table, as_of) for table in tables}
     return Inputs(pins, _by_day(lake, REQUESTS, pins), _by_day(lake, GPU_USAGE, pins))
 
 

@@ -30,13 +30,14 @@ from farthing.lake.schemas import (
     REJECTS,
     REQUEST_COSTS,
     REQUESTS,
+    REVENUE,
     Table,
 )
 from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, LOADS, REJECTS)
+_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, LOADS, REJECTS)
 
 _CHARGES = """
     select
@@ -87,7 +88,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     for left in [*folder.glob("farthing-*.making*"), *folder.glob(f".{POINTER}.*")]:
         left.unlink(missing_ok=True)  # of a build that was killed: this one is alone
-    pins = {**inputs.pins, **out.pins(BUILT), **lake.pins([LOADS, REJECTS])}
+    pins = {**inputs.pins, **out.pins(BUILT)}
     made_from = {
         "pins": pins,
         "rules": identity,
