@@ -44,14 +44,15 @@ def wait_until_up(url: str) -> None:
 
 
 def capture(url: str, picture: Path) -> None:
-    """Save the page at `url`, when it has finished drawing, as a PNG of 1440 points width at double resolution."""
+    """Save the upper part of the page at `url`, when it has finished drawing, as a PNG of 1280 pixels width."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport={"width": 1440, "height": 1100}, device_scale_factor=2)
+        page = browser.new_page(viewport={"width": 1280, "height": 1180})
         page.goto(url)
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        page.get_by_text("users.csv").wait_for(timeout=1000 * START_SECONDS)
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(1500)  # charts fade in
         picture.parent.mkdir(parents=True, exist_ok=True)
@@ -68,11 +69,11 @@ def main() -> None:
         dashboard = subprocess.Popen([FARTHING, "dashboard", "--project", folder], env=os.environ | settings)
         try:
             wait_until_up(f"http://127.0.0.1:{port}")
-            capture(f"http://127.0.0.1:{port}", IMAGES / "dashboard.png")
+            capture(f"http://127.0.0.1:{port}", IMAGES / "costs.png")
         finally:
             dashboard.terminate()
             dashboard.wait()
-    print(IMAGES / "dashboard.png")
+    print(IMAGES / "costs.png")
 
 
 if __name__ == "__main__":

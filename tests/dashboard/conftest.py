@@ -45,16 +45,13 @@ def company() -> World:
         world.charge("0.07", noon, resource=None, ProviderName="Tools", currency="EUR", **bill)
         world.request(noon, noon + timedelta(minutes=5), first=noon + timedelta(seconds=1), user="user-00")
         world.request(noon, noon + timedelta(minutes=5), first=noon + timedelta(seconds=1), user=None)
+        vendor: dict[str, Any] = {"provider": "openai", "replica": None, "output_tokens": 1}
+        world.request(noon, noon, user=LINK, model="model-0", input_tokens=10**7, **vendor)  # the most expensive
         for place, user in enumerate(USERS):
-            asked: dict[str, Any] = {"model": f"model-{place % 3}", "provider": "openai", "replica": None, "user": user}
             for extra in range(1 + (number + place) % 3):
-                world.request(
-                    noon + timedelta(minutes=extra),
-                    noon + timedelta(minutes=extra, seconds=2),
-                    input_tokens=100 * (place + 1) * number,
-                    output_tokens=7 + place,
-                    **asked,
-                )
+                moment = noon + timedelta(minutes=extra)
+                tokens = 100 * (place + 1) * number
+                world.request(moment, moment, user=user, model=f"model-{place % 3}", input_tokens=tokens, **vendor)
     last = at("00:00", DAYS[-1])
     world.charge("1", last, last + timedelta(days=2), resource="late", month=date(2026, 11, 1), invoice="2026-11")
     return world

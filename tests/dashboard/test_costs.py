@@ -170,8 +170,8 @@ def test_names_of_users_are_never_markup(project: Path, opened: Open) -> None:
     app.text_input(key="search").set_value(company.LINK).run()
     assert company.LINK in [row["user"] for row in table(app, "user")]
     written = [one.value for kind in (app.subheader, app.caption, app.markdown) for one in kind]
+    assert any(text.startswith(r"\[a\]\(https\://b\.example\) cost most") for text in written)
     assert not any("](https" in text for text in written)
-    assert figures.plain(company.LINK) == r"\[a\]\(https\://b\.example\)"
 
 
 def test_a_new_publish_shows_on_the_next_run(project: Path, tmp_path: Path, opened: Open) -> None:
