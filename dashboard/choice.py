@@ -30,7 +30,7 @@ class Choice:
 def choose(warehouse: Published, question: str) -> Choice | None:
     """Head a page with the question that it answers and with what is looked at; None while the ledger is empty."""
     name = warehouse.config.project.name
-    title, *choosers = st.columns([5, 1, 2], gap="small", vertical_alignment="bottom")
+    title, *choosers = st.columns([5, 1, 2], gap="small", vertical_alignment="top")
     with title:
         st.title(question, anchor=False)
         badge = " :orange-badge[SIMULATED]" if "(simulated)" in name.lower() else ""
@@ -54,7 +54,7 @@ def choose(warehouse: Published, question: str) -> Choice | None:
         "Period",
         options,
         index=len(months) if len(months) > 1 else 0,
-        format_func=lambda option: _period_name(option, first, last),
+        format_func=_period_name,
         key="period",
         bind="query-params",
     )
@@ -79,10 +79,10 @@ def _months(first: date, last: date) -> list[date]:
     return [date(number // 12, number % 12 + 1, 1) for number in numbers]
 
 
-def _period_name(option: str, first: date, last: date) -> str:
-    if option == ALL_DAYS:
-        return f"All days: {figures.period(first, last)}"
-    return "Chosen days" if option == CHOSEN_DAYS else f"{date.fromisoformat(option + '-01'):%B %Y}"
+def _period_name(option: str) -> str:
+    # The address of a page carries this name: it must mean the same after the next publish.
+    named = {ALL_DAYS: "All days", CHOSEN_DAYS: "Chosen days"}
+    return named[option] if option in named else f"{date.fromisoformat(option + '-01'):%B %Y}"
 
 
 def _moment(moment: datetime) -> str:
