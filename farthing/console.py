@@ -24,7 +24,7 @@ from rich.text import Text
 
 #: Wide enough that nothing is folded or cut where no terminal says how wide it is.
 _UNBOUNDED = 10_000
-_MISSING = "–"
+_MISSING = "\N{EN DASH}"
 #: What long FOCUS and lake names are called where people read them.
 SHORTER = {"BillingCurrency": "currency", "InvoiceId": "invoice", "x_source": "source", "x_charge_id": "charge"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -128,7 +128,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     return found
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> Any:  # noqa: PLR0911  one line for each type reads best
     """`value` as JSON can say it without loss: decimals as text, times in ISO 8601 (those of the warehouse are UTC)."""
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -194,7 +194,7 @@ def _cells(column: str, values: Sequence[object], *, exact: bool) -> list[str]:
     return [_cell(column, value, digits, exact=exact) for value in values]
 
 
-def _cell(column: str, value: object, digits: int, *, exact: bool) -> str:
+def _cell(column: str, value: object, digits: int, *, exact: bool) -> str:  # noqa: PLR0911  as `plain`
     if value is None:
         return _MISSING
     if isinstance(value, Decimal):

@@ -179,7 +179,8 @@ def _warehouse(con: duckdb.DuckDBPyConnection) -> list[Check]:
 def _loads(con: duckdb.DuckDBPyConnection) -> list[Check]:
     checks = []
     for source, rejected, failed in con.execute(
-        "select x_source, rows_rejected, failed_files from freshness where rows_rejected > 0 or failed_files > 0 order by 1"
+        "select x_source, rows_rejected, failed_files from freshness"
+        " where rows_rejected > 0 or failed_files > 0 order by 1"
     ).fetchall():
         if failed:
             checks.append(
@@ -278,8 +279,9 @@ def _money(con: duckdb.DuckDBPyConnection) -> list[Check]:
 
 def _unassigned(con: duckdb.DuckDBPyConnection, number: int = 10) -> Sheet:
     rows = con.execute(
-        "select x_charge_id, coalesce(ServiceName, ServiceCategory), left(coalesce(ResourceId, ChargeDescription), 40),"
-        " x_cost, BillingCurrency from charges where pool = 'unassigned' order by abs(x_cost) desc, x_charge_id limit ?",
+        "select x_charge_id, coalesce(ServiceName, ServiceCategory),"
+        " left(coalesce(ResourceId, ChargeDescription), 40), x_cost, BillingCurrency"
+        " from charges where pool = 'unassigned' order by abs(x_cost) desc, x_charge_id limit ?",
         [number],
     ).fetchall()
     columns = ["x_charge_id", "service", "resource", "cost", "BillingCurrency"]

@@ -25,7 +25,8 @@ _CHARGES = """
         charges.BillingCurrency,
         money(bill_charges.pico) as cost
     from settings.charges as charges
-    inner join bill_charges on charges.x_source = bill_charges.x_source and charges.x_charge_id = bill_charges.x_charge_id
+    inner join bill_charges
+        on charges.x_source = bill_charges.x_source and charges.x_charge_id = bill_charges.x_charge_id
 """
 
 

@@ -103,7 +103,9 @@ def _patterns(
     prefix = "" if where == "." else f"{where}/"
     if len(mine) == 1:
         return [(f"{prefix}{mine[0].name}", 1)]
-    beginning = re.sub(r"[^A-Za-z]+$|\d.*$", "", os.path.commonprefix([path.name for path in mine]))
+    first, last = min(path.name for path in mine), max(path.name for path in mine)
+    same = next((index for index, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first))
+    beginning = re.sub(r"\d.*$", "", first[:same])
     for start in ("", beginning):
         if sum(path.name.startswith(start) for path in everything) == len(mine):
             return [(f"{prefix}{start}*{suffix}", len(mine))]
@@ -155,8 +157,8 @@ def _source(name: str, guess: Guess) -> str:
     ]
     if guess.kind == "requests":
         lines += [
-            '# columns = { started_at = "TIMESTAMP", input_tokens = "ContextTokens" }   # ours = theirs, where names differ',
-            '# constants = { provider = "vllm" }                                        # the same on every row',
+            '# columns = { started_at = "TIMESTAMP", input_tokens = "ContextTokens" }  # ours = theirs',
+            '# constants = { provider = "vllm" }  # the same on every row',
             '# Check this: "inclusive" when input contains cached tokens and output reasoning ones, else "exclusive".',
             'token_convention = "inclusive"',
             "# Check this: the zone of times that carry none.",

@@ -69,7 +69,7 @@ def _models(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
             from cost_ledger where model is not null and kind <> 'training' and BillingCurrency = ? group by model
         ),
         usage as (
-            select model, cast(sum(requests) as bigint) as requests from usage_days where model is not null group by model
+            select model, cast(sum(requests) as bigint) as requests from usage_days group by model
         )
         select costs.model, provider, requests, direct_cost, idle_cost, other_cost, cost
         from costs left join usage on costs.model = usage.model order by cost desc, costs.model limit ?

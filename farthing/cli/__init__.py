@@ -94,7 +94,8 @@ def _report(error: Exception) -> Path:
     )
     name = f"crash-{clock.now():%Y%m%dT%H%M%S}-{os.getpid()}.txt"
     project = opened()
-    for folder in [project / SCRATCH] * (project is not None and project.is_dir()) + [Path(tempfile.gettempdir())]:
+    places = [project / SCRATCH] if project is not None and project.is_dir() else []
+    for folder in [*places, Path(tempfile.gettempdir())]:
         with contextlib.suppress(OSError):
             folder.mkdir(exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")

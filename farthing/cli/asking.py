@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from farthing.cli import common
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.console import Form, Sheet
 from farthing.errors import ConfigError, FarthingError
-
 
 _ZERO = {"rounding": "nothing was rounded at landing", "accrued_cost": "nothing is still to come"}
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command(
         "query",
-        epilog="Example: `farthing query 'select user_id, sum(cost) from cost_ledger group by 1 order by 2 desc' --csv`",
+        epilog="Example: `farthing query 'select user_id, sum(cost) from cost_ledger group by 1 order by 2' --csv`",
     )(query_command)
     app.command("tables", epilog="Example: `farthing tables cost_ledger`")(tables_command)
     app.command("reconcile", epilog="Example: `farthing reconcile 2026-10`")(reconcile_command)
@@ -51,7 +51,7 @@ def query_command(
     text = sys.stdin.read() if sql == "-" else sql
     with warehouse.open_warehouse(config) as con:
         try:
-            cursor = con.execute(text)
+            cursor = _answer(con, text)
             columns = [column[0] for column in cursor.description or []]
             if form is Form.TABLE:
                 _show_some(cursor, columns, rows)
@@ -60,6 +60,17 @@ def query_command(
                 write(columns, console.batches(cursor.fetchmany))
         except duckdb.Error as error:
             raise QueryError(str(error)) from None
+
+
+def _answer(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection:
+    """Run `sql`; Ctrl-C stops it, which DuckDB alone hears only between its own steps."""
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(con.execute, sql)
+        try:
+            return answer.result()
+        except KeyboardInterrupt:
+            con.interrupt()
+            raise
 
 
 def _show_some(cursor: duckdb.DuckDBPyConnection, columns: list[str], limit: int) -> None:
@@ -82,8 +93,8 @@ def tables_command(
         known = list(dict.fromkeys(column[0] for column in columns))
         if name is None:
             about = con.execute(
-                "select table_name, estimated_size, column_count, comment from duckdb_tables() where schema_name = 'main'"
-                " order by table_name"
+                "select table_name, estimated_size, column_count, comment from duckdb_tables()"
+                " where schema_name = 'main' order by table_name"
             ).fetchall()
             console.show(
                 Sheet(
@@ -195,6 +206,7 @@ def _rejects(con: duckdb.DuckDBPyConnection) -> tuple[Sheet, bool]:
 
 def _failed_files(con: duckdb.DuckDBPyConnection) -> Sheet:
     rows = con.execute(
-        f"select x_source, file, problem from ({_NEWEST}) where \"table\" = 'charges' and status = 'failed' order by all"
+        f"select x_source, file, problem from ({_NEWEST})"
+        " where \"table\" = 'charges' and status = 'failed' order by all"
     ).fetchall()
     return Sheet("failed_files", ["x_source", "file", "problem"], rows, title="Files of bills that could not be read")

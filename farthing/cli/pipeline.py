@@ -175,7 +175,9 @@ def tell_failures(found: Collection) -> None:
 
 def build_command(
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Build what was known then.")] = None,
-    first_day: Annotated[str | None, typer.Option("--from", metavar="DAY", help="Leave built days before this one as they are.")] = None,
+    first_day: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="Leave built days before this one as they are.")
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,

@@ -82,14 +82,15 @@ def explain_charge(
     return [
         _facts(charge, config),
         _sheet("days", ["day", "cost"], [*by_day.items(), *([("still to come", accrued)] if accrued else [])]),
-        _sheet("kinds", ["kind", "cost"], _grouped({party: part for party, part in parties.items()}).items()),
+        _sheet("kinds", ["kind", "cost"], _grouped(parties).items()),
         _users(parties, top, "; ".join(sorted(bases))),
     ]
 
 
 def _find(con: duckdb.DuckDBPyConnection, charge_id: str, source: str | None) -> _Charge:
     rows = con.execute(
-        f"select {', '.join(_FACTS)} from charges where x_charge_id = ? and coalesce(x_source = ?, true) order by x_source",
+        f"select {', '.join(_FACTS)} from charges"
+        " where x_charge_id = ? and coalesce(x_source = ?, true) order by x_source",
         [charge_id, source],
     ).fetchall()
     if not rows:
@@ -157,8 +158,9 @@ def _resource_weights(
 ) -> dict[Party, int]:
     """What the machine's GPUs did that day, by replica and kind; the direct part goes to the replica's own requests."""
     parts = con.execute(
-        f"select replica_id, {', '.join(f'sum({kind}_cost)' for kind in _KINDS)} from gpu_days where day = ? and pool = ?"
-        " and BillingCurrency = ? and lower(ResourceId) = lower(?) group by all order by all",
+        f"select replica_id, {', '.join(f'sum({kind}_cost)' for kind in _KINDS)} from gpu_days"
+        " where day = ? and pool = ? and BillingCurrency = ? and lower(ResourceId) = lower(?)"
+        " group by all order by all",
         [day, charge.pool, charge.currency, charge.facts["ResourceId"]],
     ).fetchall()
     [(idle_policy,)] = con.execute("select idle from pools where pool = ?", [charge.pool]).fetchall()
@@ -220,7 +222,8 @@ def _requests_of_replicas(
 
 def _team_of(con: duckdb.DuckDBPyConnection, replica: str | None, day: date) -> str | None:
     [(team,)] = con.execute(
-        "select min(team_id) from gpu_inventory where replica_id = ? and valid_from < ? and coalesce(valid_to > ?, true)",
+        "select min(team_id) from gpu_inventory"
+        " where replica_id = ? and valid_from < ? and coalesce(valid_to > ?, true)",
         [replica, midnight(day + timedelta(days=1)), midnight(day)],
     ).fetchall()
     return None if team is None else str(team)

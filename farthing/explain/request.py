@@ -43,9 +43,7 @@ def explain_request(
         ),
     ]
     ways = {pool.name: how(pool) for pool in config.pools}
-    for pool in dict.fromkeys(row[1] for row in costs):
-        sheets.append(_charges(con, pool, ways.get(pool, ""), of))
-    return sheets
+    return [*sheets, *(_charges(con, pool, ways.get(pool, ""), of) for pool in dict.fromkeys(row[1] for row in costs))]
 
 
 def _facts(con: duckdb.DuckDBPyConnection, config: Config, request: str, source: str | None) -> tuple[Any, ...]:
@@ -86,7 +84,8 @@ def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> list[tu
     return con.execute(
         "select costs.day, costs.pool, costs.method, costs.method = pools.method as in_ledger, costs.cost,"
         " costs.BillingCurrency from request_costs as costs left join pools on costs.pool = pools.pool"
-        " where costs.x_source = ? and costs.request_id = ? order by costs.day, in_ledger desc, costs.method, costs.pool",
+        " where costs.x_source = ? and costs.request_id = ?"
+        " order by costs.day, in_ledger desc, costs.method, costs.pool",
         [source, request],
     ).fetchall()
 
@@ -111,7 +110,7 @@ def _charges(con: duckdb.DuckDBPyConnection, pool: str, way: str, of: dict[str, 
         where += " and list_contains(?::varchar[], lower(ResourceId))"
         values.append(machines)
     rows = con.execute(
-        "select x_charge_id, coalesce(ServiceName, ServiceCategory) as service, left(coalesce(ResourceId, ChargeDescription), 40),"
+        "select x_charge_id, coalesce(ServiceName, ServiceCategory), left(coalesce(ResourceId, ChargeDescription), 48),"
         f" ChargePeriodStart, ChargePeriodEnd, x_cost, BillingCurrency from charges where {where}"
         " order by abs(x_cost) desc, x_charge_id",
         values,

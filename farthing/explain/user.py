@@ -65,9 +65,11 @@ def _after(month: date) -> date:
 
 def _who(con: duckdb.DuckDBPyConnection, user: str, month: date) -> Sheet:
     [row] = con.execute(
-        "select string_agg(distinct team_id, ', ' order by team_id), string_agg(distinct customer_id, ', ' order by customer_id),"
-        " string_agg(distinct model, ', ' order by model), cast(sum(requests) as bigint), cast(sum(input_tokens) as bigint),"
-        " cast(sum(output_tokens) as bigint) from usage_days where user_id = ? and day >= ? and day < ?",
+        "select string_agg(distinct team_id, ', ' order by team_id),"
+        " string_agg(distinct customer_id, ', ' order by customer_id),"
+        " string_agg(distinct model, ', ' order by model),"
+        " cast(sum(requests) as bigint), cast(sum(input_tokens) as bigint), cast(sum(output_tokens) as bigint)"
+        " from usage_days where user_id = ? and day >= ? and day < ?",
         [user, month, _after(month)],
     ).fetchall()
     columns = ["user_id", "month", "team_id", "customer_id", "models", "requests", "input_tokens", "output_tokens"]
@@ -77,7 +79,8 @@ def _who(con: duckdb.DuckDBPyConnection, user: str, month: date) -> Sheet:
 def _lines(con: duckdb.DuckDBPyConnection, user: str, month: date) -> list[tuple[Any, ...]]:
     return con.execute(
         "select pool, kind, BillingCurrency, count(distinct day), sum(cost) from cost_ledger"
-        " where user_id = ? and day >= ? and day < ? group by all order by BillingCurrency, abs(sum(cost)) desc, pool, kind",
+        " where user_id = ? and day >= ? and day < ?"
+        " group by all order by BillingCurrency, abs(sum(cost)) desc, pool, kind",
         [user, month, _after(month)],
     ).fetchall()
 
@@ -128,7 +131,8 @@ def _parts(
     values = [pool, currency, until, begin]
     largest = con.execute(
         "select x_charge_id, coalesce(ServiceName, ServiceCategory), left(coalesce(ResourceId, ChargeDescription), 40),"
-        f" ChargePeriodStart, ChargePeriodEnd, x_cost {where} order by abs(x_cost) desc, ChargePeriodStart, x_charge_id limit ?",
+        f" ChargePeriodStart, ChargePeriodEnd, x_cost {where}"
+        " order by abs(x_cost) desc, ChargePeriodStart, x_charge_id limit ?",
         [*values, _CHARGES_OF_A_POOL],
     ).fetchall()
     [(number,)] = con.execute(f"select count(*) {where}", values).fetchall()
