@@ -31,9 +31,13 @@ held as (
         jobs.team_id,
         jobs.user_id,
         jobs.model_produced,
-        (least(slot_hours.to_us, jobs.to_us) - greatest(slot_hours.from_us, jobs.from_us)) * jobs.share // 1000000
-            as taken_us,
-        slot_hours.to_us - slot_hours.from_us as weight_us
+        cast(
+            sum(
+                (least(slot_hours.to_us, jobs.to_us) - greatest(slot_hours.from_us, jobs.from_us))
+                * jobs.share // 1000000
+            ) as bigint
+        ) as taken_us,
+        any_value(slot_hours.to_us - slot_hours.from_us) as weight_us
     from slot_hours
     inner join jobs
         on
@@ -41,6 +45,7 @@ held as (
             and slot_hours.from_us < jobs.to_us
             and slot_hours.to_us > jobs.from_us
     where slot_hours.pool_kind = 'training'
+    group by slot_hours.slot_hour, jobs.job_id, jobs.team_id, jobs.user_id, jobs.model_produced
 ),
 
 busy as (
@@ -103,8 +108,7 @@ final as (
         user_id,
         model_produced,
         taken_us,
-        -- jobs that held the same GPU at once share it
-        greatest(weight_us, cast(sum(taken_us) over (partition by slot_hour) as bigint)) as weight_us
+        weight_us
     from taken
     where taken_us > 0
 )

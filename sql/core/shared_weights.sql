@@ -1,6 +1,7 @@
 -- shared_weights: by which driver, and in what proportion, each shared pool is spread.
 -- grain: pool, currency and all ledger columns; weights are integers above 0
--- cost: the requests' own cost in the pool's currency. requests, tokens: of the day. users: each user once.
+-- cost: the requests' own cost in the pool's currency. requests, tokens: of the day. users: each user once, in equal
+-- parts for each team and customer.
 -- metric: rows of the day in metrics, whose dimension names the ledger column. fixed: the weights of the configuration.
 with pools as (
     select
@@ -71,19 +72,21 @@ by_use as (
     where pools.driver in ('requests', 'tokens')
 ),
 
+-- 720720 divides evenly by every number up to 16
 by_users as (
-    select distinct
+    select
         pools.pool,
         pools.BillingCurrency,
         usage.user_id,
         usage.team_id,
         usage.customer_id,
-        cast(1 as hugeint) as weight
+        cast(720720 // count(*) over (partition by pools.pool, pools.BillingCurrency, usage.user_id) as hugeint) as weight
     from pools
     cross join usage
     where
         pools.driver = 'users'
         and usage.user_id is not null
+    group by pools.pool, pools.BillingCurrency, usage.user_id, usage.team_id, usage.customer_id
 ),
 
 by_metric as (

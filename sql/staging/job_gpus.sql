@@ -1,5 +1,7 @@
 -- job_gpus: the GPUs that each training or batch job held, in microseconds of the day.
--- grain: job_id, gpu_uuid; `share` in millionths: a job that names a node and fewer GPUs than it has, holds a part of each
+-- grain: job_id, gpu_uuid, from_us; pieces of a job's time, cut where another job on the same GPU begins or ends
+-- `share` in millionths: a job that names a node and fewer GPUs than it has, holds a part of each. Jobs that together ask
+-- for more than the whole GPU share it.
 -- materialized: view
 with jobs as (
     select * from lake.jobs
@@ -29,7 +31,7 @@ lived as (
 ),
 
 named as (
-    select
+    select distinct
         job_id,
         unnest(string_split_regex(trim(gpu_uuids), '[\s,;]+')) as gpu_uuid,
         1000000 as share
@@ -57,7 +59,7 @@ held as (
     select * from on_nodes
 ),
 
-final as (
+spans as (
     select
         lived.job_id,
         lived.team_id,
@@ -69,6 +71,47 @@ final as (
         lived.to_us
     from lived
     inner join held on lived.job_id = held.job_id
+),
+
+moments as (
+    select
+        gpu_uuid,
+        from_us as at_us
+    from spans
+    union
+    select
+        gpu_uuid,
+        to_us as at_us
+    from spans
+),
+
+pieces as (
+    select
+        gpu_uuid,
+        at_us as from_us,
+        lead(at_us) over (partition by gpu_uuid order by at_us) as to_us
+    from moments
+),
+
+asked as (
+    select
+        spans.* exclude (from_us, to_us),
+        pieces.from_us,
+        pieces.to_us,
+        sum(spans.share) over (partition by pieces.gpu_uuid, pieces.from_us) as asked
+    from spans
+    inner join pieces
+        on
+            spans.gpu_uuid = pieces.gpu_uuid
+            and spans.from_us <= pieces.from_us
+            and spans.to_us >= pieces.to_us
+),
+
+final as (
+    select
+        * exclude (share, asked),
+        cast(share * 1000000 // greatest(asked, 1000000) as bigint) as share
+    from asked
 )
 
 select * from final
