@@ -1,0 +1,1 @@
+"""The contests: each module measures farthing against a plain rival in one run and prints the ratios."""
