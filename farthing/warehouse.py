@@ -66,5 +66,6 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         [(locked,)] = con.execute("select current_setting('lock_configuration')").fetchall()
         if not locked:  # connections of one process to one file share its settings: the first one makes them
             con.execute("set global TimeZone = 'UTC'")
+            con.execute("set enable_progress_bar = false")  # it is drawn on standard output, amid the answer
             con.execute("set lock_configuration = true")
     return con

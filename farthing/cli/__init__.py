@@ -21,6 +21,7 @@ from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
 
 _INTERRUPTED = 130
+_STOPPED = "stopped; what was committed stays, run the command again to go on."
 
 app = typer.Typer(
     name="farthing",
@@ -58,7 +59,7 @@ def main() -> None:
         app()
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:
-            _fail("stopped; what was committed stays, run the command again to go on.")
+            _fail(_STOPPED)
         raise
     except FarthingError as error:
         _fail(str(error))
@@ -68,6 +69,9 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_INTERRUPTED + 11)
     except Exception as error:  # noqa: BLE001  no traceback reaches a user
+        if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+            _fail(_STOPPED)
+            sys.exit(_INTERRUPTED)
         place = _report(error)
         told = " ".join(str(error).split())[:400]
         _fail(f"this is a bug in farthing: {type(error).__name__}: {told}\nWhat is known of it was written to {place}.")

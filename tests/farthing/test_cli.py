@@ -152,16 +152,15 @@ def test_a_bug_prints_no_traceback_but_writes_one_into_the_project(
 
 def _child(*arguments: object) -> subprocess.Popen[str]:
     """The command in a process of its own, which says `ready` when its imports are done."""
-    code = "from farthing.cli import main; print('ready', flush=True); main()"
+    # A job that a shell put into the background ignores Ctrl-C: the child takes it as from a terminal.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listening}; from farthing.cli import main; print('ready', flush=True); main()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(DOCS.parent.parent)},
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        ),  # a job in the background ignores it
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -171,7 +170,7 @@ def _child(*arguments: object) -> subprocess.Popen[str]:
 def test_ctrl_c_stops_with_130_and_one_line(tiny_project: Path) -> None:
     endless = "select count(*) from range(100000000) a, range(100000) b where sin(a.range) * cos(b.range) > 0.5"
     child = _child("query", endless, "--project", tiny_project)
-    time.sleep(2)
+    time.sleep(4)
     child.send_signal(signal.SIGINT)
     try:
         out, err = child.communicate(timeout=30)
@@ -180,6 +179,16 @@ def test_ctrl_c_stops_with_130_and_one_line(tiny_project: Path) -> None:
     assert child.returncode == 130
     assert out == ""
     assert len(err.strip().splitlines()) == 1, err
+
+
+def test_ctrl_c_inside_a_build_stops_the_same_way(tiny_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise RuntimeError("Query interrupted")  # what DuckDB makes of the signal
+
+    monkeypatch.setattr("farthing.build.build", interrupted)
+    said = farthing("build", "--project", tiny_project)
+    assert said.code == 130
+    assert "stopped" in said.err
 
 
 def test_a_reader_that_closes_the_pipe_is_no_error(tiny_project: Path) -> None:

@@ -1,0 +1,83 @@
+"""The doctor finds what is planted, says what to do, and finds nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farthing import clock
+from tests.farthing.commands import farthing
+from tests.worlds import TOML, tiny
+
+CATCH_ALL = '[[pools]]\nname = "rest"\nkind = "shared"\n'
+
+
+def _findings(project: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+    said = farthing("doctor", "--json", "--project", project)
+    checks = said.value["checks"]
+    return said.code, {f"{row['area']}: {row['subject']}": row for row in checks if row["status"] == "finding"}
+
+
+def test_a_company_in_order_has_no_findings(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
+    farthing("collect", "--project", project)
+    assert farthing("build", "--project", project).code == 0
+    code, findings = _findings(project)
+    assert findings == {}
+    assert code == 0
+
+
+def test_unassigned_cost_is_a_finding_with_its_largest_charges(tiny_project: Path) -> None:
+    code, findings = _findings(tiny_project)
+    assert code == 1
+    assert list(findings) == ["cost: unassigned (USD)"]
+    assert findings["cost: unassigned (USD)"]["fix"]
+    said = farthing("doctor", "--json", "--project", tiny_project)
+    assert [row["resource"] for row in said.value["unassigned"]] == ["i-forgotten"]
+
+
+def test_before_the_first_build_the_sources_are_looked_at_all_the_same(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company")
+    (project / "gpu.csv").unlink()
+    (project / "inventory.csv").write_bytes(b"")
+    code, findings = _findings(project)
+    assert code == 1
+    assert set(findings) == {"source gpu: files", "source inventory: files", "warehouse: published"}
+    assert "gpu.csv" in findings["source gpu: files"]["detail"]
+
+
+def test_a_column_map_that_does_not_fit_is_a_finding_of_its_source(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company", toml=TOML.replace('token_convention = "inclusive"\n', ""))
+    _, findings = _findings(project)
+    assert "token_convention" in str(findings["source requests: files"])
+
+
+def test_requests_without_a_replica_or_an_end_are_findings(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
+    log = (project / "requests.csv").read_text(encoding="utf-8").splitlines()
+    cut = [line.replace("replica-1", "replica-9") for line in log[:20]] + log[20:]
+    (project / "requests.csv").write_text("\n".join(cut) + "\n", encoding="utf-8")
+    farthing("collect", "--project", project)
+    assert farthing("build", "--project", project).code == 0
+    _, findings = _findings(project)
+    assert "joins: requests with a replica in the inventory" in findings
+    assert "joins: requests that no pool pays for" in findings
+
+
+def test_a_pool_that_takes_everything_before_others_is_a_finding(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company", toml=TOML.replace("[[pools]]", CATCH_ALL + "[[pools]]", 1))
+    assert "config: pool rest" in _findings(project)[1]
+
+
+def test_a_clock_that_is_years_behind_is_a_finding(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company")
+    with clock.fixed(datetime(2020, 1, 1, tzinfo=UTC)):
+        assert "machine: clock" in _findings(project)[1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--csv"]])
+def test_the_exit_code_is_the_same_in_every_form(arguments: list[str], tiny_project: Path) -> None:
+    assert farthing("doctor", *arguments, "--project", tiny_project).code == 1

@@ -1,0 +1,187 @@
+"""From a number to its bill lines and back: every explanation adds up to what it explains, exactly."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farthing import clock
+from farthing import config as configuration
+from farthing.config import Config
+from farthing.console import Sheet
+from farthing.explain import NotFoundError, explain_charge, explain_request, explain_user
+from farthing.explain.facts import days, midnight, shares, spread
+from farthing.warehouse import open_warehouse
+from tests.farthing.commands import farthing
+from tests.worlds import API, NODE_HOUR, TOML, charge, tiny
+
+_JANUARY, _MARCH = midnight(date(2026, 1, 1)), midnight(date(2026, 3, 1))
+NODE_AT_TEN = "bills/october.csv:12"
+STORAGE_LINE = "bills/october.csv:26"
+FORGOTTEN_LINE = "bills/october.csv:28"
+
+
+def _sheets(found: list[Sheet]) -> dict[str, Sheet]:
+    return {sheet.name: sheet for sheet in found}
+
+
+def _sum(sheet: Sheet, column: str = "cost") -> Decimal:
+    index = list(sheet.columns).index(column)
+    return sum((Decimal(str(row[index])) for row in sheet.rows), Decimal(0))
+
+
+def _charge(project: Path, charge_id: str, top: int = 10) -> dict[str, Sheet]:
+    config = configuration.load(project)
+    with open_warehouse(config) as con:
+        return _sheets(explain_charge(con, config, charge_id, top=top))
+
+
+@given(whole=st.integers(-(10**24), 10**24), weights=st.lists(st.integers(-(10**20), 10**20), min_size=1))
+def test_shares_add_up_to_the_whole_whatever_the_signs(whole: int, weights: list[int]) -> None:
+    if sum(weights):
+        assert sum(shares(whole, weights)) == whole
+    else:
+        with pytest.raises(ValueError, match="zero"):
+            shares(whole, weights)
+
+
+@given(
+    whole=st.integers(-(10**18), 10**18),
+    start=st.datetimes(_JANUARY, _MARCH),
+    end=st.datetimes(_JANUARY, _MARCH),
+)
+def test_the_days_of_a_charge_add_up_to_it(whole: int, start: datetime, end: datetime) -> None:
+    parts = [spread(whole, start, end, midnight(day), midnight(day + timedelta(days=1))) for day in days(start, end)]
+    assert sum(parts) == whole
+
+
+@pytest.mark.parametrize("charge_id", [NODE_AT_TEN, STORAGE_LINE, "bills/october.csv:27", FORGOTTEN_LINE])
+@pytest.mark.parametrize("top", [1, 10])
+def test_days_kinds_and_users_of_a_charge_each_add_up_to_it(tiny_project: Path, charge_id: str, top: int) -> None:
+    found = _charge(tiny_project, charge_id, top)
+    facts = dict(zip(found["charge"].columns, found["charge"].rows[0], strict=True))
+    for name in ("days", "kinds", "users"):
+        assert _sum(found[name]) == Decimal(str(facts["x_cost"])), name
+
+
+def test_every_charge_of_a_bill_explained_gives_the_ledger_of_every_user_back(tiny_project: Path) -> None:
+    """Explaining all charges one by one gives each user what the ledger gives them, up to rounding."""
+    config = configuration.load(tiny_project)
+    given_out: dict[object, Decimal] = {}
+    with open_warehouse(config) as con:
+        charges = [row[0] for row in con.execute("select x_charge_id from charges").fetchall()]
+        for charge_id in charges:
+            users = _sheets(explain_charge(con, config, charge_id, top=1000))["users"]
+            for _, user, *_, cost in users.rows:
+                given_out[user] = given_out.get(user, Decimal(0)) + Decimal(str(cost))
+        ledger = dict(con.execute("select user_id, sum(cost) from cost_ledger group by 1").fetchall())
+    assert given_out.keys() == ledger.keys()
+    assert sum(given_out.values()) == sum(ledger.values())
+    for user, cost in ledger.items():
+        assert abs(given_out[user] - cost) < Decimal("1e-10"), user
+
+
+def test_a_charge_names_the_rule_that_took_it(tiny_project: Path) -> None:
+    facts = _charge(tiny_project, NODE_AT_TEN)["charge"]
+    assert dict(zip(facts.columns, facts.rows[0], strict=True))["rule"] == "ResourceId=i-node-1"
+    facts = _charge(tiny_project, FORGOTTEN_LINE)["charge"]
+    assert dict(zip(facts.columns, facts.rows[0], strict=True))["rule"] == "no rule takes it"
+
+
+def test_a_charge_that_runs_on_after_the_build_shows_what_is_still_to_come(tmp_path: Path) -> None:
+    future = charge("AWS", "Storage", Decimal("7.00"), service="S3") | {
+        "ChargePeriodStart": "2026-10-05T00:00:00Z",
+        "ChargePeriodEnd": "2026-10-12T00:00:00Z",
+    }
+    project = tiny(tmp_path / "company", more_charges=[future])
+    with clock.fixed(datetime(2026, 10, 6, 12, tzinfo=UTC)):
+        farthing("collect", "--project", project)
+        assert farthing("build", "--project", project).code == 0
+    found = _charge(project, "bills/october.csv:29")
+    assert found["days"].rows[-1][0] == "still to come"
+    assert _sum(found["days"]) == _sum(found["users"]) == Decimal("7.00")
+    assert dict(found["kinds"].rows)["accrued"] == Decimal("5.50")
+
+
+def test_a_credit_is_shared_like_a_charge_with_the_other_sign(tmp_path: Path) -> None:
+    credit = charge("AWS", "Storage", Decimal("-1.00"), service="S3", kind="Credit")
+    project = tiny(tmp_path / "company", more_charges=[credit])
+    farthing("collect", "--project", project)
+    assert farthing("build", "--project", project).code == 0
+    users = _charge(project, "bills/october.csv:29")["users"]
+    assert _sum(users) == Decimal(-1)
+    assert all(Decimal(str(row[-1])) <= 0 for row in users.rows)
+
+
+def _user(project: Path, user: str, month: date | None = None) -> dict[str, Sheet]:
+    config = configuration.load(project)
+    with open_warehouse(config) as con:
+        return _sheets(explain_user(con, config, user, month))
+
+
+@pytest.mark.parametrize("user", ["alice", "bob"])
+def test_the_parts_of_a_users_charges_add_up_to_the_ledger(tiny_project: Path, user: str) -> None:
+    found = _user(tiny_project, user)
+    sql = f"select sum(cost) as cost from cost_ledger where user_id = '{user}'"
+    expected = Decimal(farthing("query", sql, "--json", "--project", tiny_project).value[0]["cost"])
+    assert _sum(found["lines"]) == _sum(found["pools"]) == _sum(found["totals"]) == expected
+    assert _sum(found["charges"], "part") == expected
+
+
+def test_a_pools_charges_add_up_to_what_the_pool_cost_in_the_month(tiny_project: Path) -> None:
+    found = _user(tiny_project, "alice")
+    of_llm = [row for row in found["charges"].rows if row[0] == "llm"]
+    assert sum(Decimal(str(row[5])) for row in of_llm) == API
+    of_gpus = [row for row in found["charges"].rows if row[0] == "gpu-serving"]
+    assert sum(Decimal(str(row[5])) for row in of_gpus) == 24 * NODE_HOUR
+
+
+def test_an_unknown_user_gets_the_names_that_look_like_it(tiny_project: Path) -> None:
+    with pytest.raises(NotFoundError, match="alice"):
+        _user(tiny_project, "allice")
+    assert farthing("explain", "user", "allice", "--project", tiny_project).code == 2
+
+
+def test_a_month_without_cost_names_the_months_that_have_some(tiny_project: Path) -> None:
+    with pytest.raises(NotFoundError, match="2026-10"):
+        _user(tiny_project, "alice", date(2026, 9, 1))
+
+
+def _request(project: Path, request: str, config: Config | None = None) -> dict[str, Sheet]:
+    config = config or configuration.load(project)
+    with open_warehouse(config) as con:
+        return _sheets(explain_request(con, config, request))
+
+
+def test_a_request_on_an_own_replica_shows_its_person_and_the_charges_of_its_machine(tiny_project: Path) -> None:
+    found = _request(tiny_project, "req-00")
+    facts = dict(zip(found["request"].columns, found["request"].rows[0], strict=True))
+    assert (facts["user_id"], facts["team_id"], facts["replica_id"]) == ("alice", "search", "replica-1")
+    assert [row[1:4] for row in found["costs"].rows] == [("gpu-serving", "phase_time", True)]
+    assert [row[0] for row in found["charges_gpu-serving"].rows] == [NODE_AT_TEN]
+
+
+def test_a_request_to_a_vendor_shows_the_charges_of_its_pool_and_day(tiny_project: Path) -> None:
+    found = _request(tiny_project, "req-04")
+    assert [row[0] for row in found["charges_llm"].rows] == ["bills/october.csv:27"]
+
+
+def test_a_request_shows_its_cost_under_every_method_that_is_kept(tmp_path: Path) -> None:
+    toml = TOML + '[attribution]\ncompare = ["gpu_seconds", "tokens", "requests"]\n'
+    project = tiny(tmp_path / "company", toml=toml)
+    farthing("collect", "--project", project)
+    assert farthing("build", "--project", project).code == 0
+    costs = _request(project, "req-00")["costs"].rows
+    assert {row[2] for row in costs} == {"phase_time", "gpu_seconds", "tokens", "requests"}
+    assert [row[2] for row in costs if row[3]] == ["phase_time"]
+
+
+def test_an_unknown_request_says_how_many_days_the_warehouse_carries(tiny_project: Path) -> None:
+    said = farthing("explain", "request", "nobody", "--project", tiny_project)
+    assert said.code == 2
+    assert "request_days" in said.err
