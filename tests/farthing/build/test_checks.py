@@ -134,6 +134,11 @@ def test_a_request_costs_nothing_outside_its_life(project: Path, tamper: Tamper,
     assert error.rows[0][0] == "log"
 
 
+def test_no_two_parties_have_one_number(project: Path, tamper: Tamper) -> None:
+    tamper("parties", "select * replace (1::ubigint as party_key) from {}")
+    refused(project, "one_key_per_party", 1, "1")
+
+
 @pytest.mark.parametrize("change", ["cost + 0.000000000001 as cost", "idle_cost - 0.000000000001 as idle_cost"])
 def test_the_parts_of_a_gpu_are_its_cost_and_gpus_are_the_ledger(project: Path, tamper: Tamper, change: str) -> None:
     tamper("gpu_days", f"select * replace (({change.partition(' as ')[0]})::decimal(38, 12) as"
