@@ -155,7 +155,8 @@ def _peak_bytes() -> int:
 
 
 def _print(measures: list[Measure]) -> None:
-    print(f"\n{measures[0].requests:,} requests in a day, {fleet.REPLICAS * fleet.GPUS_PER_REPLICA} GPUs")
+    requests = measures[0].requests
+    print(f"\n{requests:,} requests in a day, {fleet.replicas(requests) * fleet.GPUS_PER_REPLICA} GPUs")
     heads = ("seconds", "x scan", "cpu", "x scan", "us/request", "peak MB", "ledger - bill")
     print(f"{'':<28}" + "".join(f"{head:>14}" for head in heads))
     for one in measures:

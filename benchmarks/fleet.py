@@ -13,7 +13,7 @@ from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE, REQUESTS, Table
 
 DAY = date(2026, 10, 7)
-REPLICAS = 20
+REPLICAS = 20  # fewer for a small load
 GPUS_PER_REPLICA = 8
 USERS = 2_500
 
@@ -126,6 +126,11 @@ def config(folder: Path, *, request_costs: bool) -> Config:
     )
 
 
+def replicas(requests: int) -> int:
+    """How many replicas serve a day of `requests`."""
+    return max(min(REPLICAS, requests // 20_000), 1)
+
+
 def make(lake: Lake, requests: int) -> None:
     """Write the day with `requests` requests into `lake`."""
     with duckdb.connect() as con:
@@ -138,6 +143,6 @@ def make(lake: Lake, requests: int) -> None:
 
 
 def _write(con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, query: str, requests: int) -> None:
-    filled = query.format(day=DAY, requests=requests, replicas=REPLICAS, gpus=GPUS_PER_REPLICA, users=USERS)
+    filled = query.format(day=DAY, requests=requests, replicas=replicas(requests), gpus=GPUS_PER_REPLICA, users=USERS)
     rows: Any = con.sql(filled).to_arrow_reader(100_000)
     lake.append(table, rows, load=f"benchmark:{table.name}")

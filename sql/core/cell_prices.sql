@@ -1,5 +1,6 @@
 -- cell_prices: what it costs to be in prefill or in decode for a whole cell, and the sum of that over all cells before.
 -- grain: cell_key = lane * 131072 + cell
+-- A price is kept as pico-units per microsecond and the rest (of a cell), so that price x time stays in 64 bits.
 -- Prefill takes its part of the busy time first; decode shares the rest. Nobody takes more than the time present. For
 -- each request that begins in the cell one pico-unit is kept back, so that rounding can never hand out more than there is.
 with presence as (
@@ -77,15 +78,49 @@ priced as (
     from rated
 ),
 
+lane_totals as (
+    select
+        lane,
+        sum(prefill_pico) as prefill_pico,
+        sum(decode_pico) as decode_pico
+    from priced
+    group by lane
+),
+
+-- one running sum over all lanes is several times faster than one for each: what is before a lane is taken off again
+lane_offsets as (
+    select
+        lane,
+        sum(prefill_pico) over so_far - prefill_pico as prefill_pico,
+        sum(decode_pico) over so_far - decode_pico as decode_pico
+    from lane_totals
+    window so_far as (order by lane rows between unbounded preceding and current row)
+),
+
+running as (
+    select
+        lane,
+        lane * 131072 + cell as cell_key,
+        prefill_pico,
+        decode_pico,
+        sum(prefill_pico) over so_far - prefill_pico as prefill_before,
+        sum(decode_pico) over so_far - decode_pico as decode_before
+    from priced
+    window so_far as (order by lane * 131072 + cell rows between unbounded preceding and current row)
+),
+
 final as (
     select
-        lane * 131072 + cell as cell_key,
-        cast(prefill_pico as bigint) as prefill_pico,
-        cast(decode_pico as bigint) as decode_pico,
-        cast(coalesce(sum(prefill_pico) over before, 0) as bigint) as prefill_before,
-        cast(coalesce(sum(decode_pico) over before, 0) as bigint) as decode_before
-    from priced
-    window before as (partition by lane order by cell rows between unbounded preceding and 1 preceding)
+        running.cell_key,
+        cast(running.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
+        cast(running.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
+        cast(running.decode_pico // build_day.cell_us as bigint) as decode_rate,
+        cast(running.decode_pico % build_day.cell_us as bigint) as decode_rest,
+        cast(running.prefill_before - lane_offsets.prefill_pico as bigint) as prefill_before,
+        cast(running.decode_before - lane_offsets.decode_pico as bigint) as decode_before
+    from running
+    inner join lane_offsets on running.lane = lane_offsets.lane
+    cross join build_day
 )
 
 select * from final

@@ -3,16 +3,29 @@
 -- The time between a request's first token and its end is a sum: its steps, each longer the more requests share it, and
 -- for each prompt that was processed meanwhile a delay that grows with the prompt. Least squares need only sums of
 -- products: integers, so that they are the same at any number of threads. Of a busy day every n-th window of two minutes.
-with flights as (
+with chosen as (
+    select
+        flights.*,
+        law.every_window
+    from flights
+    cross join settings.law as law
+    where
+        flights.method = 'phase_time'
+        and flights.s < flights.f
+        and flights.e > flights.f
+        -- an n-th window lies between start and end; said of the log's own times, it is known before any join
+        and (
+            flights.ended_us is null
+            or flights.ended_us // 120000000 // law.every_window * law.every_window >= flights.started_us // 120000000
+        )
+),
+
+flights as (
     select
         *,
         input_tokens - coalesce(cached_input_tokens, 0) as uncached_tokens,
         unnest(range(s // 120000000, e // 120000000 + 1)) as time_window
-    from flights
-    where
-        method = 'phase_time'
-        and s < f
-        and e > f
+    from chosen
 ),
 
 sampled as (
@@ -20,8 +33,7 @@ sampled as (
         row_number() over () as flight,
         flights.*
     from flights
-    cross join settings.law as law
-    where flights.time_window % law.every_window = 0
+    where time_window % every_window = 0
 ),
 
 decodes as (

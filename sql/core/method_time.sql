@@ -38,10 +38,14 @@ final as (
         flights.trace_id,
         flights.agent,
         flights.replica_id,
-        at_first.prefill_before + at_first.prefill_pico * (flights.f % build_day.cell_us) // build_day.cell_us
-        - at_start.prefill_before - at_start.prefill_pico * (flights.s % build_day.cell_us) // build_day.cell_us
-        + at_end.decode_before + at_end.decode_pico * (flights.e % build_day.cell_us) // build_day.cell_us
-        - at_first.decode_before - at_first.decode_pico * (flights.f % build_day.cell_us) // build_day.cell_us
+        at_first.prefill_before + at_first.prefill_rate * (flights.f % build_day.cell_us)
+        + at_first.prefill_rest * (flights.f % build_day.cell_us) // build_day.cell_us
+        - at_start.prefill_before - at_start.prefill_rate * (flights.s % build_day.cell_us)
+        - at_start.prefill_rest * (flights.s % build_day.cell_us) // build_day.cell_us
+        + at_end.decode_before + at_end.decode_rate * (flights.e % build_day.cell_us)
+        + at_end.decode_rest * (flights.e % build_day.cell_us) // build_day.cell_us
+        - at_first.decode_before - at_first.decode_rate * (flights.f % build_day.cell_us)
+        - at_first.decode_rest * (flights.f % build_day.cell_us) // build_day.cell_us
             as pico
     from flights
     cross join build_day

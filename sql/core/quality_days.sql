@@ -21,34 +21,52 @@ observed_minutes as (
         and covered_us > 0
 ),
 
+by_minute as (
+    select
+        replica_id,
+        started_us // 60000000 as minute,
+        count(*) as requests,
+        count(*) filter (where is_known_identity) as known,
+        count(ended_us) as with_end
+    from requests
+    group by all
+),
+
 joined as (
     select
-        requests.user_id,
-        requests.is_known_identity,
-        requests.usage_quality,
-        requests.ended_us,
-        requests.replica_id,
+        by_minute.*,
         replicas.replica_id is not null as is_placed,
         observed_minutes.replica_id is not null as is_observed
-    from requests
-    left join replicas on requests.replica_id = replicas.replica_id
+    from by_minute
+    left join replicas on by_minute.replica_id = replicas.replica_id
     left join observed_minutes
         on
-            requests.replica_id = observed_minutes.replica_id
-            and requests.started_us // 60000000 = observed_minutes.minute
+            by_minute.replica_id = observed_minutes.replica_id
+            and by_minute.minute = observed_minutes.minute
+),
+
+placed as (
+    select
+        coalesce(sum(requests), 0) as requests,
+        coalesce(sum(known), 0) as known,
+        coalesce(sum(with_end), 0) as with_end,
+        coalesce(sum(requests) filter (where replica_id is not null), 0) as with_replica,
+        coalesce(sum(requests) filter (where is_placed), 0) as placed,
+        coalesce(sum(requests) filter (where is_placed and is_observed), 0) as observed
+    from joined
+),
+
+described as (
+    select
+        coalesce(sum(requests) filter (where user_id is not null), 0) as with_user,
+        coalesce(sum(requests - requests_without_usage), 0) as with_usage
+    from party_usage
 ),
 
 counted as (
-    select
-        count(*) as requests,
-        count(user_id) as with_user,
-        count(*) filter (where is_known_identity) as known,
-        count(*) filter (where usage_quality <> 'missing') as with_usage,
-        count(ended_us) as with_end,
-        count(replica_id) as with_replica,
-        count(*) filter (where is_placed) as placed,
-        count(*) filter (where is_placed and is_observed) as observed
-    from joined
+    select *
+    from placed
+    cross join described
 ),
 
 request_rows as (

@@ -1,6 +1,7 @@
 -- day_requests: every request that lived in the day, with who made it; times in microseconds of the day.
 -- grain: x_source, request_id
--- A request of the day before has a negative start; `starts_today` says whose day counts it.
+-- A request of the day before has a negative start; `starts_today` says whose day counts it. `party_key` stands for all
+-- ledger columns that describe a request: adding up by one number is far faster than by eight texts.
 -- materialized: view
 with requests as (
     select * from settings.requests
@@ -14,7 +15,7 @@ identity_windows as (
     select * from identity_windows
 ),
 
-final as (
+named as (
     select
         requests.x_source,
         requests.request_id,
@@ -55,6 +56,13 @@ final as (
     where
         requests.started_at < build_day.ended_at
         and (requests.ended_at is null or requests.ended_at >= build_day.started_at)
+),
+
+final as (
+    select
+        *,
+        hash(provider, model, user_id, team_id, customer_id, feature, environment, dimensions) as party_key
+    from named
 )
 
 select * from final

@@ -1,0 +1,39 @@
+-- parties: who made the requests that lived in the day and what for, by the number that stands for it.
+-- grain: party_key (a check holds that no two parties have one number)
+with earlier as (
+    select distinct
+        provider,
+        model,
+        user_id,
+        team_id,
+        customer_id,
+        feature,
+        environment,
+        dimensions
+    from day_requests
+    where not starts_today
+),
+
+every_party as (
+    select
+        provider,
+        model,
+        user_id,
+        team_id,
+        customer_id,
+        feature,
+        environment,
+        dimensions
+    from party_usage
+    union
+    select * from earlier
+),
+
+final as (
+    select
+        hash(provider, model, user_id, team_id, customer_id, feature, environment, dimensions) as party_key,
+        every_party.*
+    from every_party
+)
+
+select * from final
