@@ -1,14 +1,15 @@
 """One file on its way into the lake: staged row by row, judged, cleared of duplicates, committed.
 
-The commits are in an order that may stop anywhere: rejects, rows, then the line in `loads` that says it is done. Run
-again, each is either found by its load identity or replaces what was there.
+The commits are in an order that may stop anywhere: for a file that landed before, the line in `loads` that takes that
+back; rejects, rows, then the line that says it is done. Run again, each is found by its load identity or replaces what
+was there.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -89,8 +90,9 @@ class Delivery:
             if past is None or (past.identity, past.status) != (self.identity, "failed"):
                 self._record(result, load, past)
             return result
-        self._drop_repeated()
-        self._commit_rejects(load)
+        self._drop_repeated(yields=past is not None and (past.identity, past.status) == (self.identity, "recalled"))
+        past = self._take_back(past, load)
+        self._commit_rejects()
         self._commit_rows(load)
         result = self._result()
         self._record(result, load, past)
@@ -185,11 +187,12 @@ class Delivery:
 
     # -- duplicates ---------------------------------------------------------------------------------------------
 
-    def _drop_repeated(self) -> None:
+    def _drop_repeated(self, *, yields: bool) -> None:
         """Note in `repeated` the rows that another stands for, and in `replaced` the lake's rows that are outdated.
 
         In a file the last row with a key wins. Against other files of the lake, a row of the same content is
-        repeated and the lake's stays; one of other content takes its place.
+        repeated and the lake's stays; one of other content takes its place, unless this file `yields`: it is not new,
+        it only brings what is gone from the others.
         """
         self._stage.execute("create or replace table repeated (_line bigint)")
         self._stage.execute("create or replace table replaced (x_source varchar, x_load varchar, _line bigint)")
@@ -213,7 +216,7 @@ class Delivery:
         first_day = "k.day" if "day" in self.table.partition_by else "null::date"
         self._stage.execute(
             f"create or replace table known as select s._line, k.x_source, k.x_load, {first_day} as day, "
-            f"{own} as own, ({left}) is not distinct from ({right}) as same "
+            f"{own} as own, {yields} or ({left}) is not distinct from ({right}) as same "
             f"from staged s join lake.{self.table.name} k on {same}{scope} "
             "where s._reason is null and s._line not in (from repeated)"
         )
@@ -245,7 +248,7 @@ class Delivery:
         ]
         return f"select {', '.join(columns)}, _line from staged where _reason is null"
 
-    def _commit_rejects(self, load: str) -> None:
+    def _commit_rejects(self) -> None:
         where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
         some = self._count("staged where _reason is not null")
         if not some and not self._landed_before(REJECTS):
@@ -263,17 +266,16 @@ class Delivery:
             f"select {made}, _line as line, _raw as raw, _reason as reason "
             "from staged where _reason is not null order by _line",
         )
-        self.lake.replace(REJECTS, data, where=where, load=f"{REJECTS.name}:{load}")
+        self.lake.replace(REJECTS, data, where=where)
 
     def _commit_rows(self, load: str) -> None:
         """One commit: this file's rows instead of what it landed before, and instead of other files' outdated rows."""
         before = self._landed_before(self.table)
         losers = self._stage.execute("select distinct x_source, x_load from replaced order by all").fetchall()
         rows = f"select * exclude (_line) from ({self.landing_sql()} and _line not in (from repeated))"
-        identity = f"{self.table.name}:{load}"
         if not before and not losers:
             if self._count("staged where _reason is null and _line not in (from repeated)"):
-                self.lake.append(self.table, self._reader(self.table, rows), load=identity)
+                self.lake.append(self.table, self._reader(self.table, rows), load=f"{self.table.name}:{load}")
             return
         where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
         if losers:
@@ -284,7 +286,8 @@ class Delivery:
             rows += " union all by name " + self._kept_sql(where)
         if before and self.kind.duplicate_key(self.source):
             self._recall_others(load)
-        self.lake.replace(self.table, self._reader(self.table, rows), where=where, load=identity)
+        # Without an identity: rows of a delivery that never got its line may have been replaced by another's since.
+        self.lake.replace(self.table, self._reader(self.table, rows), where=where)
 
     def _kept_sql(self, where: Mapping[str, object]) -> str:
         """Rows of other files that stay as they are when this file's newer ones take some of their places."""
@@ -331,11 +334,27 @@ class Delivery:
         ).fetchall()
         for name, x_load, identity, loaded_at in others:
             note = LoadResult(
-                name, self.table.name, x_load, "failed",
+                name, self.table.name, x_load, "recalled",
                 problem=f"to be read again: rows that {self.x_load} no longer has may be in it",
             )  # fmt: skip
-            self._write_load(note, identity, _after(loaded_at.replace(tzinfo=UTC)), f"{name}:{x_load}:recalled:{load}")
+            # The other may have been read again since a killed run noted this: its newest delivery is in the identity.
+            again = f"{name}:{x_load}:recalled:{load}:{loaded_at}"
+            self._write_load(note, identity, _after(loaded_at.replace(tzinfo=UTC)), again)
             self.recalled.add(x_load)
+
+    def _take_back(self, past: Past | None, load: str) -> Past | None:
+        """Note that this file is not landed any more, before the first of its rows changes.
+
+        Else a file that is replaced, then put back as it was after a kill, would be taken for unchanged.
+        """
+        if past is None or past.status != "landed":
+            return past
+        note = LoadResult(
+            self.name, self.table.name, self.x_load, "failed", problem="stopped in the middle; to be read again"
+        )
+        began = _after(past.loaded_at)
+        self._write_load(note, past.identity, began, f"{load}:began")
+        return replace(past, loaded_at=began)
 
     def _record(self, result: LoadResult, load: str, past: Past | None) -> None:
         self._write_load(result, self.identity, _after(past.loaded_at if past else None), load)

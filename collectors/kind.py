@@ -32,7 +32,7 @@ class LoadResult:
     source: str
     table: str
     file: str
-    status: str  # landed | failed | unchanged
+    status: str  # landed | failed | unchanged; in `loads` also recalled
     read: int = 0
     landed: int = 0
     duplicate: int = 0

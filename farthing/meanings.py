@@ -380,7 +380,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "table": "lake table that the file fills",
         "file": "the file",
         "identity": "content and settings that it was read with; when either changes, it is read again",
-        "status": "landed or failed",
+        "status": "landed, failed, or recalled: to be read again as another file lost rows",
         "problem": "why a failed file could not be read as a whole",
         "read": "rows read = landed + duplicate + rejected",
         "landed": "rows that are in the lake",

@@ -247,7 +247,7 @@ LOADS = Table(
             "table": TEXT,
             "file": TEXT,
             "identity": TEXT,  # size and modification time, or the object's etag
-            "status": TEXT,  # landed | failed
+            "status": TEXT,  # landed | failed | recalled: to be read again for the sake of another file
             "problem": TEXT,  # why a failed file could not be read as a whole
             "read": COUNT,
             "landed": COUNT,

@@ -1,10 +1,13 @@
-"""A process that collects and builds a project, and dies by SIGKILL at the commit point that it is told."""
+"""A process that collects and builds a project, and dies by SIGKILL, or waits, at the commit point that it is told."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from farthing import commit_points
+from tests.conftest import ROOT
 from tests.crash import worlds
 
+#: How a process ends that was killed.
+KILLED = -signal.SIGKILL
 #: Every moment that a run may come to.
 NAMES = [
     *(f"lake.{table.name}.{side}" for table in worlds.TABLES for side in ("before", "after")),
@@ -25,13 +31,21 @@ NAMES = [
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("project", type=Path)
-    parser.add_argument(
-        "--kill", metavar="POINT:N", help="die when POINT is reached for the N-th time; else run to the end"
-    )
+    parser.add_argument("--kill", metavar="POINT:N", help="die when POINT is reached for the N-th time")
+    parser.add_argument("--pause", metavar="POINT:N", help="wait there until the file PROJECT/go is there")
     asked = parser.parse_args()
-    with watched(lambda point: point == asked.kill and os.kill(os.getpid(), signal.SIGKILL)):
+
+    def see(point: str) -> None:
+        if point == asked.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if point == asked.pause:
+            print("paused", flush=True)
+            while not (asked.project / "go").exists():
+                time.sleep(0.05)
+
+    with watched(see):
         print("ready", flush=True)
-        worlds.collect_and_build(asked.project)
+        worlds.collect_and_build(asked.project, say=partial(print, flush=True))
 
 
 @contextmanager
@@ -48,6 +62,24 @@ def watched(see: Callable[[str], object]) -> Iterator[None]:
     yield
     for name in NAMES:
         commit_points.on(name, None)
+
+
+def started(project: Path, *options: str, scratch: Path | None = None) -> subprocess.Popen[str]:
+    """A process that collects and builds `project`, with everything imported and the work just begun."""
+    command = [sys.executable, "-m", "tests.crash.child", str(project), *options]
+    environment = {**os.environ, **({"TMPDIR": str(scratch)} if scratch else {})}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    wait_for(process, "ready")
+    return process
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    """Read what `process` says until it says `word`."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(word):
+            return
+    raise AssertionError(f"the process ended and never said '{word}'")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import re
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 
 from farthing import config as configuration
-from farthing.build import build
+from farthing.build import BuildResult, build
 from farthing.config import Config
 from farthing.lake import Lake
 from farthing.lake.schemas import BUILD_DAYS, BUILT, COLLECTED, COST_LEDGER, LOADS, REJECTS, REQUEST_COSTS, Table
@@ -66,14 +66,18 @@ _BILL = (
 _REQUESTS = "request_id,started_at,first_token_at,ended_at,user_id,model,replica_id,input_tokens,output_tokens"
 
 
-class Silence:
-    """A report and a progress that nobody reads."""
+class Told:
+    """A report and a progress of which only the messages are told on."""
 
-    def start(self, *_: object) -> None: ...
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
 
-    def advance(self, *_: object) -> None: ...
+    def message(self, text: str) -> None:
+        self._say(text)
 
-    def message(self, *_: object) -> None: ...
+    def start(self, *_: Any, **__: Any) -> None: ...
+
+    def advance(self, *_: Any, **__: Any) -> None: ...
 
 
 def write(project: Path) -> None:
@@ -81,14 +85,14 @@ def write(project: Path) -> None:
     (project / "requests").mkdir(parents=True)
     configure(project)
     bill(project, "0.000000000001")
-    _put(project / "requests" / "1.csv", [_REQUESTS, *_requests(range(400))])
-    # Delivered again: ten as they were, ten that took longer, and one that cannot be.
+    _put(project / "requests" / "log.csv", [_REQUESTS, *_requests(range(400))])
+    # Delivered twice: ten are the same in the log, ten are others, and one cannot be.
     again = [*_requests(range(10)), *_requests(range(10, 20), seconds=9), *_requests([400], tokens=-1)]
-    _put(project / "requests" / "2-again.csv", [_REQUESTS, *again])
+    _put(project / "requests" / "again.csv", [_REQUESTS, *again])
     inventory = [f"{gpu},node-1,i-1,r-{gpu},H100,llama,2026-01-01T00:00:00Z" for gpu in _GPUS]
     _put(project / "inventory.csv", ["gpu_uuid,node_id,ResourceId,replica_id,gpu_model,model,valid_from", *inventory])
     starts = [_FIRST_DAY + timedelta(minutes=5 * n) for n in range(2 * 288)]
-    pl.DataFrame(
+    usage = pl.DataFrame(
         [
             (gpu, start, start + timedelta(minutes=5), 300.0, float(7 * n % 200))
             for gpu in _GPUS
@@ -96,15 +100,17 @@ def write(project: Path) -> None:
         ],
         schema=["gpu_uuid", "started_at", "ended_at", "covered_seconds", "busy_seconds"],
         orient="row",
-    ).write_parquet(project / "gpu.parquet")
+    )
+    usage.write_parquet(project / "gpu.parquet")
+    _whole_second(project / "gpu.parquet")
 
 
 def change(project: Path) -> None:
     """The second delivery: the bill and a request log are other ones now."""
     bill(project, "0.5")
-    # Fewer: of those that are gone, some are in the other file too. Others took longer, one cannot be.
-    fewer = [*_requests(range(5, 390)), *_requests(range(395, 400), seconds=7), *_requests([401], tokens=-1)]
-    _put(project / "requests" / "1.csv", [_REQUESTS, *fewer])
+    # Of those that are gone, five come back from the other file. Others took longer, one cannot be.
+    fewer = [*_requests(range(15, 390)), *_requests(range(395, 400), seconds=7), *_requests([401], tokens=-1)]
+    _put(project / "requests" / "log.csv", [_REQUESTS, *fewer])
 
 
 def bill(project: Path, more: str) -> None:
@@ -120,12 +126,13 @@ def configure(project: Path, driver: str = "cost") -> None:
     (project / "farthing.toml").write_text(_TOML.replace("DRIVER", driver), encoding="utf-8")
 
 
-def collect_and_build(project: Path) -> None:
+def collect_and_build(project: Path, say: Callable[[str], object] = lambda _line: None) -> BuildResult:
     """What `farthing collect` and `farthing build` do."""
     config, lake = opened(project)
+    report = Told(say)
     for name, source in config.sources.items():
-        importlib.import_module(f"collectors.{source.kind}").collect(name, source, config, lake, Silence())
-    build(config, lake, progress=Silence())
+        importlib.import_module(f"collectors.{source.kind}").collect(name, source, config, lake, report)
+    return build(config, lake, progress=report)
 
 
 def opened(project: Path) -> tuple[Config, Lake]:
@@ -144,9 +151,13 @@ def state(project: Path) -> dict[str, list[tuple[Any, ...]]]:
         for table in TABLES:
             lake.view(con, table)
             lasting = ", ".join(f'"{name}"' for name in table.columns if name not in passing)
-            # The identity of a delivery has the time of the file in it.
-            lasting = re.sub(r'"identity"', "split_part(identity, '-', 1)", lasting) if table is LOADS else lasting
-            found[table.name] = con.execute(f"select {lasting} from lake.{table.name} order by all").fetchall()
+            # The identity of a delivery has the time of the file in it; a killed one has more lines before the last.
+            newest = ""
+            if table is LOADS:
+                lasting = lasting.replace('"identity"', "split_part(identity, '-', 1)")
+                newest = "qualify row_number() over (partition by x_source, x_load order by loaded_at desc) = 1"
+            query = f"select {lasting} from lake.{table.name} {newest} order by all"
+            found[table.name] = con.execute(query).fetchall()
     with open_warehouse(config) as published:
         for table in (COST_LEDGER, REQUEST_COSTS):
             rows = published.execute(f"from {table.name} order by all").fetchall()
@@ -209,3 +220,9 @@ def _requests(numbers: Any, *, seconds: int = 5, tokens: int = 100) -> Iterator[
 
 def _put(path: Path, lines: list[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _whole_second(path)
+
+
+def _whole_second(path: Path) -> None:
+    """A copy of the file has its time to the last digit, wherever it is copied."""
+    os.utime(path, (path.stat().st_mtime // 1, path.stat().st_mtime // 1))
