@@ -26,7 +26,8 @@ DOCS = Path(package.__file__).resolve().parent.parent / "docs" / "cli.md"
 
 
 def _commands(group: Any = None, path: str = "farthing") -> Iterator[tuple[str, Any]]:
-    for name, command in (group or typer.main.get_command(app)).commands.items():
+    commands: dict[str, Any] = getattr(group or typer.main.get_command(app), "commands", {})
+    for name, command in commands.items():
         below = getattr(command, "commands", None)
         if below is None:
             yield f"{path} {name}", command

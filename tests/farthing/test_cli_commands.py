@@ -105,7 +105,7 @@ def test_a_question_before_the_first_build_says_what_to_do(tmp_path: Path) -> No
 def test_query_gives_the_bill_with_decimal_equality(tiny_project: Path) -> None:
     sql = "select BillingCurrency, sum(cost) from cost_ledger group by 1"
     [row] = farthing("query", sql, "--json", "--project", tiny_project).value
-    assert Decimal(row['sum("cost")' if 'sum("cost")' in row else "sum(cost)"]) == BILL
+    assert Decimal(next(amount for name, amount in row.items() if name != "BillingCurrency")) == BILL
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,9 @@ def test_a_table_shows_a_part_and_says_so_while_json_and_csv_have_all(tiny_proje
 
 def test_json_loses_nothing_of_any_type(tiny_project: Path) -> None:
     sql = (
-        "select 0.000000000001::decimal(38,12) as small, null as missing, 'NaN'::double as odd, [1.5::decimal(4,2)] as list,"
-        " timestamp '2026-10-05 10:00:00' as moment, date '2026-10-05' as day, 12345678901234567890::hugeint as big, 1 as big"
+        "select 0.000000000001::decimal(38,12) as small, null as missing, 'NaN'::double as odd,"
+        " [1.5::decimal(4,2)] as list, timestamp '2026-10-05 10:00:00' as moment, date '2026-10-05' as day,"
+        " 12345678901234567890::hugeint as big, 1 as big"
     )
     [row] = farthing("query", sql, "--json", "--project", tiny_project).value
     assert row == {
@@ -170,7 +171,8 @@ def test_pools_test_counts_what_each_rule_takes_and_names_what_is_left_over(tiny
     said = farthing("pools", "test", "--json", "--project", tiny_project)
     assert said.code == 1
     pools = {row["pool"]: row for row in said.value["pools"]}
-    assert (pools["gpu-serving"]["charges"], Decimal(pools["gpu-serving"]["cost"])) == (24, 60)
+    assert pools["gpu-serving"]["charges"] == 24
+    assert Decimal(pools["gpu-serving"]["cost"]) == 60
     assert Decimal(pools["llm"]["cost"]) == API
     assert [row["resource"] for row in said.value["unassigned"]] == ["i-forgotten"]
     assert sum(Decimal(row["cost"]) for row in said.value["pools"]) == BILL

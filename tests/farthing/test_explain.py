@@ -105,7 +105,7 @@ def test_a_charge_that_runs_on_after_the_build_shows_what_is_still_to_come(tmp_p
     found = _charge(project, "bills/october.csv:29")
     assert found["days"].rows[-1][0] == "still to come"
     assert _sum(found["days"]) == _sum(found["users"]) == Decimal("7.00")
-    assert dict(found["kinds"].rows)["accrued"] == Decimal("5.50")
+    assert ("accrued", Decimal("5.50")) in [tuple(row) for row in found["kinds"].rows]
 
 
 def test_a_credit_is_shared_like_a_charge_with_the_other_sign(tmp_path: Path) -> None:
