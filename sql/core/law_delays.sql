@@ -3,29 +3,75 @@
 -- The time between a request's first token and its end is a sum: its steps, each longer the more requests share it, and
 -- for each prompt that was processed meanwhile a delay that grows with the prompt. Least squares need only sums of
 -- products: integers, so that they are the same at any number of threads. Of a busy day every n-th window of two minutes.
-with chosen as (
+with requests as (
     select
-        flights.*,
+        day_requests.model,
+        day_requests.replica_id,
+        greatest(day_requests.started_us, 0) as started_us,
+        day_requests.first_us,
+        day_requests.ended_us,
+        law.day_us,
+        day_requests.input_tokens - coalesce(day_requests.cached_input_tokens, 0) as uncached_tokens,
+        day_requests.output_tokens,
         law.every_window
-    from flights
-    cross join settings.law as law
+    from day_requests
+    cross join (
+        select
+            law.every_window,
+            build_day.end_us - build_day.start_us as day_us
+        from settings.law as law
+        cross join settings.build_day as build_day
+    ) as law
     where
-        flights.method = 'phase_time'
-        and flights.s < flights.f
-        and flights.e > flights.f
-        -- an n-th window lies between start and end; said of the log's own times, it is known before any join
+        not day_requests.is_cache_hit
         and (
-            flights.ended_us is null
-            or flights.ended_us // 120000000 // law.every_window * law.every_window >= flights.started_us // 120000000
+            day_requests.ended_us is null
+            -- an n-th window lies between start and end
+            or day_requests.ended_us // 120000000 // law.every_window * law.every_window
+            >= greatest(day_requests.started_us, 0) // 120000000
         )
+),
+
+laws as (
+    select
+        lanes.lane,
+        lanes.replica_id,
+        laws.model,
+        laws.p0_us,
+        laws.p1_ns,
+        laws.decode_us
+    from lanes
+    inner join settings.prefill_laws as laws on coalesce(lanes.gpu_model, '') = laws.gpu_model
+    where lanes.method = 'phase_time'
+),
+
+-- as in flights, with all of the prefill before the first token
+phased as (
+    select
+        laws.lane,
+        requests.* exclude (started_us, first_us, ended_us, day_us),
+        greatest(
+            requests.first_us - laws.p0_us - laws.p1_ns * requests.uncached_tokens // 1000, requests.started_us
+        ) as s,
+        requests.first_us as f,
+        least(
+            coalesce(requests.ended_us, requests.first_us + laws.decode_us * requests.output_tokens), requests.day_us
+        ) as e
+    from requests
+    inner join laws
+        on
+            requests.replica_id = laws.replica_id
+            and requests.model = laws.model
 ),
 
 flights as (
     select
         *,
-        input_tokens - coalesce(cached_input_tokens, 0) as uncached_tokens,
         unnest(range(s // 120000000, e // 120000000 + 1)) as time_window
-    from chosen
+    from phased
+    where
+        s < f
+        and f < e
 ),
 
 sampled as (
