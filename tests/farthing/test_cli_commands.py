@@ -302,3 +302,9 @@ def test_many_files_of_a_source_are_one_line_for_people_and_all_lines_for_progra
     found = Collection([LoadResult("bill", "charges", f"{n}.csv", "landed", 2, 2) for n in range(100)], [])
     assert [row[2:5] for row in collection_sheet(found).rows] == [["100 files", "landed", 200]]
     assert len(collection_sheet(found, Form.JSON).rows) == 100
+
+
+def test_a_file_that_cannot_be_read_exits_3_although_its_source_was_reached(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company")
+    (project / "bills" / "empty.csv").write_bytes(b"")
+    assert farthing("collect", "bill", "--project", project).code == 3
