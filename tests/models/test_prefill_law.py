@@ -71,7 +71,8 @@ def test_fewer_requests_than_configured_teach_nothing() -> None:
 
 @given(
     bins=st.lists(
-        st.builds(Bin, st.integers(0, 500), st.floats(1, 1e6), st.floats(1, 1e9), st.none() | st.floats(0, 1e6)), max_size=8
+        st.builds(Bin, st.integers(0, 500), st.floats(1, 1e6), st.floats(1, 1e9), st.none() | st.floats(0, 1e6)),
+        max_size=8,
     )
 )
 def test_neither_offset_nor_slope_nor_pace_is_negative_so_cost_never_falls_with_length(bins: list[Bin]) -> None:
@@ -94,7 +95,8 @@ def _delays(stall0: float, stall1: float, *, delayed: int = 500) -> Delays:
     products = [[0] * 4 for _ in range(4)]
     targets = [0] * 4
     for _ in range(500):
-        steps, batch, prompts, tokens = rng.randint(8, 400), rng.randint(1, 30), rng.randint(0, 9), rng.randint(50, 4000)
+        steps, batch = rng.randint(8, 400), rng.randint(1, 30)
+        prompts, tokens = rng.randint(0, 9), rng.randint(50, 4000)
         x = [steps * 1000, steps * batch * 1000, prompts * 1000, prompts * tokens * 1000]
         y = round(steps * 20_000 + steps * batch * 1000 + prompts * stall0 + prompts * tokens * stall1)
         for i in range(4):

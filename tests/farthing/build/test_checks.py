@@ -128,8 +128,10 @@ def test_days_and_hours_to_come_are_the_whole_bill(project: Path, tamper: Tamper
 
 @pytest.mark.parametrize("change", ["s - 1 as s", "e + 1 as e", "e - s as f", "s - 1 as f"])
 def test_a_request_costs_nothing_outside_its_life(project: Path, tamper: Tamper, change: str) -> None:
-    tamper("flights", f"select * replace ({change}) from {{}} where request_id = 'q1' union all from {{}}"
-                      " where request_id <> 'q1'")
+    tamper(
+        "flights",
+        f"select * replace ({change}) from {{}} where request_id = 'q1' union all from {{}} where request_id <> 'q1'",
+    )
     error = refused(project, "cost_only_inside_a_life", 1, "q1")
     assert error.rows[0][0] == "log"
 
@@ -141,8 +143,11 @@ def test_no_two_parties_have_one_number(project: Path, tamper: Tamper) -> None:
 
 @pytest.mark.parametrize("change", ["cost + 0.000000000001 as cost", "idle_cost - 0.000000000001 as idle_cost"])
 def test_the_parts_of_a_gpu_are_its_cost_and_gpus_are_the_ledger(project: Path, tamper: Tamper, change: str) -> None:
-    tamper("gpu_days", f"select * replace (({change.partition(' as ')[0]})::decimal(38, 12) as"
-                       f" {change.partition(' as ')[2]}) from {{}}")
+    tamper(
+        "gpu_days",
+        f"select * replace (({change.partition(' as ')[0]})::decimal(38, 12) as"
+        f" {change.partition(' as ')[2]}) from {{}}",
+    )
     refused(project, "gpu_costs_add_up", 1, "gpu")
 
 
@@ -232,7 +237,7 @@ def test_request_costs_that_are_not_the_ledger_are_seen(project: Path, change: s
 
 def test_a_number_that_leaves_its_range_is_said_with_its_statement(project: Path, tamper: Tamper) -> None:
     tamper("cost_ledger", "select * replace ((cost * 1e30)::decimal(38, 12) as cost) from {}")
-    with pytest.raises(InvariantError, match="cost_ledger.sql: .*(Conversion|Out of Range)"):
+    with pytest.raises(InvariantError, match=r"cost_ledger\.sql: .*(Conversion|Out of Range)"):
         _world().build(project)
 
 
@@ -252,7 +257,7 @@ def test_a_failed_day_does_not_count_as_built(project: Path, tamper: Tamper, mon
 
 
 def test_every_check_has_a_test() -> None:
-    checks = {name for name in runner.models("staging", "core", "checks/bill", "checks/day")} & {
+    checks = set(runner.models("staging", "core", "checks/bill", "checks/day")) & {
         path.name.removesuffix(".sql")
         for room in ("bill", "day")
         for path in runner.ROOT.joinpath("checks", room).iterdir()

@@ -49,7 +49,7 @@ def _pools(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @st.composite
 def worlds(draw: st.DrawFn, least: Decimal | None = None) -> World:
-    """A world of a day and a half in which anything may be missing, overlap, or cross an hour, a midnight, the horizon."""
+    """A day and a half in which anything may be missing, overlap, or cross an hour, a midnight, the horizon."""
     world = World(*_pools(draw), attribution={"cell_seconds": 60, "law_minimum_requests": 20})
     for _ in range(draw(st.integers(1, 8))):
         start = at() + timedelta(minutes=draw(st.integers(-600, 3 * 1440)))

@@ -233,7 +233,7 @@ def test_as_of_builds_what_was_known_then_into_a_place_of_its_own(tmp_path: Path
 
 
 def test_an_empty_lake_is_said_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the lake has nothing to build from. Fix: run `farthing collect` first"):
+    with pytest.raises(ConfigError, match=r"the lake has nothing to build from\. Fix: run `farthing collect` first"):
         _empty().build(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -72,7 +73,7 @@ def test_a_circle_is_walked_in_words(tmp_path: Path) -> None:
     words = said(sql(tmp_path, a="select 1 from b", b="select 1 from c", c="select 1 from a", d="select 1 as n"))
     circle = words.split("in a circle: ")[1].rstrip(".").split(" reads ")
     assert (circle[0], len(circle)) == (circle[-1], 4)
-    for reader, read in zip(circle, circle[1:], strict=False):
+    for reader, read in pairwise(circle):
         assert (reader, read) in {("a", "b"), ("b", "c"), ("c", "a")}
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from farthing import build as building
 from farthing import clock
-from farthing.build import inputs, runner, settings
+from farthing.build import runner, settings
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
 from farthing.lake.schemas import (
@@ -37,9 +37,7 @@ from models.prefill_law import PrefillLaw
 DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
-_TABLES = {
-    table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, METRICS)
-}
+_TABLES = {table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, METRICS)}
 _OUTPUTS = ("cost_ledger", "gpu_days", "request_costs", "quality_days", "usage_days", "trace_days")
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
 
@@ -55,6 +53,9 @@ def at(time: str = "00:00", day: int = 1) -> datetime:
     hours, minutes, seconds = (*time.split(":"), "0")[:3]
     moment = timedelta(hours=int(hours), minutes=int(minutes), microseconds=int(Decimal(seconds) * 1_000_000))
     return datetime(DAY.year, DAY.month, 1, tzinfo=UTC) + timedelta(days=day - 1) + moment
+
+
+TEN = at("10:00")
 
 
 class Silence:
@@ -89,7 +90,7 @@ class World:
     def charge(
         self,
         cost: Money,
-        start: datetime = at("10:00"),
+        start: datetime = TEN,
         end: datetime | None = None,
         *,
         resource: str | None = "node-1",
@@ -165,7 +166,7 @@ class World:
 
     def request(
         self,
-        start: datetime = at("10:00"),
+        start: datetime = TEN,
         end: datetime | None = None,
         *,
         user: str | None = "u",
@@ -244,10 +245,7 @@ class World:
             today, _ = building._run_day(con, config, found, carried)
             carried.update(today)
             for name in _OUTPUTS:
-                if name in ("request_costs", "cost_ledger") or not con.execute(
-                    f"select 1 from duckdb_tables() where schema_name = 'done' and table_name = '{name}'"
-                ).fetchall():
-                    con.execute(f"create table if not exists done.{name} as select * from {name} limit 0")
+                con.execute(f"create table if not exists done.{name} as select * from {name} limit 0")
                 con.execute(f"insert into done.{name} select * from {name}")
         return Ran(con)
 
@@ -295,7 +293,7 @@ class Ran:
     def requests(self, method: str = "phase_time") -> dict[str, Decimal]:
         """Cost of each request under `method`, over all days."""
         rows = self.ask("select request_id, sum(cost) from done.request_costs where method = ? group by 1", method)
-        return {request: cost for request, cost in rows}
+        return dict(rows)
 
     def total(self) -> Decimal:
         """The whole ledger."""
@@ -321,7 +319,7 @@ def _put(con: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> None:
 
 
 def spread(world: World, horizon: datetime = LATER) -> dict[tuple[date, str, str], Fraction]:
-    """(day, resource, currency) -> cost of the world's charges, spread evenly over their periods without any rounding."""
+    """(day, resource, currency) -> the world's charges, spread evenly over their periods without any rounding."""
     days: dict[tuple[date, str, str], Fraction] = defaultdict(Fraction)
     for row in world.rows["charges"]:
         start, end = row["ChargePeriodStart"], row["ChargePeriodEnd"]
@@ -347,6 +345,3 @@ def published(result: building.BuildResult) -> Iterator[duckdb.DuckDBPyConnectio
         yield con
     finally:
         con.close()
-
-
-INPUTS = inputs.INPUTS
