@@ -189,7 +189,7 @@ def test_nobody_gets_money_back_that_no_bill_gave(project: Path, tamper: Tamper)
         " as cost) from {}",
     )
     error = refused(project, "no_negative_direct_cost", 1, "bob", "direct")
-    assert error.rows[0][3] < 0
+    assert Decimal(str(error.rows[0][3])) < 0
 
 
 def test_a_request_that_is_in_the_log_twice_stops_the_build(project: Path) -> None:

@@ -31,7 +31,11 @@ lengths = st.sampled_from([0, 1, 17 * 60, 3600, 7 * 3600 + 1, 86400, 40 * 86400]
 
 def _pools(draw: st.DrawFn) -> list[dict[str, Any]]:
     driver = draw(st.sampled_from(["cost", "requests", "tokens", "users", "metric", "fixed"]))
-    more = {"metric": {"metric": "gigabytes"}, "fixed": {"weights": {"red": "1.5", "blue": 2}}}.get(driver, {})
+    settings_of: dict[str, dict[str, Any]] = {
+        "metric": {"metric": "gigabytes"},
+        "fixed": {"weights": {"red": "1.5", "blue": 2}},
+    }
+    more = settings_of.get(driver, {})
     return [
         {
             "name": "gpu",
@@ -74,11 +78,14 @@ def worlds(draw: st.DrawFn, least: Decimal | None = None) -> World:
         _request(draw, world, number)
     for _ in range(draw(st.integers(0, 2))):
         start = draw(seconds)
-        where = draw(
-            st.sampled_from([{"gpu_uuids": "T"}, {"gpu_uuids": "A, B"}, {"node_id": "train-1", "gpu_count": 1}])
-        )
-        end = draw(st.sampled_from([None, start + timedelta(seconds=draw(st.integers(1, 40000)))]))
-        world.job(start, end, team_id="red", **where)
+        places: list[dict[str, Any]] = [
+            {"gpu_uuids": "T"},
+            {"gpu_uuids": "A, B"},
+            {"node_id": "train-1", "gpu_count": 1},
+        ]
+        where = draw(st.sampled_from(places))
+        until = draw(st.sampled_from([None, start + timedelta(seconds=draw(st.integers(1, 40000)))]))
+        world.job(start, until, team_id="red", **where)
     world.metric("gigabytes", "team", "red", "0.000001")
     world.metric("gigabytes", "customer", "acme", 3)
     return world

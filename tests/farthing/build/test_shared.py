@@ -172,7 +172,12 @@ def test_an_api_bill_is_shared_by_tokens_and_by_nobody_where_nobody_asked() -> N
     world = api(provider="OpenAI")
     world.charge(9, resource="vendor")
     world.charge(5, at("10:00", 2), resource="vendor")
-    tokens = {"input_tokens": 130, "cached_input_tokens": 30, "cache_write_tokens": 50, "output_tokens": 10}
+    tokens: dict[str, Any] = {
+        "input_tokens": 130,
+        "cached_input_tokens": 30,
+        "cache_write_tokens": 50,
+        "output_tokens": 10,
+    }
     world.request(user="ann", provider="openai", replica=None, **tokens)  # 50 x 10 + 30 + 50 x 12 + 10 x 50 = 1630
     world.request(user="bob", provider="OPENAI", replica=None, input_tokens=163)
     world.request(user="eve", provider="anthropic", replica=None, input_tokens=163)

@@ -300,7 +300,7 @@ class Ran:
         [(cost,)] = self.ask("select coalesce(sum(cost), 0) from done.cost_ledger")
         return Decimal(cost)
 
-    def quality(self, subject: str, measure: str) -> tuple[Decimal, Decimal]:
+    def quality(self, subject: str, measure: str) -> Any:
         """Matched and total over all days."""
         [(matched, total)] = self.ask(
             "select sum(matched), sum(total) from done.quality_days where subject = ? and measure = ?", subject, measure
