@@ -62,7 +62,9 @@ def inherited(con: duckdb.DuckDBPyConnection, today: Laws, earlier: Mapping[tupl
 
 def as_json(laws: Laws) -> str:
     """Laws as canonical JSON, to compare two builds by."""
-    return json.dumps([[*key, law.p0_us, law.p1_ns, law.stall0_us, law.stall1_ns, law.decode_us] for key, law in sorted(laws.items())])
+    return json.dumps(
+        [[*key, law.p0_us, law.p1_ns, law.stall0_us, law.stall1_ns, law.decode_us] for key, law in sorted(laws.items())]
+    )
 
 
 def keys_of(written: str) -> list[tuple[str, str]]:
