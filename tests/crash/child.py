@@ -20,6 +20,8 @@ from tests.crash import worlds
 
 #: How a process ends that was killed.
 KILLED = -signal.SIGKILL
+#: A pause ends by itself, so that a failed test ends too.
+_PAUSE_SECONDS = 60
 #: Every moment that a run may come to.
 NAMES = [
     *(f"lake.{table.name}.{side}" for table in worlds.TABLES for side in ("before", "after")),
@@ -40,7 +42,9 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if point == asked.pause:
             print("paused", flush=True)
+            deadline = time.monotonic() + _PAUSE_SECONDS
             while not (asked.project / "go").exists():
+                assert time.monotonic() < deadline, "nobody said go"
                 time.sleep(0.05)
 
     with watched(see):
