@@ -85,6 +85,7 @@ def test_a_log_without_users_and_ends_goes_to_nobody_and_says_so(
         assert con.execute("select max(abs(difference)) from reconciliation").fetchall() == [(0,)]
 
 
+@pytest.mark.heavy
 def test_image_requests_without_tokens_are_counted_by_user_and_cost_nobody_by_tokens(
     shared: Path, tmp_path: Path
 ) -> None:

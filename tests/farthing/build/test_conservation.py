@@ -8,9 +8,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.farthing.build.test_fairness import few
 from tests.farthing.build.world import DAY, World, at, spread
 
 HORIZON = at("13:00", 2)
@@ -121,7 +122,7 @@ def _request(draw: st.DrawFn, world: World, number: int) -> None:
     )
 
 
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(few, max_examples=2 * few.max_examples)
 @given(world=worlds())
 def test_the_ledger_of_each_pool_and_day_is_the_charges_spread(world: World) -> None:
     ran = world.run(horizon=HORIZON)
@@ -153,7 +154,7 @@ def test_the_ledger_of_each_pool_and_day_is_the_charges_spread(world: World) -> 
     )
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@few
 @given(world=worlds(least=Decimal(0)))
 def test_without_a_credit_no_line_is_negative_and_no_gpu_costs_less_than_nothing(world: World) -> None:
     ran = world.run(horizon=HORIZON)

@@ -15,7 +15,8 @@ from models.prefill_law import PrefillLaw
 from tests.farthing.build.test_gpus import LAW
 from tests.farthing.build.world import GPU_POOL, World, at
 
-few = settings(max_examples=8, suppress_health_check=list(HealthCheck))
+#: Each example is a build or two: a tenth of what cheap properties get.
+few = settings(max_examples=settings.default.max_examples // 10, suppress_health_check=list(HealthCheck))
 PICO = Decimal("0.000000000001")
 #: (start, seconds to the first token, seconds after it, input tokens), within an hour
 Drawn = tuple[int, int, int, int]
@@ -133,7 +134,7 @@ def _ledger(world: World, threads: int) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@settings(few, max_examples=2)
 @given(requests=st.lists(drawn, min_size=30, max_size=60))
 def test_one_two_and_eight_threads_give_the_same_ledger(requests: list[Drawn]) -> None:
     make: Callable[[], World] = lambda: hour(requests, every=57)  # noqa: E731
