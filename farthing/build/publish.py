@@ -114,9 +114,11 @@ def publish(
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
         runner.run(con, found, [model.name for model in marts])
+        con.begin()  # hundreds of comments, one commit
         for model in marts:
             _comment(con, model)
         _comment_others(con)
+        con.commit()
         runner.check(con, found, sorted(set(found) - {model.name for model in marts}))
         con.execute("checkpoint published")
     except BaseException:
