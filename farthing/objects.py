@@ -6,7 +6,9 @@ import glob
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,8 @@ from farthing.errors import SourceError
 
 #: What deltalake takes in `storage_options` and the store that reads objects does not know.
 _DELTA_ONLY = {"aws_s3_allow_unsafe_rename", "aws_s3_locking_provider"}
+#: A copy that nobody has written to for so long is of a process that was killed.
+_ABANDONED_SECONDS = 3600
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -111,12 +115,16 @@ def fetch(found: Found, folder: Path) -> Path:
 
 
 def download(store: ObjectStore, key: str, target: Path, *, uri: str, identity: str | None = None) -> None:
-    """Copy the object `key` to `target`, which appears only when it is whole.
+    """Copy the object `key` to `target`, which appears only when it is whole. What killed copies left of it goes.
 
     Raises:
         SourceError: the object cannot be read, or its identity is not `identity`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                left.unlink()
     partial = target.with_name(f"{target.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         answer = obstore.get(store, key)
