@@ -16,13 +16,12 @@ from tests.crash.child import started, wait_for
 from tests.crash.conftest import Course
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("verb", "point"),
     [
-        # Has read the old log, and is about to write it.
-        pytest.param("collect", "lake.requests.before:2", marks=pytest.mark.heavy),
-        # Has read the old bill, and written a part of its ledger.
-        ("build", "lake.cost_ledger.after:1"),
+        ("collect", "lake.requests.before:2"),  # has read the old log, and is about to write it
+        ("build", "lake.cost_ledger.after:1"),  # has read the old bill, and written a part of its ledger
     ],
 )
 def test_the_second_waits_and_what_it_found_changed_is_what_counts(
