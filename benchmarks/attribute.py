@@ -16,40 +16,40 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import duckdb
 
 from benchmarks import fleet
 from farthing import clock
-from farthing.build import build
+from farthing.build import build, runner
+from farthing.build.outputs import Outputs
 from farthing.config import Config
 from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES, COST_LEDGER, REQUESTS, Table
 
-#: Who used how much of which model. No answer about requests can be had for less.
+#: The floor: the same requests grouped by what the ledger tells apart and the replica that the money comes by.
 _FLOOR = """
-select user_id, model, count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens),
-    sum(output_tokens), sum(reasoning_tokens)
-from read_parquet(?) group by all
-"""
-#: The same grouped by all that the ledger tells apart, and with the times that attribution goes by.
-_WIDE_FLOOR = """
 select provider, coalesce(response_model, model) as model, user_id, team_id, customer_id, feature, environment, tags,
     replica_id, count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens),
-    sum(reasoning_tokens), sum(epoch_us(first_token_at) - epoch_us(started_at)),
-    sum(epoch_us(ended_at) - epoch_us(first_token_at))
+    sum(reasoning_tokens)
 from read_parquet(?) group by all
 """
-_SCANS = {"scan by user and model": _FLOOR, "scan by all ledger columns": _WIDE_FLOOR}
-_BUILDS = {"ledger": False, "ledger and request_costs": True}
+#: Who used how much of which model: nothing about requests can be had for less.
+_NARROW = "select user_id, model, count(*), sum(input_tokens), sum(output_tokens) from read_parquet(?) group by all"
+_SCANS = {"scan and group": _FLOOR, "scan by user and model": _NARROW}
+#: What a build says of itself: up to the ledger, and with what follows until the publish.
+_BUILDS = {False: ("ledger", "build without request_costs"), True: ("ledger and request_costs", "whole build")}
 _REPEATS = 3
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measurement in a process of its own: wall and processor seconds, and the peak memory of that process.
+    """One measurement: wall and processor seconds, and the peak memory of the process that it was made in.
 
-    `difference` is a build's ledger less its bill; ratios are to the scan by user and model of the same requests.
+    `difference` is a build's ledger less its bill; ratios are of wall and processor seconds to `scan and group` of the
+    same requests.
     """
 
     what: str
@@ -61,6 +61,16 @@ class Measure:
     request_microseconds: float = 0.0
     ratio: float = 0.0
     cpu_ratio: float = 0.0
+
+
+class _Watch:
+    """Wall and processor seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began, self._worked = time.perf_counter(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        return time.perf_counter() - self._began, time.process_time() - self._worked
 
 
 class _PublishBegins(Exception):  # noqa: N818 - a signal, no error
@@ -83,12 +93,12 @@ def contest(requests: int, folder: Path) -> list[Measure]:
     _in_a_process("make", requests, folder)
     measures = []
     for what in _SCANS:
-        found = [_in_a_process(what, requests, folder) for _ in range(_REPEATS)]
+        found = [one for _ in range(_REPEATS) for one in _in_a_process(what, requests, folder)]
         measures.append(sorted(found, key=lambda one: one.seconds)[_REPEATS // 2])
-    for what in _BUILDS:
-        project = folder / what.replace(" ", "-")
+    for whats in _BUILDS.values():
+        project = folder / "build"
         shutil.copytree(lake, project / "lake", copy_function=os.link)
-        measures.append(_in_a_process(what, requests, project))
+        measures += _in_a_process(whats[0], requests, project)
         shutil.rmtree(project)
     shutil.rmtree(lake)
     floor = measures[0]
@@ -103,40 +113,63 @@ def contest(requests: int, folder: Path) -> list[Measure]:
     ]
 
 
-def _in_a_process(what: str, requests: int, folder: Path) -> Measure:
+def _in_a_process(what: str, requests: int, folder: Path) -> list[Measure]:
     command = [sys.executable, "-m", "benchmarks.attribute", "--only", what, "--requests", str(requests), str(folder)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{what} of {requests:,} requests failed:\n{done.stderr}")
-    return Measure(**json.loads(done.stdout))
+    return [Measure(**one) for one in json.loads(done.stdout)]
 
 
-def _only(what: str, requests: int, folder: Path) -> Measure:
+def _only(what: str, requests: int, folder: Path) -> list[Measure]:
     """Do `what` in this process."""
-    config = fleet.config(folder, request_costs=_BUILDS.get(what, False))
+    request_costs = what == _BUILDS[True][0]
+    config = fleet.config(folder, request_costs=request_costs)
     lake = Lake(config.lake_path)
-    files = _files(lake, REQUESTS)
-    with duckdb.connect() as con:
-        con.execute("set threads = 2")
-        began, worked = time.perf_counter(), time.process_time()
-        if what == "make":
-            fleet.make(lake, requests)
-        elif what in _SCANS:
-            con.execute(_SCANS[what], [files]).fetchall()
-        else:
-            _build(config, lake)
-        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-    difference = None
-    if what in _BUILDS:
-        difference = str(_sum(lake, COST_LEDGER, "cost") - _sum(lake, CHARGES, "EffectiveCost"))
-    return Measure(what, requests, seconds, cpu_seconds, _peak_bytes(), difference)
+    if what == "make":
+        fleet.make(lake, requests)
+        return []
+    if what in _SCANS:
+        files = _files(lake, REQUESTS)
+        with duckdb.connect() as con:
+            con.execute("set threads = 2")
+            watch = _Watch()
+            con.execute(f"create temp table answer as {_SCANS[what]}", [files])
+            return [Measure(what, requests, *watch.read(), _peak_bytes())]
+    times = _build(config, lake)
+    difference = str(_sum(lake, COST_LEDGER, "cost") - _sum(lake, CHARGES, "EffectiveCost"))
+    return [
+        Measure(name, requests, *seconds, _peak_bytes(), difference)
+        for name, seconds in zip(_BUILDS[request_costs], times, strict=True)
+    ]
 
 
-def _build(config: Config, lake: Lake) -> None:
-    """What `farthing build` does two days later, up to the publish: laws, costs, checks, and the writes to the lake."""
+def _build(config: Config, lake: Lake) -> list[tuple[float, float]]:
+    """What `farthing build` does two days later, up to the publish. Seconds until the ledger is made, with those that
+    the costs of requests took to compute and write; and seconds of the whole."""
+    watch = _Watch()
+    parts: list[tuple[float, float]] = []
+    make, write = runner.run, Outputs._take_request_costs
+
+    def making(con: Any, found: Any, targets: Any = None, *, without: Any = ()) -> None:
+        make(con, found, targets, without=without)
+        if targets == ("cost_ledger",):
+            parts.append(watch.read())
+
+    def writing(outputs: Outputs, con: Any, day: Any) -> None:
+        part = _Watch()
+        write(outputs, con, day)
+        parts.append(part.read())
+
     after = datetime(fleet.DAY.year, fleet.DAY.month, fleet.DAY.day, tzinfo=UTC) + timedelta(days=2)
-    with clock.fixed(after), suppress(_PublishBegins):
+    with (
+        clock.fixed(after),
+        suppress(_PublishBegins),
+        patch.object(runner, "run", making),
+        patch.object(Outputs, "_take_request_costs", writing),
+    ):
         build(config, lake, progress=_UntilPublished())
+    return [(sum(wall for wall, _ in parts), sum(cpu for _, cpu in parts)), watch.read()]
 
 
 def _files(lake: Lake, table: Table) -> list[str]:
@@ -184,7 +217,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.requests.split(",")]
     if arguments.only:
-        print(json.dumps(asdict(_only(arguments.only, sizes[0], arguments.folder))))
+        print(json.dumps([asdict(one) for one in _only(arguments.only, sizes[0], arguments.folder)]))
         return
     everything = []
     for size in sizes:

@@ -15,7 +15,7 @@ from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE, REQUESTS, T
 DAY = date(2026, 10, 7)
 REPLICAS = 20  # fewer for a small load
 GPUS_PER_REPLICA = 8
-USERS = 2_500
+REQUESTS_PER_USER = 100  # on average; most make fewer
 
 #: Uniform in (0, 1) and lognormal numbers of a seed: the same fleet on every machine and at any thread count.
 _MACROS = """
@@ -48,7 +48,7 @@ select
     moment(start_us) as started_at,
     moment(first_us) as first_token_at,
     moment(first_us + 25000 * (output_tokens - 1)) as ended_at,
-    printf('user-%04d', person) as user_id,
+    printf('user-%06d', person) as user_id,
     printf('team-%02d', person % 40) as team_id,
     printf('llama-%d', replica % 3) as model,
     'vllm' as provider,
@@ -131,6 +131,11 @@ def replicas(requests: int) -> int:
     return max(min(REPLICAS, requests // 20_000), 1)
 
 
+def users(requests: int) -> int:
+    """How many people make `requests` in a day."""
+    return max(requests // REQUESTS_PER_USER, 1)
+
+
 def make(lake: Lake, requests: int) -> None:
     """Write the day with `requests` requests into `lake`."""
     with duckdb.connect() as con:
@@ -143,6 +148,8 @@ def make(lake: Lake, requests: int) -> None:
 
 
 def _write(con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, query: str, requests: int) -> None:
-    filled = query.format(day=DAY, requests=requests, replicas=replicas(requests), gpus=GPUS_PER_REPLICA, users=USERS)
+    filled = query.format(
+        day=DAY, requests=requests, replicas=replicas(requests), gpus=GPUS_PER_REPLICA, users=users(requests)
+    )
     rows: Any = con.sql(filled).to_arrow_reader(100_000)
     lake.append(table, rows, load=f"benchmark:{table.name}")

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import costs
 from dashboard.published import project_folder
 from farthing.errors import ConfigError, FarthingError
-from farthing.warehouse import WarehouseMissing
+from farthing.warehouse import WarehouseMissingError
 
 #: Drawn here, because an icon by name would be fetched from elsewhere.
 _ICON = (
@@ -33,7 +33,7 @@ def main() -> None:
     page = st.navigation([st.Page(costs.page, title="Costs", url_path="costs", default=True)], position="top")
     try:
         page.run()
-    except WarehouseMissing:
+    except WarehouseMissingError:
         _nothing_published()
     except ConfigError as error:
         st.title("This folder is no farthing project")

@@ -48,7 +48,7 @@ def published() -> Iterator[Published]:
     """What is published now. All that one run of a page shows comes from this one file.
 
     Raises:
-        ConfigError: there is no project, or nothing is published (`WarehouseMissing`).
+        ConfigError: there is no project, or nothing is published (`WarehouseMissingError`).
     """
     config = configuration.load(project_folder())
     con = open_warehouse(config)

@@ -17,7 +17,7 @@ _ATTEMPTS = 5
 _OPENING = threading.Lock()
 
 
-class WarehouseMissing(ConfigError):
+class WarehouseMissingError(ConfigError):
     """Nothing has been published yet."""
 
 
@@ -34,7 +34,7 @@ def open_warehouse(config: Config) -> duckdb.DuckDBPyConnection:
     """A read-only connection to what is published now; it keeps showing that state while newer ones are published.
 
     Raises:
-        WarehouseMissing: nothing is published.
+        WarehouseMissingError: nothing is published.
     """
     folder = Path(config.warehouse_path)
     for attempt in range(_ATTEMPTS):
@@ -47,7 +47,7 @@ def open_warehouse(config: Config) -> duckdb.DuckDBPyConnection:
                 if attempt == _ATTEMPTS - 1:
                     raise
         time.sleep(0.05 * attempt)
-    raise WarehouseMissing(
+    raise WarehouseMissingError(
         "no warehouse is published yet.", file=folder, fix="run `farthing collect` and `farthing build`."
     )
 

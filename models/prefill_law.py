@@ -24,7 +24,8 @@ class PrefillLaw:
     """prefill microseconds = p0_us + p1_ns * uncached tokens / 1000; `decode_us` between output tokens.
 
     Of its prefill a prompt holds up the requests that decode beside it for stall0_us + stall1_ns * tokens / 1000; what
-    is left is time in which they went on. None: not learned, all of it counts. `fit_error` is the median over the bins of |quantile - line| / quantile.
+    is left is time in which they went on. None: not learned, all of it counts. `fit_error` is the median over the bins
+    of |quantile - line| / quantile.
     """
 
     p0_us: int
@@ -89,8 +90,8 @@ def with_stall(law: PrefillLaw, delays: Delays, *, typical_tokens: float, minimu
 
     An engine that processes a prompt alone holds all others up for the whole prefill; one that mixes prompts in chunks
     with decode steps only for the part by which the step grew. The log tells: ordinary least squares (solved exactly,
-    in rationals) of decode time on steps, shared steps, prompts and prompt tokens. A stall that grows by less than 0.3 of
-    the law's slope, or is more than 1.2 of the prefill at `typical_tokens`, is noise and is not used.
+    in rationals) of decode time on steps, shared steps, prompts and prompt tokens. A stall that grows by less than 0.3
+    of the law's slope, or is more than 1.2 of the prefill at `typical_tokens`, is noise and is not used.
     """
     solution = _solve(delays.products, delays.targets) if delays.delayed >= minimum_delayed else None
     if solution is None:

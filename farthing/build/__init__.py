@@ -182,16 +182,21 @@ def _run_day(
     carried: laws_.Laws,
 ) -> tuple[laws_.Laws, laws_.Laws]:
     """Compute and check the open day; the laws learned from it, and those that it took from earlier days."""
-    bill = {model.name for model in runner.in_order(found, _BILL_TABLES)}
-    runner.run(con, found, ["law_samples"], without=bill)
+    made = {model.name for model in runner.in_order(found, _BILL_TABLES)}
+
+    def make(*targets: str) -> None:
+        runner.run(con, found, targets, without=made)
+        made.update(model.name for model in runner.in_order(found, targets))
+
+    make("law_samples")
     today = laws_.learned_today(con, config.attribution.law_minimum_requests)
     used = laws_.inherited(con, today, carried)
     settings.put_laws(con, {**used, **today})
-    runner.run(con, found, ["law_delays"], without=bill | {"law_samples"})
+    make("law_delays")
     today = laws_.with_stalls(con, today)
     settings.put_laws(con, {**used, **today})
-    targets = [*_DAY_TABLES, *(["request_costs"] if config.attribution.request_costs else [])]
-    runner.run(con, found, targets, without=bill | {"law_samples"})
+    make("cost_ledger")
+    make(*_DAY_TABLES, *(["request_costs"] if config.attribution.request_costs else []))
     checks = sorted(name for name, model in found.items() if model.file.startswith("sql/checks/day/"))
     runner.check(con, found, checks)
     return today, used

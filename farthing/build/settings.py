@@ -23,6 +23,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: About how many requests of a day prefill laws, and the delays by prompts, are learned from.
 _LAW_SAMPLE = 200_000
 _DELAY_SAMPLE = 50_000
+#: Windows of two minutes for the delays are at most four hours apart, however busy the day.
+_WINDOWS_APART = 120
 
 
 def microseconds(moment: datetime) -> int:
@@ -96,7 +98,7 @@ def open_day(con: duckdb.DuckDBPyConnection, config: Config, day: date, horizon:
     )
     con.execute(
         "create or replace table settings.law as select ?::bigint as every, ?::bigint as every_window",
-        [max(requests // _LAW_SAMPLE, 1), max(requests // _DELAY_SAMPLE, 1)],
+        [max(requests // _LAW_SAMPLE, 1), min(max(requests // _DELAY_SAMPLE, 1), _WINDOWS_APART)],
     )
 
 

@@ -345,7 +345,7 @@ PREFILL_LAWS = _built(
         "gpu_model": TEXT,
         "p0_us": COUNT,  # prefill microseconds = p0_us + p1_ns * uncached input tokens / 1000
         "p1_ns": COUNT,
-        "stall0_us": COUNT,  # of it a prompt holds up decoding for stall0_us + stall1_ns * tokens / 1000; null: all of it
+        "stall0_us": COUNT,  # of it a prompt holds up decoding for stall0_us + stall1_ns * tokens / 1000; null: all
         "stall1_ns": COUNT,
         "decode_us": COUNT,  # microseconds between output tokens, for requests without an end
         "requests": COUNT,

@@ -16,7 +16,7 @@ pools as (
 
 direct as (
     select
-        * exclude (pool_kind, replica_id),
+        * exclude (pool_kind),
         'direct' as kind
     from direct_costs
     where pool_kind = 'api'

@@ -1,14 +1,8 @@
 -- direct_costs: the requests' cost under the ledger's own method, added up by who and what they were for.
--- grain: pool, currency, replica and all ledger columns
--- Requests that are followed through time are added up by lane and party straight from the prices of their cells: the
--- same integers as in method_time, which has them one by one.
-with flights as (
-    select * from flight_cells
-    where not is_nothing
-),
-
-prices as (
-    select * from cell_prices
+-- grain: pool, currency and all ledger columns
+with costs as (
+    select * from flight_costs
+    where purse is not null
 ),
 
 parties as (
@@ -19,17 +13,12 @@ pools as (
     select * from settings.pools
 ),
 
-build_day as (
-    select * from settings.build_day
-),
-
-lanes as (
-    select
-        lanes.lane,
+purses as (
+    select distinct
+        lanes.purse,
         lanes.pool,
         pools.kind as pool_kind,
-        lanes.BillingCurrency,
-        lanes.replica_id
+        lanes.BillingCurrency
     from lanes
     inner join pools
         on
@@ -37,36 +26,14 @@ lanes as (
             and lanes.method = pools.method
 ),
 
-timed as (
-    select
-        flights.lane,
-        flights.party_key,
-        sum(
-            at_first.prefill_before + at_first.prefill_rate * flights.first_us
-            + at_first.prefill_rest * flights.first_us // build_day.cell_us
-            - at_start.prefill_before - at_start.prefill_rate * flights.start_us
-            - at_start.prefill_rest * flights.start_us // build_day.cell_us
-            + at_end.decode_before + at_end.decode_rate * flights.end_us
-            + at_end.decode_rest * flights.end_us // build_day.cell_us
-            - at_first.decode_before - at_first.decode_rate * flights.first_us
-            - at_first.decode_rest * flights.first_us // build_day.cell_us
-        ) as pico
-    from flights
-    cross join build_day
-    left join prices as at_start on flights.start_key = at_start.cell_key
-    left join prices as at_first on flights.first_key = at_first.cell_key
-    left join prices as at_end on flights.end_key = at_end.cell_key
-    group by flights.lane, flights.party_key
-),
-
 by_time as (
     select
-        lanes.* exclude (lane),
+        purses.* exclude (purse),
         parties.* exclude (party_key),
-        timed.pico
-    from timed
-    inner join lanes on timed.lane = lanes.lane
-    inner join parties on timed.party_key = parties.party_key
+        costs.pico
+    from costs
+    inner join purses on costs.purse = purses.purse
+    inner join parties on costs.party_key = parties.party_key
 ),
 
 by_weight as (
@@ -74,7 +41,6 @@ by_weight as (
         method_weights.pool,
         pools.kind as pool_kind,
         method_weights.BillingCurrency,
-        method_weights.replica_id,
         method_weights.provider,
         method_weights.model,
         method_weights.user_id,

@@ -12,7 +12,9 @@ build_day as (
 final as (
     select
         flights.lane,
+        flights.purse,
         flights.party_key,
+        hash(flights.model) as model_key,
         flights.lane * 131072 + flights.s // build_day.cell_us as start_key,
         flights.lane * 131072 + flights.f // build_day.cell_us as first_key,
         flights.lane * 131072 + flights.e // build_day.cell_us as end_key,

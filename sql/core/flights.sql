@@ -25,6 +25,7 @@ measured as (
     select
         requests.*,
         lanes.lane,
+        lanes.purse,
         lanes.method,
         lanes.pool,
         lanes.BillingCurrency,

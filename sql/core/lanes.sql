@@ -38,6 +38,8 @@ methods as (
 final as (
     select
         row_number() over (order by replicas.replica_id, replicas.pool, replicas.BillingCurrency, methods.method) as lane,
+        -- a number for pool, currency and method together
+        dense_rank() over (order by replicas.pool, replicas.BillingCurrency, methods.method) as purse,
         replicas.replica_id,
         replicas.pool,
         replicas.BillingCurrency,

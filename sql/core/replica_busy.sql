@@ -22,13 +22,12 @@ busy as (
 
 direct as (
     select
-        direct_costs.pool,
-        direct_costs.BillingCurrency,
-        case when pools.method in ('phase_time', 'gpu_seconds') then direct_costs.replica_id end as replica_id,
-        sum(direct_costs.pico) as pico
-    from direct_costs
-    inner join pools on direct_costs.pool = pools.pool
-    where pools.kind = 'gpu'
+        replica_costs.pool,
+        replica_costs.BillingCurrency,
+        case when pools.method in ('phase_time', 'gpu_seconds') then replica_costs.replica_id end as replica_id,
+        sum(replica_costs.pico) as pico
+    from replica_costs
+    inner join pools on replica_costs.pool = pools.pool
     group by all
 ),
 

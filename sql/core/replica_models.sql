@@ -12,8 +12,7 @@ direct as (
         replica_id,
         model,
         abs(sum(pico)) as pico
-    from direct_costs
-    where replica_id is not null
+    from replica_costs
     group by pool, replica_id, model
 ),
 

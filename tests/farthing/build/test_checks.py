@@ -138,7 +138,7 @@ def test_a_request_costs_nothing_outside_its_life(project: Path, tamper: Tamper,
 
 def test_no_two_parties_have_one_number(project: Path, tamper: Tamper) -> None:
     tamper("parties", "select * replace (1::ubigint as party_key) from {}")
-    refused(project, "one_key_per_party", 1, "1")
+    refused(project, "each_party_has_its_own_number", 1, "1")
 
 
 @pytest.mark.parametrize("change", ["cost + 0.000000000001 as cost", "idle_cost - 0.000000000001 as idle_cost"])

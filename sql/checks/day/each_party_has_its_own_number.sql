@@ -1,0 +1,7 @@
+-- each_party_has_its_own_number: no two parties share a number, or their costs would be added up together.
+select
+    party_key,
+    count(*) as parties
+from parties
+group by all
+having count(*) > 1

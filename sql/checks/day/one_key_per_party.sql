@@ -1,7 +1,0 @@
--- one_key_per_party: no two parties share a number, or their costs would be added up together.
-select
-    party_key,
-    count(*) as parties
-from parties
-group by all
-having count(*) > 1
