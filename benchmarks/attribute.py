@@ -145,8 +145,10 @@ def _only(what: str, requests: int, folder: Path) -> list[Measure]:
 
 
 def _build(config: Config, lake: Lake) -> list[tuple[float, float]]:
-    """What `farthing build` does two days later, up to the publish. Seconds until the ledger is made, with those that
-    the costs of requests took to compute and write; and seconds of the whole."""
+    """What `farthing build` does two days later, up to the publish.
+
+    Seconds until the ledger is made, with those that computing and writing the requests' costs took; and of the whole.
+    """
     watch = _Watch()
     parts: list[tuple[float, float]] = []
     make, write = runner.run, Outputs._take_request_costs

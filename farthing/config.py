@@ -97,7 +97,7 @@ class TokenWeights(Section):
 
 
 class Pool(Section):
-    """`[[pools]]`: which charges belong together, and how they reach users. The first pool that matches takes a charge."""
+    """`[[pools]]`: which charges belong together, and how they reach users; the first that matches takes a charge."""
 
     name: Name
     kind: PoolKind
@@ -179,11 +179,11 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names it
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file; FARTHING_PROJECT names the project's folder and is no table."""
         assert isinstance(env_settings, EnvSettingsSource)

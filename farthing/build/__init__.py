@@ -123,7 +123,7 @@ def build(
 
 @contextmanager
 def bill_preview(config: Config, lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in which `bill_charges` and `settings.charges` show which pool takes which charge; nothing is built."""
+    """A connection whose `bill_charges` and `settings.charges` show which pool takes which charge; nothing is built."""
     with _engine(config) as con:
         inputs_.attach(con, lake, inputs_.pinned(lake, None))
         settings.prepare(con, config, clock.now())

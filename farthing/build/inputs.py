@@ -61,10 +61,7 @@ class Inputs:
 def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
     """The inputs as they are now, or as they were at `as_of`."""
     tables = (*INPUTS, *_SHOWN_ONLY)
-    if as_of is None:
-        pins = lake.pins(tables)
-    else:
-        pins = {table.name: lake.version_at(table, as_of) for table in tables}
+    pins = lake.pins(tables) if as_of is None else {table.name: lake.version_at(table, as_of) for table in tables}
     return Inputs(pins, _by_day(lake, REQUESTS, pins), _by_day(lake, GPU_USAGE, pins))
 
 

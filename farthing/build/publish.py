@@ -77,8 +77,10 @@ def publish(
     *,
     identity: str,
 ) -> Path:
-    """Build the warehouse file, run its checks, and let the pointer in `folder` name it; the file published before
-    stays until `[warehouse] keep` newer ones are there. Attached to `con` as `published` on return.
+    """Build the warehouse file, run its checks, and let the pointer in `folder` name it.
+
+    It is attached to `con` as `published` on return; the file published before stays until `[warehouse] keep` newer
+    ones are there.
 
     A warehouse that would hold the same as the published one is not built again. `con` holds the bill's tables.
 
@@ -170,7 +172,8 @@ def _fill(
     con.execute("create table published.pool_days as select * exclude (pico), money(pico) as cost from pool_days")
     con.execute(
         "create table published.bill_totals as"
-        " select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost from bill_totals"
+        " select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost"
+        " from bill_totals"
     )
     con.execute(f"create table published.totals as {_TOTALS}")
 

@@ -38,7 +38,7 @@ def day_start(day: date) -> datetime:
 
 
 def prepare(con: duckdb.DuckDBPyConnection, config: Config, horizon: datetime) -> None:
-    """Make everything of `settings` that is the same for every day. `lake.charges` and `lake.requests` must be there."""
+    """Make all of `settings` that is the same for every day. `lake.charges` and `lake.requests` must be there."""
     con.execute("create schema if not exists settings")
     con.execute(MONEY_MACRO)
     con.execute("create or replace table settings.build as select ? as horizon_us", [microseconds(horizon)])
@@ -83,7 +83,8 @@ def open_day(con: duckdb.DuckDBPyConnection, config: Config, day: date, horizon:
     """Make the settings of one day; `requests` is about how many it has, so that a law is learned from a sample."""
     start, end = day_start(day), day_start(day + timedelta(days=1))
     con.execute(
-        "create or replace table settings.build_day as select ?::date as day, ?::bigint as start_us, ?::bigint as end_us,"
+        "create or replace table settings.build_day as"
+        " select ?::date as day, ?::bigint as start_us, ?::bigint as end_us,"
         " make_timestamp(?::bigint) as started_at, make_timestamp(?::bigint) as ended_at,"
         " ?::bigint as horizon_us, ?::bigint as cell_us",
         [
