@@ -206,6 +206,11 @@ def test_a_request_that_is_twice_over_midnight_stops_the_build(project: Path) ->
     refused(project, "no_request_twice", 1, 2)
 
 
+def test_two_parties_of_one_number_are_seen(project: Path, tamper: Tamper) -> None:
+    tamper("parties", "from {} union all select * replace ('twin' as user_id) from {} where user_id = 'eve'")
+    refused(project, "each_party_has_its_own_number", 1, 2)
+
+
 def test_an_invoice_that_the_ledger_does_not_hand_out_is_seen(project: Path) -> None:
     corrupt(project, COST_LEDGER, lambda rows: add(rows, cost=rows[0]["cost"] + PICO))
     error = refused(project, "invoices_reconcile", 1, "I", "11.000000000000", "7.000000000000")

@@ -16,7 +16,7 @@ from tests.farthing.build.test_gpus import LAW
 from tests.farthing.build.world import GPU_POOL, World, at
 
 #: Each example is a build or two: a tenth of what cheap properties get.
-few = settings(max_examples=settings.default.max_examples // 10, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=settings().max_examples // 10, suppress_health_check=list(HealthCheck))
 PICO = Decimal("0.000000000001")
 #: (start, seconds to the first token, seconds after it, input tokens), within an hour
 Drawn = tuple[int, int, int, int]

@@ -115,6 +115,16 @@ def test_four_pods_at_a_quarter_of_one_gpu_add_up_to_one_gpu() -> None:
     assert kinds(ran) == near(direct="1.5", unexplained="2.5", idle="4")
 
 
+def test_the_part_of_a_time_sliced_gpu_that_no_pod_has_is_idle() -> None:
+    pods = hour(8, busy=0.5)
+    pods.rows["gpu_inventory"].clear()
+    for number, share in enumerate([0.5, 0.125]):
+        pods.gpu("G", f"pod-{number}", share=share)
+    ran = pods.run()
+    assert ran.sums("select replica_id, cost from done.gpu_days") == {("pod-0",): 4, ("pod-1",): 1, (None,): 3}
+    assert kinds(ran) == near(unexplained="2.5", idle="5.5")
+
+
 def test_mig_slices_add_up_to_their_gpu_and_what_no_slice_uses_is_idle() -> None:
     mig = hour(7)
     mig.rows["gpu_inventory"].clear()
@@ -186,6 +196,16 @@ def test_a_tensor_parallel_replica_costs_its_gpus_and_is_as_busy_as_their_mean()
         ("G",): Decimal("3.75"),
         ("G2",): Decimal("1.25"),
     }
+
+
+def test_prefill_on_a_replica_of_two_gpus_takes_no_more_than_its_time() -> None:
+    """Both half busy: of each minute 30 s, of which a prompt of 15 s takes 15 and the decoder the rest."""
+    two = hour(60, busy=0.5)
+    two.gpu("G2")
+    two.usage(at("10:00"), at("11:00"), 0.5, every=60, gpu="G2")
+    two.request(at("10:00"), at("10:01"), user="decoder")
+    two.request(at("10:00:10"), at("10:00:30"), first=at("10:00:30"), user="prompt", input_tokens=1400)
+    assert two.run(laws=LAW).users() == near(decoder="0.25", prompt="0.25")
 
 
 def test_a_gpu_that_changes_its_replica_takes_only_its_time_there() -> None:

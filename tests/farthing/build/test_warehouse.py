@@ -13,7 +13,7 @@ from farthing import commit_points
 from farthing.config import Config
 from farthing.errors import ConfigError
 from farthing.lake import Lake
-from farthing.warehouse import POINTER, WarehouseMissing, current, dictionary, open_warehouse
+from farthing.warehouse import POINTER, WarehouseMissingError, current, dictionary, open_warehouse
 from tests.farthing.build.world import LATER, World, at
 
 
@@ -44,14 +44,14 @@ def project(published: Path, tmp_path: Path) -> Config:
 
 def test_before_the_first_publish_the_reader_is_told_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(
-        WarehouseMissing, match=r"no warehouse is published yet\. Fix: run `farthing collect`"
+        WarehouseMissingError, match=r"no warehouse is published yet\. Fix: run `farthing collect`"
     ) as caught:
         open_warehouse(_world().config(tmp_path))
     assert isinstance(caught.value, ConfigError)
     folder = tmp_path / "warehouse"
     folder.mkdir()
     (folder / POINTER).write_text("farthing-gone.duckdb\n")
-    with pytest.raises(WarehouseMissing):
+    with pytest.raises(WarehouseMissingError):
         open_warehouse(_world().config(tmp_path))
 
 
