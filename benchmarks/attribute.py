@@ -158,10 +158,11 @@ def _build(config: Config, lake: Lake) -> list[tuple[float, float]]:
         if targets == ("cost_ledger",):
             parts.append(watch.read())
 
-    def writing(outputs: Outputs, con: Any, day: Any) -> None:
+    def writing(outputs: Outputs, con: Any, day: Any) -> bool:
         part = _Watch()
-        write(outputs, con, day)
+        written = write(outputs, con, day)
         parts.append(part.read())
+        return written
 
     after = datetime(fleet.DAY.year, fleet.DAY.month, fleet.DAY.day, tzinfo=UTC) + timedelta(days=2)
     with (

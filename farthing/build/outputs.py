@@ -33,18 +33,16 @@ class Outputs:
         self, con: duckdb.DuckDBPyConnection, day: date, stamp: dict[str, object], laws: list[dict[str, object]]
     ) -> None:
         """Take over the finished day in `con`; it is written soon, or now when it is big."""
-        [(requests,)] = con.execute("select coalesce(sum(requests), 0) from usage_days").fetchall()
-        if requests > _ROWS_WAITING:
-            self.flush()
+        written = self._take_request_costs(con, day)
         self._days.append(day)
         for table in BUILT:
             if table.name == "prefill_laws":
                 self._wait(table, pa.Table.from_pylist(laws, schema=table.schema))
             elif table is not REQUEST_COSTS:
                 self._wait(table, con.sql(f"select * from {table.name}").to_arrow_table())
-        self._take_request_costs(con, day)
         self._wait(BUILD_DAYS, pa.Table.from_pylist([{"day": day, **stamp}], schema=BUILD_DAYS.schema))
-        if self._rows > _ROWS_WAITING:
+        # A day whose request costs are written already is finished alone: a flush with others would replace them.
+        if written or self._rows > _ROWS_WAITING:
             self.flush()
 
     def flush(self) -> None:
@@ -72,10 +70,11 @@ class Outputs:
         emptied = pa.Table.from_pylist([{"day": day} for day in days], schema=BUILD_DAYS.schema)
         self._lake.replace(BUILD_DAYS, emptied, where={"day": list(days)})
 
-    def _take_request_costs(self, con: duckdb.DuckDBPyConnection, day: date) -> None:
+    def _take_request_costs(self, con: duckdb.DuckDBPyConnection, day: date) -> bool:
+        """Wait with the day's request costs, or write them piece by piece where they are many: whether it wrote."""
         if not con.execute("select 1 from duckdb_views() where view_name = 'request_costs'").fetchall():
             self._wait(REQUEST_COSTS, REQUEST_COSTS.schema.empty_table())
-            return
+            return False
         # Through a cursor of its own: the reader stays open while the lake writes what it has read.
         reader = con.cursor().sql("select * from request_costs").to_arrow_reader(_ROWS_IN_A_PIECE)
         written = False
@@ -86,6 +85,7 @@ class Outputs:
             if written:
                 self._lake.append(REQUEST_COSTS, piece, load=f"build:{uuid.uuid4()}")
             else:
+                self.flush()
                 self._begin([day])
                 self._lake.replace(REQUEST_COSTS, piece, where={"day": [day]})
             written = True
@@ -94,6 +94,7 @@ class Outputs:
             self._lake.append(REQUEST_COSTS, piece, load=f"build:{uuid.uuid4()}")
         else:
             self._wait(REQUEST_COSTS, REQUEST_COSTS.schema.empty_table() if piece is None else piece)
+        return written
 
     def _next(self, reader: pa.RecordBatchReader) -> pa.Table | None:
         batches = []
