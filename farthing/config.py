@@ -158,7 +158,7 @@ class Engine(Section):
     """`[engine]`: what a build may use of the machine."""
 
     threads: int | None = Field(default=None, ge=1)
-    memory_limit: str = "1500MB"
+    memory_limit: str = "1200MB"
 
 
 class Config(BaseSettings):

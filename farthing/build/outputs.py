@@ -13,7 +13,7 @@ from farthing.lake.schemas import BUILD_DAYS, BUILT, REQUEST_COSTS, Table
 
 #: Rows that wait for a commit at most, and the size of a piece of a day that is bigger.
 _ROWS_WAITING = 500_000
-_ROWS_IN_A_PIECE = 1_000_000
+_ROWS_IN_A_PIECE = 500_000
 
 
 class Outputs:
