@@ -20,12 +20,13 @@ from farthing.lake.schemas import BUILT, COST_LEDGER, REQUEST_COSTS, Table
 from farthing.warehouse import POINTER, open_warehouse
 from tests.farthing.build.world import DAY, GPU_POOL, World, at
 
+FAST = {"attribution": {"cell_seconds": 60}}
 PICO = Decimal("0.000000000001")
 Tamper = Callable[[str, str], None]
 
 
 def _world() -> World:
-    world = World(GPU_POOL, {"name": "api", "kind": "api", "match": {"ResourceId": "vendor"}})
+    world = World(GPU_POOL, {"name": "api", "kind": "api", "match": {"ResourceId": "vendor"}}, **FAST)
     world.charge(7, id="c1")
     world.charge("1.5", resource="other", invoice="II", id="c2")
     world.charge(4, resource="vendor")

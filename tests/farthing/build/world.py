@@ -21,6 +21,7 @@ from farthing.build import runner, settings
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
 from farthing.lake.schemas import (
+    BUILT,
     CHARGES,
     GPU_INVENTORY,
     GPU_USAGE,
@@ -38,7 +39,7 @@ DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
 _TABLES = {table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, METRICS)}
-_OUTPUTS = ("cost_ledger", "gpu_days", "request_costs", "quality_days", "usage_days", "trace_days")
+_OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
 
 _COUNT = itertools.count(1)
@@ -84,7 +85,7 @@ class World:
 
     def config(self, root: Path = Path("/nowhere")) -> Config:
         sources = {"bill": {"kind": "focus", "path": "*"}, **self.tables.get("sources", {})}
-        values = {**self.tables, "sources": sources, "pools": self.pools}
+        values = {"engine": {"threads": 1}, **self.tables, "sources": sources, "pools": self.pools}
         return from_mapping(values, file=root / "farthing.toml")
 
     def charge(
@@ -229,7 +230,9 @@ class World:
         con.execute("create schema lake")
         con.execute("create schema done")
         for table in _TABLES.values():
-            _put(con, table, self.arrow(table.name))
+            _put(con, "lake", table, self.arrow(table.name))
+        for table in _OUTPUTS.values():
+            _put(con, "done", table, table.schema.empty_table())
         config = self.config()
         settings.prepare(con, config, horizon)
         found = runner.models("staging", "core", "checks/bill", "checks/day")
@@ -244,9 +247,8 @@ class World:
                 prepare(con, day)
             today, _ = building._run_day(con, config, found, carried)
             carried.update(today)
-            for name in _OUTPUTS:
-                con.execute(f"create table if not exists done.{name} as select * from {name} limit 0")
-                con.execute(f"insert into done.{name} select * from {name}")
+            for name in sorted(_OUTPUTS):
+                con.execute(f"insert into done.{name} by name select * from {name}")
         return Ran(con)
 
     def land(self, lake: Lake) -> None:
@@ -308,13 +310,13 @@ class Ran:
         return matched, total
 
 
-def _put(con: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> None:
+def _put(con: duckdb.DuckDBPyConnection, schema: str, table: Table, rows: pa.Table) -> None:
     naive = ", ".join(
         f'"{field.name}"::timestamp as "{field.name}"' if field.type == TIME else f'"{field.name}"'
         for field in table.schema
     )
     con.register("rows", rows)
-    con.execute(f"create table lake.{table.name} as select {naive} from rows")
+    con.execute(f"create table {schema}.{table.name} as select {naive} from rows")
     con.unregister("rows")
 
 
