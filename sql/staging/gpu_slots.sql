@@ -23,8 +23,13 @@ placed as (
         inventory.model,
         cast(
             case
+                -- compute slices: 2 of "1c.2g.20gb"; an A30 has four, every other GPU seven
                 when inventory.mig_profile is not null
-                    then cast(regexp_extract(inventory.mig_profile, '^(\d+)g', 1) as bigint) * 1000000
+                    then coalesce(
+                        7000000 * try_cast(regexp_extract(inventory.mig_profile, '(\d+)g', 1) as bigint)
+                        // case when contains(upper(inventory.gpu_model), 'A30') then 4 else 7 end,
+                        7000000
+                    )
                 when inventory.share is not null then round(inventory.share * 7000000)
                 else 7000000
             end as bigint

@@ -125,6 +125,25 @@ def test_the_part_of_a_time_sliced_gpu_that_no_pod_has_is_idle() -> None:
     assert kinds(ran) == near(unexplained="2.5", idle="5.5")
 
 
+@pytest.mark.parametrize(
+    ("profile", "gpu_model", "cost"),
+    [
+        ("1g.5gb", "A100", 1),
+        ("1c.2g.20gb", "A100", 2),
+        ("MIG 3g.20gb", None, 3),
+        ("2g.12gb", "NVIDIA A30", Decimal("3.5")),
+        ("whole", "A100", 7),
+    ],
+)
+def test_a_mig_instance_is_as_large_as_its_compute_slices(profile: str, gpu_model: str | None, cost: object) -> None:
+    mig = hour(7)
+    mig.rows["gpu_inventory"].clear()
+    mig.gpu("S", "s", parent_gpu_uuid="G", mig_profile=profile, gpu_model=gpu_model)
+    mig.usage(at("10:00"), at("11:00"), 1, gpu="S")
+    mig.request(at("10:00"), at("11:00"), replica="s", user="ann")
+    assert round(mig.run().users()["ann"], 6) == cost
+
+
 def test_mig_slices_add_up_to_their_gpu_and_what_no_slice_uses_is_idle() -> None:
     mig = hour(7)
     mig.rows["gpu_inventory"].clear()
