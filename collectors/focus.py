@@ -43,6 +43,15 @@ def _checks(_row: Row) -> Sequence[Check]:
     return [
         before("ChargePeriodEnd", "ChargePeriodStart"),
         before("BillingPeriodEnd", "BillingPeriodStart"),
+        # An epoch of 0 or a mistyped year would have every day since then built.
+        (
+            "\"ChargePeriodStart\" < timestamp '2000-01-01'",
+            "'ChargePeriodStart ' || \"ChargePeriodStart\" || ' is before 2000'",
+        ),
+        (
+            '"ChargePeriodEnd" > "ChargePeriodStart" + interval 10 year',
+            "'the charge period is longer than 10 years: ' || \"ChargePeriodStart\" || ' to ' || \"ChargePeriodEnd\"",
+        ),
         one_of("ChargeCategory", CHARGE_CATEGORIES),
         unknown_currency("BillingCurrency"),
     ]

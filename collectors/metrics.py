@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from collectors import landing
-from collectors.checks import negative
+from collectors.checks import negative, one_of
 from collectors.kind import Check, Kind, LoadResult, Report, Row
 from collectors.mapping import Dialect
 from farthing.config import Config, Source
@@ -15,10 +15,12 @@ from farthing.lake import Lake
 from farthing.lake.schemas import METRICS
 
 TABLE = METRICS
+#: Columns of the ledger that a quantity can be somebody's by.
+DIMENSIONS = ("user", "team", "customer", "model", "feature", "environment")
 
 
 def _checks(_row: Row) -> Sequence[Check]:
-    return [*negative(["quantity"])]
+    return [one_of("dimension", DIMENSIONS), *negative(["quantity"])]
 
 
 KIND = Kind(Dialect(TABLE), needed=lambda _: TABLE.required, checks=_checks)

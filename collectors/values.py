@@ -137,13 +137,17 @@ def has_zone(value: str) -> str:
     return f"(ends_with({value}, 'Z') or ends_with({value}, 'UTC') or {_has_offset(value)})"
 
 
+#: A date, or a date and a time, with Z, UTC or an offset behind it or nothing.
+_ISO_TIME = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)? ?(Z|UTC|[+-]\d\d(:?\d\d)?)?"
+
+
 def time_of_text(value: str, zone: str) -> str:
-    """ISO 8601 text as UTC; DuckDB's plain cast would drop an offset in silence, and take words like 'epoch'."""
+    """ISO 8601 text as UTC, else null: DuckDB's plain cast would drop an offset, PM or PST behind a time in silence."""
     naive = f"try_cast({value} as timestamp)"
     local = naive if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {naive}))"
     utc = "" if zone == "UTC" else f"when {has_zone(value)} then {naive} "
     return (
-        f"case when substr({value}, 5, 1) <> '-' then null "
+        f"case when not regexp_full_match({value}, {literal(_ISO_TIME)}) then null "
         f"when {_has_offset(value)} then timezone('UTC', try_cast({value} as timestamptz)) {utc}else {local} end"
     )
 

@@ -19,9 +19,10 @@ import collectors
 from farthing import __version__, clock, console, objects, warehouse
 from farthing.config import Config, Source
 from farthing.console import Sheet
-from farthing.errors import FarthingError
+from farthing.errors import ConfigError, FarthingError
 from farthing.lake import Lake
 from farthing.lake.schemas import LOADS
+from farthing.pools import charges_sql
 
 Status = Literal["ok", "finding", "note"]
 
@@ -114,6 +115,10 @@ def _configuration(config: Config) -> list[Check]:
         checks.append(Check("config", "bill", "finding", "no source of a bill", 'add a source of kind = "focus"'))
     if not config.pools:
         checks.append(Check("config", "pools", "finding", "no pool: all cost is unassigned", "add [[pools]]"))
+    try:
+        charges_sql(config)
+    except ConfigError as error:
+        checks.append(Check("config", "pools", "finding", error.problem, error.fix))
     for index, pool in enumerate(config.pools[:-1]):
         if not pool.match:
             later = ", ".join(other.name for other in config.pools[index + 1 :])

@@ -51,6 +51,8 @@ def query_command(
     text = sys.stdin.read() if sql == "-" else sql
     with warehouse.open_warehouse(config) as con:
         try:
+            if not con.extract_statements(text):
+                raise QueryError("there is no statement in this query.")
             cursor = _answer(con, text)
             columns = [column[0] for column in cursor.description or []]
             if form is Form.TABLE:

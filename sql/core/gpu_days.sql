@@ -52,7 +52,11 @@ shared as (
         case
             when gpus.pool_kind = 'training' then gpus.busy_pico
             when coalesce(unexplained.busy_pico, 0) = 0 then 0
-            else unexplained.unexplained_pico * gpus.busy_pico // unexplained.busy_pico
+            -- busy money in parts per million of millions: the product must stay inside 128 bits in any currency
+            else
+                unexplained.unexplained_pico
+                * (gpus.busy_pico // greatest(abs(unexplained.busy_pico) // 1000000000000000, 1))
+                // (unexplained.busy_pico // greatest(abs(unexplained.busy_pico) // 1000000000000000, 1))
         end as unexplained_pico
     from gpus
     left join unexplained

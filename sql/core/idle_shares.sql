@@ -22,35 +22,44 @@ direct as (
         feature,
         environment,
         dimensions,
-        sum(pico) as weight
+        sum(pico) as pico
     from direct_costs
     group by all
     having sum(pico) > 0
 ),
 
+-- the product of a weight and a pool's pico-units must stay inside 128 bits in any currency
+measured as (
+    select
+        * exclude (pico),
+        pico // greatest(sum(pico) over (partition by pool, BillingCurrency) // 1000000000000000, 1) as weight
+    from direct
+),
+
 cumulated as (
     select
-        direct.*,
+        measured.*,
         idle.pico,
-        sum(direct.weight) over (
-            partition by direct.pool, direct.BillingCurrency
+        sum(measured.weight) over (
+            partition by measured.pool, measured.BillingCurrency
             order by
-                direct.provider,
-                direct.model,
-                direct.user_id,
-                direct.team_id,
-                direct.customer_id,
-                direct.feature,
-                direct.environment,
-                direct.dimensions
+                measured.provider,
+                measured.model,
+                measured.user_id,
+                measured.team_id,
+                measured.customer_id,
+                measured.feature,
+                measured.environment,
+                measured.dimensions
             rows between unbounded preceding and current row
         ) as cumulative,
-        sum(direct.weight) over (partition by direct.pool, direct.BillingCurrency) as total
-    from direct
+        sum(measured.weight) over (partition by measured.pool, measured.BillingCurrency) as total
+    from measured
     inner join idle
         on
-            direct.pool = idle.pool
-            and direct.BillingCurrency = idle.BillingCurrency
+            measured.pool = idle.pool
+            and measured.BillingCurrency = idle.BillingCurrency
+    where measured.weight > 0
 ),
 
 final as (

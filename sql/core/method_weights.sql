@@ -16,7 +16,7 @@ final as (
         requests.pool,
         money.BillingCurrency,
         requests.* exclude (method, pool, weight),
-        cast(money.pico * requests.weight // money.weight as bigint) as pico
+        money.pico * requests.weight // money.weight as pico
     from requests
     inner join money
         on

@@ -99,10 +99,12 @@ by_metric as (
         case when metrics.dimension = 'customer' then metrics.key end as customer_id,
         case when metrics.dimension = 'feature' then metrics.key end as feature,
         case when metrics.dimension = 'environment' then metrics.key end as environment,
-        sum(cast(metrics.quantity * 1000000 as hugeint)) as weight
+        cast(sum(metrics.quantity) * 1000000000 as hugeint) as weight
     from pools
     inner join metrics on pools.metric = metrics.name
-    where pools.driver = 'metric'
+    where
+        pools.driver = 'metric'
+        and metrics.dimension in ('model', 'user', 'team', 'customer', 'feature', 'environment')
     group by all
 ),
 
@@ -129,8 +131,17 @@ every_driver as (
     select * from by_fixed
 ),
 
+-- the product of a weight and a pool's pico-units must stay inside 128 bits in any currency
+measured as (
+    select
+        * exclude (weight),
+        weight // greatest(sum(weight) over (partition by pool, BillingCurrency) // 1000000000000000, 1) as weight
+    from every_driver
+    where weight > 0
+),
+
 final as (
-    select * from every_driver
+    select * from measured
     where weight > 0
 )
 

@@ -62,6 +62,23 @@ def test_a_time_without_a_zone_is_read_in_the_configured_one(
     assert row["started_at"] == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-10-01 11:00:00 PM",
+        "2026-10-01 11:00:00 PST",
+        "2026-10-01 11:00:00 America/New_York",
+        "2026-10-01 11",
+        "epoch",
+    ],
+)
+def test_a_time_that_is_not_iso_is_rejected_and_never_read_as_another(world: Any, text: str) -> None:
+    assert land(world, f"started_at,model\n{text},m\n2026-10-01T10:00:00Z,m\n", timezone="UTC")[0]["started_at"] == utc(
+        2026, 10, 1, 10
+    )
+    assert len(world.rows(REQUESTS, "started_at")) == 1
+
+
 def test_the_first_time_without_a_zone_asks_for_it_and_names_file_line_and_column(world: Any) -> None:
     with pytest.raises(ConfigError, match=r"in\.csv, line 3, column t: times for 'started_at' carry no time zone") as e:
         land(world, "t,model\n2026-10-01T10:00:00Z,m\n2026-10-01 10:00:00,m\n", columns={"started_at": "t"})

@@ -125,6 +125,15 @@ def test_the_part_of_a_time_sliced_gpu_that_no_pod_has_is_idle() -> None:
     assert kinds(ran) == near(unexplained="2.5", idle="5.5")
 
 
+@pytest.mark.parametrize("idle", ["separate", "proportional"])
+def test_gpus_of_a_weak_currency_stay_inside_the_engines_integers(idle: str) -> None:
+    world = hour(4_000_000)
+    world.pools[0] = {**world.pools[0], "idle": idle}
+    world.usage(at("10:00"), at("11:00"), 0.5)
+    world.request(at("10:00"), at("10:30"), user="ann")
+    assert world.run().total() == 4_000_000
+
+
 @pytest.mark.parametrize(
     ("profile", "gpu_model", "cost"),
     [

@@ -66,6 +66,22 @@ def test_driver_metric_takes_the_rows_of_its_day_and_name(dimension: str) -> Non
     assert world.run().ledger(dimension) == {"one": 2, "two": 6}
 
 
+def test_a_metric_of_an_unknown_dimension_is_nobodys_and_drives_nothing() -> None:
+    world = shared("metric", 8, metric="vectors")
+    world.metric("vectors", "users", "ann", 5)
+    assert world.run().kinds() == {"unassigned": 8}
+
+
+@pytest.mark.parametrize("driver", ["cost", "metric", "users", "tokens", "requests"])
+def test_a_pool_of_a_weak_currency_stays_inside_the_engines_integers(driver: str) -> None:
+    world = shared(driver, 98_765_432_109, **({"metric": "vectors"} if driver == "metric" else {}))
+    world.rows["charges"][0]["BillingCurrency"] = "IDR"
+    world.pools = [{"name": "api", "kind": "api", "match": {"ResourceId": "vendor"}}, *world.pools]
+    world.charge(12_345_678_901, resource="vendor", currency="IDR")
+    world.metric("vectors", "team", "blue", "12345678.5")
+    assert world.run().total() == 98_765_432_109 + 12_345_678_901
+
+
 def test_driver_fixed_takes_the_weights_of_the_configuration() -> None:
     lines = shared("fixed", 7, weights={"red": "0.5", "blue": 3}).run().ledger("kind", "team_id")
     assert lines == {("shared", "red"): 1, ("shared", "blue"): 6}
