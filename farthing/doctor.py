@@ -113,6 +113,9 @@ def _configuration(config: Config) -> list[Check]:
     kinds = {source.kind for source in config.sources.values()}
     if "focus" not in kinds:
         checks.append(Check("config", "bill", "finding", "no source of a bill", 'add a source of kind = "focus"'))
+    if "requests" not in kinds:
+        found = "no source of requests: cost reaches pools and teams, no users"
+        checks.append(Check("config", "requests", "finding", found, 'add a source of kind = "requests"'))
     if not config.pools:
         checks.append(Check("config", "pools", "finding", "no pool: all cost is unassigned", "add [[pools]]"))
     try:

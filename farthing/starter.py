@@ -73,6 +73,8 @@ def starter(folder: Path) -> Starter:
         parts.append(_source(names[-1], guess))
     if unknown:
         parts.append("# Not recognised by their columns: " + ", ".join(_comment(name) for name in unknown[:8]) + "\n")
+        if all(guess.kind != "requests" for guess in guesses):
+            parts.append(_foreign_requests(folder, unknown[0]))
     parts.append(_pools(gpu=any(guess.kind == "gpu_inventory" for guess in found)))
     return Starter("\n".join(parts), guesses, unknown)
 
@@ -165,6 +167,24 @@ def _source(name: str, guess: Guess) -> str:
             'timezone = "UTC"',
         ]
     return "\n".join(lines) + "\n"
+
+
+def _foreign_requests(folder: Path, name: str) -> str:
+    """A request log with columns of its own names, to be mapped by the one who knows them."""
+    try:
+        columns = ", ".join(_comment(column) for column in open_file(folder / name).columns[:40])
+    except (UnreadableError, OSError):
+        columns = "could not be read"
+    return f"""\
+# If it is the request log: take the # away and say which of its columns is what (docs/sources.md has the names).
+# Its columns: {columns}
+# [sources.requests]
+# kind = "requests"
+# path = {json.dumps(_comment(name), ensure_ascii=False)}
+# columns = {{ started_at = "...", user_id = "...", model = "...", input_tokens = "...", output_tokens = "..." }}
+# token_convention = "inclusive"  # or "exclusive": does input contain cached tokens, and output reasoning ones?
+# timezone = "UTC"                # of times that carry none
+"""
 
 
 def _pools(*, gpu: bool) -> str:

@@ -119,6 +119,8 @@ def test_query_gives_the_bill_with_decimal_equality(tiny_project: Path) -> None:
         "set enable_external_access = true",
         "select nothing from nowhere",
         "selec 1",
+        ";",
+        " ",
     ],
 )
 def test_query_can_only_read_the_warehouse_and_refuses_in_words(sql: str, tiny_project: Path) -> None:
