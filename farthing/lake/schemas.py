@@ -217,7 +217,7 @@ IDENTITIES = Table(
             "valid_to": TIME,
         }
     ),
-    key=("id", "kind", "valid_from"),
+    key=("id", "valid_from"),  # requests name an id without its kind: it stands for one party at a time
     required=("id",),
 )
 

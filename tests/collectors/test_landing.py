@@ -15,7 +15,7 @@ from collectors import kinds, load
 from farthing import clock
 from farthing.commit_points import on
 from farthing.errors import ConfigError, SourceError
-from farthing.lake.schemas import CHARGES, LOADS, REJECTS, REQUESTS
+from farthing.lake.schemas import CHARGES, IDENTITIES, LOADS, REJECTS, REQUESTS
 
 HEADER = "request_id,started_at,model,input_tokens\n"
 REQUEST: dict[str, Any] = {"token_convention": "inclusive", "constants": {"provider": "vllm"}}
@@ -213,3 +213,10 @@ def test_every_kind_is_an_entry_point_of_the_project_and_loads() -> None:
     root = Path(__file__).parents[2]
     declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["entry-points"]["farthing.collectors"]
     assert {kind: load(kind).__name__ for kind in kinds()} == declared  # type: ignore[attr-defined]
+
+
+def test_an_id_of_two_kinds_at_one_time_is_one_party_and_the_other_is_counted(world: Any) -> None:
+    world.write("in.csv", "id,kind,user_id\nx,key,bob\nx,user,alice\n")
+    result = world.one("identities", "in.csv")
+    assert (result.read, result.landed, result.duplicate) == (2, 1, 1)
+    assert [row["user_id"] for row in world.rows(IDENTITIES, "id")] == ["alice"]
