@@ -1,6 +1,6 @@
 -- cell_presence: microseconds of prefill and of decode present in each cell, by running sums over the endpoints.
 -- grain: lane, cell, on a dense grid of the day (one cell more: requests that end with the day)
--- All requests of a lane have ended in its last cell, so one running sum over all lanes begins each lane at zero.
+-- One running sum for each lane: a fleet's cells together would not fit into memory.
 with starts as (
     select * from cell_endpoints
     where endpoint = 'start'
@@ -41,7 +41,6 @@ counted as (
         grid.lane,
         grid.cell,
         grid.cell_us,
-        grid.cell_key,
         coalesce(starts.requests, 0) as prefill_starts,
         coalesce(first_tokens.requests, 0) as first_tokens,
         coalesce(ends.requests, 0) as ends,
@@ -59,7 +58,6 @@ changes as (
         lane,
         cell,
         cell_us,
-        cell_key,
         prefill_starts,
         first_tokens,
         prefill_starts - first_tokens as joining_prefill,
@@ -75,7 +73,7 @@ running as (
         cast(sum(joining_prefill) over so_far as bigint) - joining_prefill as in_prefill,
         cast(sum(joining_decode) over so_far as bigint) - joining_decode as in_decode
     from changes
-    window so_far as (order by cell_key rows between unbounded preceding and current row)
+    window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
 ),
 
 final as (

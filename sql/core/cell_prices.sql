@@ -78,35 +78,15 @@ priced as (
     from rated
 ),
 
-lane_totals as (
-    select
-        lane,
-        sum(prefill_pico) as prefill_pico,
-        sum(decode_pico) as decode_pico
-    from priced
-    group by lane
-),
-
--- one running sum over all lanes is several times faster than one for each: what is before a lane is taken off again
-lane_offsets as (
-    select
-        lane,
-        sum(prefill_pico) over so_far - prefill_pico as prefill_pico,
-        sum(decode_pico) over so_far - decode_pico as decode_pico
-    from lane_totals
-    window so_far as (order by lane rows between unbounded preceding and current row)
-),
-
 running as (
     select
-        lane,
         lane * 131072 + cell as cell_key,
         prefill_pico,
         decode_pico,
         sum(prefill_pico) over so_far - prefill_pico as prefill_before,
         sum(decode_pico) over so_far - decode_pico as decode_before
     from priced
-    window so_far as (order by lane * 131072 + cell rows between unbounded preceding and current row)
+    window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
 ),
 
 final as (
@@ -116,10 +96,9 @@ final as (
         cast(running.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
         cast(running.decode_pico // build_day.cell_us as bigint) as decode_rate,
         cast(running.decode_pico % build_day.cell_us as bigint) as decode_rest,
-        cast(running.prefill_before - lane_offsets.prefill_pico as bigint) as prefill_before,
-        cast(running.decode_before - lane_offsets.decode_pico as bigint) as decode_before
+        cast(running.prefill_before as bigint) as prefill_before,
+        cast(running.decode_before as bigint) as decode_before
     from running
-    inner join lane_offsets on running.lane = lane_offsets.lane
     cross join build_day
 )
 

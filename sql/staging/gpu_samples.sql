@@ -9,13 +9,6 @@ build_day as (
     select * from settings.build_day
 ),
 
-gpus as (
-    select
-        gpu_uuid,
-        row_number() over (order by gpu_uuid) as gpu
-    from (select distinct gpu_uuid from gpu_usage)
-),
-
 measured as (
     select
         gpu_usage.gpu_uuid,
@@ -30,11 +23,8 @@ measured as (
             cast(round(gpu_usage.busy_seconds * 1000000) as bigint),
             epoch_us(gpu_usage.ended_at) - epoch_us(gpu_usage.started_at)
         ) as busy_us,
-        build_day.end_us - build_day.start_us as day_us,
-        -- one number orders the ends of all GPUs, those of each after all of the one before
-        gpus.gpu * 274877906944 as gpu_base
+        build_day.end_us - build_day.start_us as day_us
     from gpu_usage
-    inner join gpus on gpu_usage.gpu_uuid = gpus.gpu_uuid
     cross join build_day
     where
         gpu_usage.ended_at > gpu_usage.started_at
@@ -51,12 +41,12 @@ cut as (
         greatest(
             started_us,
             0,
-            -- of an earlier GPU it is negative here, so that only the GPU's own rows count
             coalesce(
-                max(gpu_base + least(ended_us, day_us)) over (
-                    order by gpu_base, started_us, ended_us, covered_us, busy_us
+                max(ended_us) over (
+                    partition by gpu_uuid
+                    order by started_us, ended_us, covered_us, busy_us
                     rows between unbounded preceding and 1 preceding
-                ) - gpu_base,
+                ),
                 0
             )
         ) as from_us,
