@@ -299,7 +299,7 @@ def test_small_tables_take_their_days_months_and_amounts(world: Any) -> None:
     world.write("jobs.csv", "job_id,started_at,node_id,gpu_count\nj1,2026-10-01T00:00:00Z,n1,8\n")
     world.one("jobs", "jobs.csv")
     assert (world.rows(JOBS)[0]["gpu_count"], world.rows(JOBS)[0]["ended_at"]) == (8, None)
-    world.write("people.csv", "id,kind,user_id,team_id\nk-1,key,u1,red\nk-1,user,u2,red\n")
+    world.write("people.csv", "id,kind,user_id,team_id\nk-1,key,u1,red\nk-2,user,u2,red\n")
     assert world.one("identities", "people.csv").landed == 2
     assert {row["user_id"] for row in world.rows(IDENTITIES)} == {"u1", "u2"}
 
