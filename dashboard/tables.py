@@ -13,10 +13,10 @@ import pandas as pd  # type: ignore[import-untyped]
 import streamlit as st
 
 from dashboard import figures
+from farthing.console import no_formula
 
 #: Rows drawn on screen; the CSV has all.
 SHOWN = 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,4 @@ def _cell(value: object) -> str:
         return f"{value:f}"
     if isinstance(value, date | datetime):
         return value.isoformat()
-    text = str(value)
-    return "'" + text if isinstance(value, str) and text.startswith(_FORMULA) else text
+    return no_formula(value) if isinstance(value, str) else str(value)

@@ -147,9 +147,14 @@ def plain(value: object) -> Any:  # noqa: PLR0911  one line for each type reads 
     return str(value)
 
 
+def no_formula(text: str) -> str:
+    """`text` for a cell of a CSV: with an apostrophe before it where a spreadsheet would take it for a formula."""
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
 def _unharmful(value: object) -> object:
     if isinstance(value, str):
-        return "'" + value if value.startswith(_FORMULA) else value
+        return no_formula(value)
     shown = plain(value)
     return json.dumps(shown, ensure_ascii=False) if isinstance(shown, list | dict) else shown
 

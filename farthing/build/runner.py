@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 
 import duckdb
 import sqlglot
@@ -179,8 +178,3 @@ def _leading_comment(sql: str) -> list[str]:
             break
         lines.append(line)
     return lines
-
-
-def folder(path: Path) -> Traversable:
-    """A folder on disk in the place of sql/, for tests."""
-    return path
