@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -96,12 +97,67 @@ class TokenWeights(Section):
     output: int = Field(default=50, ge=0)
 
 
+class Price(Section):
+    """`[[prices]]`: a known price, dated: of a model's tokens, or of an hour of a GPU. Bills always win over it."""
+
+    model: Patterns | None = None  # as the requests name it (the model that answered)
+    provider: str | None = None  # of the requests; any by default
+    input: Decimal | None = Field(default=None, ge=0)  # per million tokens
+    cached_input: Decimal | None = Field(default=None, ge=0)  # by default the price of input
+    cache_write: Decimal | None = Field(default=None, ge=0)  # by default the price of input
+    cache_write_1h: Decimal | None = Field(default=None, ge=0)  # by default the price of cache_write
+    output: Decimal | None = Field(default=None, ge=0)
+    request: Decimal = Field(default=Decimal(0), ge=0)  # per request, whatever its tokens
+    gpu_model: Patterns | None = None  # as the inventory names it
+    resource: Patterns | None = None  # ResourceId of the inventory
+    gpu_hour: Decimal | None = Field(default=None, ge=0)  # per GPU and hour
+    pool: str | None = None  # gpu_hour: the pool that a resource is in before its first bill
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # by default the project's
+    valid_from: date | None = None  # by default since ever; the latest that has begun counts
+
+    @model_validator(mode="after")
+    def _of_one_thing(self) -> Price:
+        if (self.gpu_hour is None) == (self.model is None):
+            raise ValueError("a price is either of a model (model, input, output) or of GPUs (gpu_hour, pool)")
+        if self.model is not None and (self.input is None or self.output is None):
+            raise ValueError("the price of a model needs input and output, per million tokens")
+        if self.gpu_hour is not None and self.pool is None:
+            raise ValueError("the price of GPUs needs pool = the name of a pool of kind gpu or training")
+        for name in ("input", "cached_input", "cache_write", "cache_write_1h", "output", "request", "gpu_hour"):
+            value = getattr(self, name)
+            if value is not None and value != round(value, 6):
+                raise ValueError(f"{name} = {value} has more than six decimals")
+        return self
+
+
+class Team(Section):
+    """`[teams.NAME]`: where a team stands in the company."""
+
+    cost_center: str | None = None  # wins over that of identities
+    department: str | None = None  # a path from the top, like "Product/Assistant"
+
+
+class TrainedModel(Section):
+    """`[models.NAME]`: a model that jobs produced, so that what its training cost is spread over its life."""
+
+    released: date  # the month in which it is used first
+    life_months: int = Field(ge=1)
+
+
+class Identities(Section):
+    """`[identities]`: how user ids of request logs are read."""
+
+    #: Names that gateways write when they know nobody: the user of such a request is null.
+    sentinel_users: list[str] = Field(default_factory=lambda: ["", "anonymous", "default_user_id"])
+
+
 class Pool(Section):
     """`[[pools]]`: which charges belong together, and how they reach users; the first that matches takes a charge."""
 
     name: Name
     kind: PoolKind
     class_: Literal["cogs", "rnd", "opex"] = Field(default="cogs", alias="class")
+    gl_account: str | None = None  # account of the general ledger that its cost is booked on
     match: dict[str, Patterns] = Field(default_factory=dict)  # FOCUS column or Tags.key -> pattern; none takes all
     owner: str | None = None  # kind owned: "Tags.team" or a fixed "team:research"
     driver: Driver = "cost"
@@ -109,6 +165,8 @@ class Pool(Section):
     weights: dict[str, Decimal] = Field(default_factory=dict)  # driver fixed: team -> weight
     method: Method = "phase_time"
     idle: Literal["separate", "proportional", "owner"] = "separate"
+    #: kind gpu: time without telemetry is a line of its own, or shared by the requests in flight and marked estimated.
+    when_unobserved: Literal["unobserved", "residence"] = "unobserved"
     token_weights: TokenWeights = Field(default_factory=TokenWeights)  # kind api, method and driver tokens
     provider: str | None = None  # kind api: the requests' provider; by default all requests off our own GPUs
 
@@ -169,6 +227,10 @@ class Config(BaseSettings):
     project: Project = Field(default_factory=Project)
     sources: dict[Name, Source] = Field(default_factory=dict)
     pools: list[Pool] = Field(default_factory=list)
+    prices: list[Price] = Field(default_factory=list)
+    identities: Identities = Field(default_factory=Identities)
+    teams: dict[str, Team] = Field(default_factory=dict)
+    models: dict[str, TrainedModel] = Field(default_factory=dict)
     attribution: Attribution = Field(default_factory=Attribution)
     ledger: Ledger = Field(default_factory=Ledger)
     lake: Lake = Field(default_factory=Lake)
@@ -200,6 +262,10 @@ class Config(BaseSettings):
             raise ValueError(f"pool name used twice: {', '.join(twice)}")
         if "unassigned" in names:
             raise ValueError("'unassigned' is the pool of what no rule takes; give the pool another name")
+        kinds = {pool.name: pool.kind for pool in self.pools}
+        for price in self.prices:
+            if price.pool is not None and kinds.get(price.pool) not in ("gpu", "training"):
+                raise ValueError(f"prices: '{price.pool}' is no pool of kind gpu or training")
         return self
 
     def location(self, path: str) -> str:

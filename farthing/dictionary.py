@@ -24,7 +24,7 @@ from farthing.lake.views import duckdb_type
 #: The chapters after the marts. Each table of the warehouse is in one.
 CHAPTERS = {
     "The ledger": ("cost_ledger", "request_costs"),
-    "The bill": ("charges", "pools", "pool_days", "bill_totals", "totals"),
+    "The bill": ("charges", "pools", "teams", "trained_models", "pool_days", "bill_totals", "totals"),
     "What a build computes of a day": ("usage_days", "trace_days", "gpu_days", "quality_days", "prefill_laws"),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue"),

@@ -32,6 +32,16 @@ def tag(column: str, key: str) -> str:
     return f"(case when json_valid({quoted(column)}) then json_extract_string({quoted(column)}, {text(path)}) end)"
 
 
+def regex(patterns: Patterns) -> str:
+    """The regular expression of whole texts that match any of `patterns`, whose wildcards are `*` and `?`."""
+    wild = {"*": ".*", "?": "."}
+    alternatives = [patterns] if isinstance(patterns, str) else patterns
+    return "|".join(
+        f"(?:{''.join(wild.get(character) or re.escape(character) for character in pattern)})"
+        for pattern in alternatives
+    )
+
+
 def _condition(pool: Pool) -> str:
     parts = [_matches(_field(name, pool), patterns) for name, patterns in pool.match.items()]
     return " and ".join(parts) or "true"
@@ -52,14 +62,7 @@ def _field(name: str, pool: Pool) -> str:
 
 
 def _matches(field: str, patterns: Patterns) -> str:
-    alternatives = [patterns] if isinstance(patterns, str) else patterns
-    regex = "|".join(f"(?:{_regex(pattern)})" for pattern in alternatives)
-    return f"coalesce(regexp_full_match({field}, {text(regex)}, 's'), false)"
-
-
-def _regex(pattern: str) -> str:
-    wild = {"*": ".*", "?": "."}
-    return "".join(wild.get(character) or re.escape(character) for character in pattern)
+    return f"coalesce(regexp_full_match({field}, {text(regex(patterns))}, 's'), false)"
 
 
 def _owner(pool: Pool) -> str:

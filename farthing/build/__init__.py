@@ -238,6 +238,8 @@ def _rules(config: Config, found: dict[str, runner.Model]) -> str:
     """What every day depends on: the attribution's configuration, the SQL, and the versions of code and engine."""
     parts = {
         "pools": [pool.model_dump(mode="json") for pool in config.pools],
+        "prices": [price.model_dump(mode="json") for price in config.prices],
+        "identities": config.identities.model_dump(mode="json"),
         "attribution": config.attribution.model_dump(mode="json"),
         "ledger": config.ledger.model_dump(mode="json"),
         "billed_cost": sorted(name for name, source in config.sources.items() if source.cost_column == "BilledCost"),

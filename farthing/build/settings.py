@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import duckdb
 
-from farthing.config import Config, Pool
+from farthing.config import Config, Pool, Price
 from farthing.errors import ConfigError
 from farthing.lake.views import text
-from farthing.pools import charges_sql, tag
+from farthing.pools import charges_sql, regex, tag
 from models.prefill_law import PrefillLaw
 
 #: Pico-units (10^-12) to money, exactly: no arithmetic of money may pass through DOUBLE.
@@ -50,7 +50,8 @@ def prepare(con: duckdb.DuckDBPyConnection, config: Config, horizon: datetime) -
     _fill(
         con,
         "pools(pool varchar, position bigint, kind varchar, class varchar, driver varchar, metric varchar,"
-        " method varchar, idle varchar, provider varchar, input_weight bigint, cached_input_weight bigint,"
+        " method varchar, idle varchar, when_unobserved varchar, gl_account varchar, provider varchar,"
+        " input_weight bigint, cached_input_weight bigint,"
         " cache_write_weight bigint, output_weight bigint)",
         [_pool_row(position, pool) for position, pool in enumerate(config.pools)],
     )
@@ -71,6 +72,42 @@ def prepare(con: duckdb.DuckDBPyConnection, config: Config, horizon: datetime) -
             (pool.name, team, _integer_weight(pool, team, weight))
             for pool in config.pools
             for team, weight in pool.weights.items()
+        ],
+    )
+    _fill(
+        con,
+        "teams(team_id varchar, cost_center varchar, department varchar)",
+        [(name, team.cost_center, team.department) for name, team in sorted(config.teams.items())],
+    )
+    _fill(
+        con,
+        "trained_models(model varchar, released date, life_months bigint)",
+        [(name, model.released, model.life_months) for name, model in sorted(config.models.items())],
+    )
+    _fill(con, "sentinel_users(user_id varchar)", [(name,) for name in config.identities.sentinel_users])
+    _fill(
+        con,
+        "token_prices(position bigint, model_pattern varchar, provider varchar, valid_from date, currency varchar,"
+        " input_pico bigint, cached_input_pico bigint, cache_write_pico bigint, cache_write_1h_pico bigint,"
+        " output_pico bigint, request_pico bigint)",
+        [_token_price(n, price, config) for n, price in enumerate(config.prices) if price.model is not None],
+    )
+    _fill(
+        con,
+        "gpu_prices(position bigint, gpu_pattern varchar, resource_pattern varchar, pool varchar, valid_from date,"
+        " currency varchar, hour_pico hugeint)",
+        [
+            (
+                position,
+                regex(price.gpu_model or "*"),
+                regex(price.resource or "*"),
+                price.pool,
+                price.valid_from or date.min,
+                price.currency or config.project.currency,
+                int(price.gpu_hour * 10**12),
+            )
+            for position, price in enumerate(config.prices)
+            if price.gpu_hour is not None
         ],
     )
     con.execute(f"create or replace view settings.charges as {charges_sql(config)}")
@@ -134,11 +171,36 @@ def _pool_row(position: int, pool: Pool) -> tuple[object, ...]:
         pool.metric,
         "tokens" if pool.kind == "api" else pool.method,
         pool.idle,
+        pool.when_unobserved,
+        pool.gl_account,
         pool.provider,
         weights.input,
         weights.cached_input,
         weights.cache_write,
         weights.output,
+    )
+
+
+def _token_price(position: int, price: Price, config: Config) -> tuple[object, ...]:
+    """Pico-units per token; an amount per million tokens has six decimals at most, so nothing is rounded."""
+    assert price.model is not None
+    assert price.input is not None
+    cache_write = price.input if price.cache_write is None else price.cache_write
+    per_million = (
+        price.input,
+        price.input if price.cached_input is None else price.cached_input,
+        cache_write,
+        cache_write if price.cache_write_1h is None else price.cache_write_1h,
+        price.output,
+    )
+    return (
+        position,
+        regex(price.model),
+        price.provider,
+        price.valid_from or date.min,
+        price.currency or config.project.currency,
+        *(int(value * 10**6) for value in per_million if value is not None),
+        int(price.request * 10**12),
     )
 
 
