@@ -25,7 +25,10 @@ from farthing.lake.views import duckdb_type
 CHAPTERS = {
     "The ledger": ("cost_ledger", "request_costs"),
     "The bill": ("charges", "pools", "teams", "trained_models", "pool_days", "bill_totals", "totals"),
-    "What a build computes of a day": ("usage_days", "trace_days", "gpu_days", "quality_days", "prefill_laws"),
+    "What a build computes of a day": (
+        *("usage_days", "trace_days", "gpu_days", "gpu_hours", "job_days", "quality_days", "unmatched_days"),
+        *("stated_days", "prefill_laws"),
+    ),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue"),
         *("loads", "rejects", "build_info"),

@@ -18,7 +18,7 @@ import duckdb
 from farthing import __version__, clock
 from farthing.build import inputs as inputs_
 from farthing.build import laws as laws_
-from farthing.build import runner, settings
+from farthing.build import runner, settings, statements
 from farthing.build.inputs import Inputs
 from farthing.build.outputs import Outputs
 from farthing.build.publish import publish
@@ -31,7 +31,7 @@ from models.prefill_law import PrefillLaw
 
 __all__ = ["BuildResult", "Progress", "Total", "bill_preview", "build"]
 
-_BILL_TABLES = ("charge_spans", "pool_days", "bill_totals", "bill_fingerprints")
+_BILL_TABLES = ("api_bill_ends", "charge_spans", "pool_days", "bill_totals", "bill_fingerprints")
 #: What a day leaves behind for the lake; request_costs only where it is wanted.
 _DAY_TABLES = tuple(table.name for table in BUILT if table.name not in ("prefill_laws", "request_costs"))
 
@@ -98,9 +98,9 @@ def build(
     with alone(config.root, "build", progress.message), _engine(config) as con:
         inputs = inputs_.pinned(lake, as_of)
         inputs_.attach(con, lake, inputs)
-        settings.prepare(con, config, horizon)
+        settings.prepare(con, config, horizon, inputs.logged())
         progress.message("reading the bill")
-        runner.run(con, found, [*_BILL_TABLES, "bill_charges"])
+        _read_bill(con, found, lake, inputs)
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         days = _days(con, inputs, horizon)
         if not days:
@@ -108,6 +108,7 @@ def build(
                 "the lake has nothing to build from.", file=config.root, fix="run `farthing collect` first."
             )
         built = _build_days(con, config, found, lake, out, inputs, days, horizon, first_day, progress)
+        statements.state(con, out, horizon)
         progress.message("publishing the warehouse")
         rules = _rules(config, found)
         warehouse = publish(con, config, out, lake, inputs, folder, identity=f"{rules}:{horizon.isoformat()}")
@@ -119,6 +120,21 @@ def build(
             ).fetchall()
         ]
     return BuildResult(built, len(days) - len(built), warehouse, totals, time.monotonic() - began)
+
+
+def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], lake: Lake, inputs: Inputs) -> None:
+    """Make the tables of the bill; only requests after the end of an API's bill are read for what it may come to."""
+    runner.run(con, found, ["api_bill_ends", "bill_charges"])
+    ends = [
+        until
+        for (until,) in con.execute(
+            "select coalesce(until_us, logged_from_us) from api_bill_ends, settings.build"
+        ).fetchall()
+    ]
+    open_from = settings.day_of(min(ends)) if ends else date.max
+    inputs_.open_requests_from(con, lake, inputs, open_from)
+    made = {model.name for model in runner.in_order(found, ["api_bill_ends", "bill_charges"])}
+    runner.run(con, found, _BILL_TABLES, without=made)
 
 
 @contextmanager

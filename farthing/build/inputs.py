@@ -57,6 +57,16 @@ class Inputs:
         """Files with telemetry that may reach into `day`."""
         return _alive(self.gpu_usage, day)
 
+    def logged(self) -> tuple[datetime, datetime] | None:
+        """From when to when requests and telemetry speak of what went on: a first day's begin, an hour's end."""
+        days = sorted({*self.requests, *self.gpu_usage})
+        if not days:
+            return None
+        newest = [*self.requests.get(days[-1], []), *self.gpu_usage.get(days[-1], [])]
+        last = max((_last_moment(file, days[-1]) for file in newest), default=day_start(days[-1]))
+        hour = last.replace(minute=0, second=0, microsecond=0)
+        return day_start(days[0]), hour if hour == last else hour + timedelta(hours=1)
+
 
 def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
     """The inputs as they are now, or as they were at `as_of`."""
@@ -76,6 +86,11 @@ def open_day(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, day: da
     """Narrow `lake.requests` and `lake.gpu_usage` to the files that `day` needs."""
     lake.view(con, REQUESTS, files=inputs.request_files(day))
     lake.view(con, GPU_USAGE, files=inputs.gpu_usage_files(day))
+
+
+def open_requests_from(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, first: date) -> None:
+    """Narrow `lake.requests` to the files of `first` and the days after it."""
+    lake.view(con, REQUESTS, files=[file for day, files in inputs.requests.items() if day >= first for file in files])
 
 
 def fingerprint(
@@ -129,7 +144,20 @@ def _alive(days: dict[date, list[LakeFile]], day: date) -> list[LakeFile]:
 
 def _reaches(file: LakeFile, start: datetime) -> bool:
     """Whether some row of an earlier day's file may end at or after `start`; without a statistic only the eve may."""
-    last = file.maximum.get("ended_at")
-    if not isinstance(last, datetime):
+    last = _maximum(file, "ended_at")
+    if last is None:
         return file.partition["day"] == (start - timedelta(days=1)).date()
-    return (last if last.tzinfo else last.replace(tzinfo=UTC)) + _STATISTICS_MARGIN >= start
+    return last + _STATISTICS_MARGIN >= start
+
+
+def _last_moment(file: LakeFile, day: date) -> datetime:
+    """The last end, else the last start, that a file of `day` speaks of; inside the day."""
+    last = _maximum(file, "ended_at") or _maximum(file, "started_at") or day_start(day)
+    return min(last, day_start(day + timedelta(days=1)))
+
+
+def _maximum(file: LakeFile, column: str) -> datetime | None:
+    last = file.maximum.get(column)
+    if not isinstance(last, datetime):
+        return None
+    return last if last.tzinfo else last.replace(tzinfo=UTC)

@@ -31,6 +31,7 @@ from farthing.lake.schemas import (
     REQUEST_COSTS,
     REQUESTS,
     REVENUE,
+    STATED_DAYS,
     Table,
 )
 from farthing.lake.views import quoted, text
@@ -54,13 +55,18 @@ _TOTALS = """
         select BillingCurrency, sum(pico) as pico, sum(accrued_pico) as accrued_pico from bill_totals group by all
     ),
     ledger as (
-        select BillingCurrency, sum(cost) as cost from published.cost_ledger group by all
+        select
+            BillingCurrency,
+            coalesce(sum(cost) filter (where not provisional), 0) as cost,
+            coalesce(sum(cost) filter (where provisional), 0) as provisional_cost
+        from published.cost_ledger group by all
     )
     select
         coalesce(bill.BillingCurrency, ledger.BillingCurrency) as BillingCurrency,
         money(coalesce(bill.pico, 0)) as bill_cost,
         coalesce(ledger.cost, 0) as ledger_cost,
         money(coalesce(bill.accrued_pico, 0)) as accrued_cost,
+        coalesce(ledger.provisional_cost, 0) as provisional_cost,
         money(coalesce(bill.pico, 0)) - coalesce(ledger.cost, 0) - money(coalesce(bill.accrued_pico, 0)) as difference
     from bill
     full join ledger on bill.BillingCurrency = ledger.BillingCurrency
@@ -90,7 +96,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     for left in [*folder.glob("farthing-*.making*"), *folder.glob(f".{POINTER}.*")]:
         left.unlink(missing_ok=True)  # of a build that was killed: this one is alone
-    pins = {**inputs.pins, **out.pins(BUILT)}
+    pins = {**inputs.pins, **out.pins((*BUILT, STATED_DAYS))}
     made_from = {
         "pins": pins,
         "rules": identity,
@@ -156,7 +162,7 @@ def _fill(
     newest = max([*inputs.requests, *inputs.gpu_usage], default=None)
     for table in _WHOLE:
         _copy(con, lake, table, pins)
-    for table in BUILT:
+    for table in (*BUILT, STATED_DAYS):
         if table is REQUEST_COSTS:
             _copy(con, out, table, pins, since=newest and newest - timedelta(days=config.warehouse.request_days - 1))
         elif table is not COST_LEDGER:

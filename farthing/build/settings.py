@@ -18,6 +18,17 @@ MONEY_MACRO = (
     "create or replace macro money(pico) as "
     "cast(cast(pico as decimal(38, 0)) * cast(0.000000000001 as decimal(13, 12)) as decimal(38, 12))"
 )
+#: What the tokens of requests cost at the prices of one model, in pico-units; sums of requests give sums of costs.
+TOKEN_MACRO = (
+    "create or replace macro token_pico(requests, input, cached, written, written_1h, output, request_pico, input_pico,"
+    " cached_pico, written_pico, written_1h_pico, output_pico) as"
+    " cast(requests as hugeint) * request_pico"
+    " + cast(coalesce(input, 0) - coalesce(cached, 0) - coalesce(written, 0) as hugeint) * input_pico"
+    " + cast(coalesce(cached, 0) as hugeint) * cached_pico"
+    " + cast(coalesce(written, 0) - coalesce(written_1h, 0) as hugeint) * written_pico"
+    " + cast(coalesce(written_1h, 0) as hugeint) * written_1h_pico"
+    " + cast(coalesce(output, 0) as hugeint) * output_pico"
+)
 _MICROSECONDS = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: About how many requests of a day prefill laws, and the delays by prompts, are learned from.
@@ -37,11 +48,31 @@ def day_start(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def prepare(con: duckdb.DuckDBPyConnection, config: Config, horizon: datetime) -> None:
-    """Make all of `settings` that is the same for every day. `lake.charges` and `lake.requests` must be there."""
+def day_of(moment_us: int) -> date:
+    """The day, UTC, of a moment in microseconds since 1970."""
+    return (_EPOCH + timedelta(microseconds=moment_us)).date()
+
+
+def prepare(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    horizon: datetime,
+    logged: tuple[datetime, datetime] | None = None,
+) -> None:
+    """Make all of `settings` that is the same for every day. `lake.charges` and `lake.requests` must be there.
+
+    `logged` is from when to when requests and telemetry speak: what no bill has confirmed is known to cost something
+    only inside it.
+    """
     con.execute("create schema if not exists settings")
     con.execute(MONEY_MACRO)
-    con.execute("create or replace table settings.build as select ? as horizon_us", [microseconds(horizon)])
+    con.execute(TOKEN_MACRO)
+    first, last = logged or (horizon, horizon)
+    con.execute(
+        "create or replace table settings.build as"
+        " select ?::bigint as horizon_us, ?::bigint as logged_from_us, ?::bigint as logged_until_us",
+        [microseconds(horizon), microseconds(first), microseconds(min(last, horizon))],
+    )
     _fill(
         con,
         "sources(x_source varchar, cost_column varchar)",

@@ -277,11 +277,28 @@ def _built(name: str, columns: dict[str, pa.DataType]) -> Table:
 
 COST_LEDGER = _built(
     "cost_ledger",
-    {"pool": TEXT, "kind": TEXT, **_PARTY, "BillingCurrency": TEXT, "cost": MONEY, "provisional": FLAG},
+    {
+        "pool": TEXT,
+        "kind": TEXT,
+        **_PARTY,
+        "BillingCurrency": TEXT,
+        "cost": MONEY,
+        "provisional": FLAG,  # no bill confirms it yet
+        "estimated": FLAG,  # how it was divided: no telemetry watched
+    },
 )
 REQUEST_COSTS = _built(
     "request_costs",
-    {"method": TEXT, "pool": TEXT, "x_source": TEXT, "request_id": TEXT, "BillingCurrency": TEXT, "cost": MONEY},
+    {
+        "method": TEXT,
+        "pool": TEXT,
+        "x_source": TEXT,
+        "request_id": TEXT,
+        "BillingCurrency": TEXT,
+        "cost": MONEY,
+        "provisional": FLAG,
+        "estimated": FLAG,
+    },
 )
 USAGE_DAYS = _built(
     "usage_days",
@@ -311,6 +328,7 @@ TRACE_DAYS = _built(
         "started_at": TIME,
         "ended_at": TIME,
         "cost": MONEY,
+        "provisional_cost": MONEY,
     },
 )
 GPU_DAYS = _built(
@@ -323,6 +341,7 @@ GPU_DAYS = _built(
         "ResourceId": TEXT,
         "gpu_model": TEXT,
         "BillingCurrency": TEXT,
+        "provisional": FLAG,
         "billed_seconds": REAL,
         "covered_seconds": REAL,
         "busy_seconds": REAL,
@@ -332,6 +351,46 @@ GPU_DAYS = _built(
         "idle_cost": MONEY,
         "unobserved_cost": MONEY,
         "unexplained_cost": MONEY,
+    },
+)
+GPU_HOURS = _built(
+    "gpu_hours",
+    {
+        "hour": COUNT,
+        "pool": TEXT,
+        "replica_id": TEXT,
+        "gpu_model": TEXT,
+        "BillingCurrency": TEXT,
+        "provisional": FLAG,
+        "gpus": COUNT,
+        "billed_seconds": REAL,
+        "covered_seconds": REAL,
+        "busy_seconds": REAL,
+        "cost": MONEY,
+        "idle_cost": MONEY,
+    },
+)
+JOB_DAYS = _built(
+    "job_days",
+    {
+        "job_id": TEXT,
+        "pool": TEXT,
+        "BillingCurrency": TEXT,
+        "provisional": FLAG,
+        "gpu_seconds": REAL,
+        "cost": MONEY,
+        "lost_cost": MONEY,  # of it: after the last checkpoint of a job that failed
+    },
+)
+UNMATCHED_DAYS = _built(
+    "unmatched_days",
+    {
+        "subject": TEXT,
+        "key": TEXT,
+        "requests": COUNT,
+        "gpu_seconds": REAL,
+        "BillingCurrency": TEXT,
+        "cost": MONEY,
     },
 )
 QUALITY_DAYS = _built(
@@ -354,6 +413,35 @@ PREFILL_LAWS = _built(
 )
 BUILD_DAYS = _built("build_days", {"fingerprint": TEXT, "inherited_laws": TEXT, "built_at": TIME, "version": TEXT})
 
-BUILT = (COST_LEDGER, REQUEST_COSTS, USAGE_DAYS, TRACE_DAYS, GPU_DAYS, QUALITY_DAYS, PREFILL_LAWS)
+#: Builds only add to it: what was said once stays.
+STATED_DAYS = Table(
+    "stated_days",
+    _schema(
+        {
+            "day": DAY,
+            "pool": TEXT,
+            "BillingCurrency": TEXT,
+            "stated_at": TIME,
+            "billed_cost": MONEY,
+            "provisional_cost": MONEY,
+            "cost": MONEY,
+        },
+        collected=False,
+    ),
+    key=("day", "pool", "BillingCurrency", "stated_at"),
+)
+
+BUILT = (
+    COST_LEDGER,
+    REQUEST_COSTS,
+    USAGE_DAYS,
+    TRACE_DAYS,
+    GPU_DAYS,
+    GPU_HOURS,
+    JOB_DAYS,
+    QUALITY_DAYS,
+    UNMATCHED_DAYS,
+    PREFILL_LAWS,
+)
 
 COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS)

@@ -1,9 +1,11 @@
--- api_lines: the ledger lines of vendor model APIs: the logged requests, and what no logged request explains.
+-- api_lines: the ledger lines of vendor model APIs: the logged requests, what is left for models without a known price,
+-- and what no logged request explains.
 -- grain: none; lines are added up in cost_ledger
 with money as (
     select
         pool,
         BillingCurrency,
+        provisional,
         sum(pico) as pico
     from day_money
     where pool_kind = 'api'
@@ -26,30 +28,35 @@ explained as (
     select
         pool,
         BillingCurrency,
+        provisional,
         sum(pico) as pico
     from direct
     group by all
 ),
 
-unexplained as (
+left_over as (
     select
         money.pool,
         money.BillingCurrency,
-        'unexplained' as kind,
+        money.provisional,
+        case when priced_pools.unpriced_models > 0 then 'unpriced' else 'unexplained' end as kind,
         pools.provider,
+        case when priced_pools.unpriced_models = 1 then priced_pools.unpriced_model end as model,
         money.pico - coalesce(explained.pico, 0) as pico
     from money
     inner join pools on money.pool = pools.pool
+    left join priced_pools on money.pool = priced_pools.pool
     left join explained
         on
             money.pool = explained.pool
             and money.BillingCurrency = explained.BillingCurrency
+            and money.provisional = explained.provisional
 ),
 
 final as (
     select * from direct
     union all by name
-    select * from unexplained
+    select * from left_over
 )
 
 select * from final

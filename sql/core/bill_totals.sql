@@ -1,4 +1,4 @@
--- bill_totals: what each invoice line-up came to, and how much of it is still to come.
+-- bill_totals: what each invoice came to, and how much of it is still to come.
 -- grain: source, month, invoice, currency, pool
 with spans as (
     select * from charge_spans
@@ -25,6 +25,7 @@ final as (
         ) as accrued_pico
     from spans
     cross join horizon
+    where not spans.provisional
     group by all
 )
 

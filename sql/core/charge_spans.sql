@@ -1,26 +1,32 @@
--- charge_spans: charges of one kind and period added up; the unit that is spread over time.
--- grain: pool, owner, source, month, invoice, currency, provider, resource (own GPUs only) and period
-with charges as (
-    select * from bill_charges
+-- charge_spans: what is spread over time: the bill, and what is known to come and no bill has confirmed yet.
+-- grain: as billed_spans, and provisional
+with billed as (
+    select
+        * exclude (is_usage),
+        false as provisional
+    from billed_spans
+),
+
+resources as (
+    select
+        *,
+        true as provisional
+    from provisional_resources
+),
+
+usage as (
+    select
+        *,
+        true as provisional
+    from provisional_usage
 ),
 
 final as (
-    select
-        pool,
-        pool_kind,
-        owner_team,
-        x_source,
-        billing_month,
-        InvoiceId,
-        BillingCurrency,
-        provider,
-        case when pool_kind in ('gpu', 'training') then resource_id end as resource_id,
-        start_us,
-        end_us,
-        count(*) as charges,
-        sum(pico) as pico
-    from charges
-    group by all
+    select * from billed
+    union all by name
+    select * from resources
+    union all by name
+    select * from usage
 )
 
 select * from final

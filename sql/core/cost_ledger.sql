@@ -1,5 +1,6 @@
 -- cost_ledger: who and what every billed unit of money of the day was spent on.
--- grain: day, pool, kind, provider, model, user_id, team_id, customer_id, feature, environment, dimensions, currency
+-- grain: day, pool, kind, provider, model, user_id, team_id, customer_id, feature, environment, dimensions, currency, provisional,
+-- estimated
 with lines as (
     select * from gpu_lines
     union all by name
@@ -27,7 +28,8 @@ final as (
         coalesce(lines.dimensions, '{}') as dimensions,
         lines.BillingCurrency,
         money(sum(lines.pico)) as cost,
-        false as provisional
+        lines.provisional,
+        coalesce(lines.estimated, false) as estimated
     from lines
     cross join build_day
     group by all

@@ -1,5 +1,5 @@
 -- day_money: what each pool costs on the day that is built.
--- grain: pool, owner, currency
+-- grain: pool, owner, currency, provisional
 with spans as (
     select * from charge_spans
 ),
@@ -28,6 +28,7 @@ final as (
         pool_kind,
         owner_team,
         BillingCurrency,
+        provisional,
         sum(
             pico * (built_until_us - start_us) // (end_us - start_us) - pico * (from_us - start_us) // (end_us - start_us)
         ) as pico

@@ -1,5 +1,5 @@
 -- direct_costs: the requests' cost under the ledger's own method, added up by who and what they were for.
--- grain: pool, currency and all ledger columns
+-- grain: pool, currency, provisional, estimated and all ledger columns
 with costs as (
     select * from flight_costs
     where purse is not null
@@ -18,12 +18,14 @@ purses as (
         lanes.purse,
         lanes.pool,
         pools.kind as pool_kind,
-        lanes.BillingCurrency
+        lanes.BillingCurrency,
+        lanes.provisional,
+        lanes.method = 'residence' as estimated
     from lanes
     inner join pools
         on
             lanes.pool = pools.pool
-            and lanes.method = pools.method
+            and lanes.counts_as = pools.method
 ),
 
 by_time as (
@@ -41,6 +43,8 @@ by_weight as (
         method_weights.pool,
         pools.kind as pool_kind,
         method_weights.BillingCurrency,
+        method_weights.provisional,
+        method_weights.estimated,
         method_weights.provider,
         method_weights.model,
         method_weights.user_id,

@@ -2,8 +2,8 @@
 -- grain: request and lane; microseconds of the day, s <= f <= e
 -- phase_time puts the prefill that the law expects right before the first token, inside the request's life. Of it the
 -- stall, the time by which a prompt holds up those who decode, is the request's alone (s to f); what is left of it is
--- shared like decoding. Without a law, a first token or input tokens, and under gpu_seconds, the whole life counts as
--- residence (s = f = start).
+-- shared like decoding. Without a law, a first token or input tokens, and under gpu_seconds and residence, the whole life
+-- counts as residence (s = f = start).
 -- materialized: view
 with requests as (
     select * from day_requests
@@ -27,8 +27,11 @@ measured as (
         lanes.lane,
         lanes.purse,
         lanes.method,
+        lanes.counts_as,
+        lanes.is_first_of_replica,
         lanes.pool,
         lanes.BillingCurrency,
+        lanes.provisional,
         laws.decode_us,
         build_day.end_us - build_day.start_us as day_us,
         coalesce(requests.first_us, requests.started_us) as seen_us,

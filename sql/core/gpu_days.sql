@@ -1,5 +1,5 @@
 -- gpu_days: what each GPU did and cost on the day: direct, training, idle, unobserved, unexplained.
--- grain: day, pool, gpu_uuid, replica_id, currency; gpu_uuid is null for what no slot of a GPU uses
+-- grain: day, pool, gpu_uuid, replica_id, currency, provisional; gpu_uuid is null for what no slot of a GPU uses
 -- A replica's unexplained money is shared by its GPUs by their busy money; the parts of a GPU add up to its cost.
 with slots as (
     select * from slot_money
@@ -32,11 +32,12 @@ gpus as (
         slots.ResourceId,
         slots.gpu_model,
         slots.BillingCurrency,
+        slots.provisional,
         sum(slots.billed_us) as billed_us,
         sum(slots.covered_us) as covered_us,
         sum(slots.busy_us) as busy_us,
         sum(slots.pico) as pico,
-        sum(slots.busy_pico) as busy_pico,
+        sum(slots.busy_pico + slots.estimated_pico) as busy_pico,
         sum(slots.idle_pico) as idle_pico,
         sum(slots.unobserved_pico) as unobserved_pico,
         sum(coalesce(job_costs.pico, 0)) as training_pico
@@ -63,6 +64,7 @@ shared as (
         on
             gpus.pool = unexplained.pool
             and gpus.BillingCurrency = unexplained.BillingCurrency
+            and gpus.provisional = unexplained.provisional
             and gpus.busy_replica_id is not distinct from unexplained.replica_id
 ),
 
@@ -76,6 +78,7 @@ final as (
         shared.ResourceId,
         shared.gpu_model,
         shared.BillingCurrency,
+        shared.provisional,
         shared.billed_us / 1000000 as billed_seconds,
         shared.covered_us / 1000000 as covered_seconds,
         shared.busy_us / 1000000 as busy_seconds,

@@ -25,6 +25,7 @@ training as (
     select
         pool,
         BillingCurrency,
+        provisional,
         'training' as kind,
         model_produced as model,
         user_id,
@@ -37,16 +38,18 @@ kept_idle as (
     select
         idle_money.pool,
         idle_money.BillingCurrency,
+        idle_money.provisional,
         -- under `owner` the owning team pays its idle GPUs as a cost of its own
         case when idle_money.policy = 'owner' and idle_money.team_id is not null then 'direct' else 'idle' end as kind,
         idle_money.model,
         idle_money.team_id,
         idle_money.pico
     from idle_money
-    left join (select distinct pool, BillingCurrency from idle_shares) as handed_on
+    left join (select distinct pool, BillingCurrency, provisional from idle_shares) as handed_on
         on
             idle_money.pool = handed_on.pool
             and idle_money.BillingCurrency = handed_on.BillingCurrency
+            and idle_money.provisional = handed_on.provisional
     where handed_on.pool is null
 ),
 
@@ -61,6 +64,7 @@ unobserved as (
     select
         slots.pool,
         slots.BillingCurrency,
+        slots.provisional,
         'unobserved' as kind,
         coalesce(owners.model, slots.model) as model,
         coalesce(owners.team_id, slots.team_id) as team_id,
@@ -76,6 +80,7 @@ unexplained as (
     select
         replica_busy.pool,
         replica_busy.BillingCurrency,
+        replica_busy.provisional,
         'unexplained' as kind,
         owners.model,
         owners.team_id,
@@ -91,6 +96,7 @@ unexplained_training as (
     select
         pool,
         BillingCurrency,
+        provisional,
         'unexplained' as kind,
         team_id,
         busy_pico as pico
@@ -102,6 +108,7 @@ placed as (
     select
         pool,
         BillingCurrency,
+        provisional,
         sum(pico) as pico
     from slots
     group by all
@@ -111,6 +118,7 @@ without_inventory as (
     select
         money.pool,
         money.BillingCurrency,
+        money.provisional,
         'unassigned' as kind,
         money.pico - coalesce(placed.pico, 0) as pico
     from money
@@ -118,6 +126,7 @@ without_inventory as (
         on
             money.pool = placed.pool
             and money.BillingCurrency = placed.BillingCurrency
+            and money.provisional = placed.provisional
 ),
 
 final as (

@@ -17,6 +17,7 @@ final as (
         slots.pool,
         pools.idle as policy,
         slots.BillingCurrency,
+        slots.provisional,
         coalesce(owners.model, slots.model) as model,
         coalesce(owners.team_id, slots.team_id) as team_id,
         sum(slots.idle_pico) as pico

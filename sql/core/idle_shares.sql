@@ -1,9 +1,10 @@
 -- idle_shares: idle cost under the policy `proportional`: handed on to the requests' cost of the same pool.
--- grain: pool, currency and all ledger columns
+-- grain: pool, currency, provisional and all ledger columns
 with idle as (
     select
         pool,
         BillingCurrency,
+        provisional,
         sum(pico) as pico
     from idle_money
     where policy = 'proportional'
@@ -14,6 +15,7 @@ direct as (
     select
         pool,
         BillingCurrency,
+        provisional,
         provider,
         model,
         user_id,
@@ -32,7 +34,8 @@ direct as (
 measured as (
     select
         * exclude (pico),
-        pico // greatest(sum(pico) over (partition by pool, BillingCurrency) // 1000000000000000, 1) as weight
+        pico
+        // greatest(sum(pico) over (partition by pool, BillingCurrency, provisional) // 1000000000000000, 1) as weight
     from direct
 ),
 
@@ -41,7 +44,7 @@ cumulated as (
         measured.*,
         idle.pico,
         sum(measured.weight) over (
-            partition by measured.pool, measured.BillingCurrency
+            partition by measured.pool, measured.BillingCurrency, measured.provisional
             order by
                 measured.provider,
                 measured.model,
@@ -53,12 +56,15 @@ cumulated as (
                 measured.dimensions
             rows between unbounded preceding and current row
         ) as cumulative,
-        sum(measured.weight) over (partition by measured.pool, measured.BillingCurrency) as total
+        sum(measured.weight) over (
+            partition by measured.pool, measured.BillingCurrency, measured.provisional
+        ) as total
     from measured
     inner join idle
         on
             measured.pool = idle.pool
             and measured.BillingCurrency = idle.BillingCurrency
+            and measured.provisional = idle.provisional
     where measured.weight > 0
 ),
 

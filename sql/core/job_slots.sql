@@ -1,6 +1,6 @@
 -- job_slots: the time that jobs take in each slot and hour: in a training pool all the time that they hold it, in a
 -- serving pool the busy time in which no request was in flight.
--- grain: slot_hour, job_id; taken_us of weight_us (the whole that it is a part of)
+-- grain: slot_hour, job_id; taken_us of weight_us (the whole that it is a part of), lost_us of taken_us
 with slot_hours as (
     select * from slot_hours
 ),
@@ -17,6 +17,7 @@ vacant as (
     select
         lanes.pool,
         lanes.BillingCurrency,
+        lanes.provisional,
         lanes.replica_id,
         vacant_intervals.from_us,
         vacant_intervals.to_us
@@ -37,6 +38,16 @@ held as (
                 * jobs.share // 1000000
             ) as bigint
         ) as taken_us,
+        cast(
+            sum(
+                greatest(
+                    least(slot_hours.to_us, jobs.to_us)
+                    - greatest(slot_hours.from_us, jobs.from_us, coalesce(jobs.lost_from_us, jobs.to_us)),
+                    0
+                )
+                * jobs.share // 1000000
+            ) as bigint
+        ) as lost_us,
         any_value(slot_hours.to_us - slot_hours.from_us) as weight_us
     from slot_hours
     inner join jobs
@@ -62,7 +73,19 @@ busy as (
                 // (intervals.to_us - intervals.from_us)
                 * jobs.share // 1000000
             ) as bigint
-        ) as taken_us
+        ) as taken_us,
+        cast(
+            sum(
+                cast(intervals.busy_us as hugeint)
+                * greatest(
+                    least(intervals.to_us, jobs.to_us)
+                    - greatest(intervals.from_us, jobs.from_us, coalesce(jobs.lost_from_us, jobs.to_us)),
+                    0
+                )
+                // (intervals.to_us - intervals.from_us)
+                * jobs.share // 1000000
+            ) as bigint
+        ) as lost_us
     from intervals
     inner join jobs
         on
@@ -73,6 +96,7 @@ busy as (
         on
             intervals.pool = vacant.pool
             and intervals.BillingCurrency = vacant.BillingCurrency
+            and intervals.provisional = vacant.provisional
             and intervals.replica_id = vacant.replica_id
             and intervals.from_us = vacant.from_us
             and intervals.to_us = vacant.to_us
@@ -108,6 +132,7 @@ final as (
         user_id,
         model_produced,
         taken_us,
+        lost_us,
         weight_us
     from taken
     where taken_us > 0

@@ -1,4 +1,5 @@
--- lane_hours: what the busy time of a replica cost in each hour, and how long it was.
+-- lane_hours: what the busy time of a replica cost in each hour, and how long it was; for lanes that share unobserved
+-- time, what is shared of it.
 -- grain: lane, hour
 with lanes as (
     select * from lanes
@@ -25,9 +26,11 @@ money as (
     select
         pool,
         BillingCurrency,
+        provisional,
         replica_id,
         hour,
-        sum(busy_pico) as busy_pico
+        sum(busy_pico) as busy_pico,
+        sum(estimated_pico) as estimated_pico
     from slots
     where replica_id is not null
     group by all
@@ -37,13 +40,14 @@ final as (
     select
         lanes.lane,
         money.hour,
-        money.busy_pico,
+        case when lanes.method = 'residence' then money.estimated_pico else money.busy_pico end as busy_pico,
         times.busy_ns
     from lanes
     inner join money
         on
             lanes.pool = money.pool
             and lanes.BillingCurrency = money.BillingCurrency
+            and lanes.provisional = money.provisional
             and lanes.replica_id = money.replica_id
     inner join times
         on

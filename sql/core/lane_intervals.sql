@@ -1,5 +1,6 @@
 -- lane_intervals: the busy time of a replica in each telemetry interval: the mean over its GPUs, in nanoseconds.
 -- grain: lane, hour, from_us, to_us
+-- For lanes that share unobserved time: the time in the gaps of telemetry in which somebody was in flight.
 with intervals as (
     select * from slot_intervals
 ),
@@ -12,6 +13,7 @@ widths as (
     select
         pool,
         BillingCurrency,
+        provisional,
         replica_id,
         hour,
         count(distinct gpu_uuid) as gpus
@@ -24,6 +26,7 @@ busy as (
     select
         pool,
         BillingCurrency,
+        provisional,
         replica_id,
         hour,
         from_us,
@@ -36,7 +39,7 @@ busy as (
     group by all
 ),
 
-final as (
+observed as (
     select
         lanes.lane,
         lanes.method,
@@ -49,13 +52,41 @@ final as (
         on
             busy.pool = widths.pool
             and busy.BillingCurrency = widths.BillingCurrency
+            and busy.provisional = widths.provisional
             and busy.replica_id = widths.replica_id
             and busy.hour = widths.hour
     inner join lanes
         on
             busy.pool = lanes.pool
             and busy.BillingCurrency = lanes.BillingCurrency
+            and busy.provisional = lanes.provisional
             and busy.replica_id = lanes.replica_id
+    where lanes.method <> 'residence'
+),
+
+unobserved as (
+    select
+        lanes.lane,
+        lanes.method,
+        gaps.hour,
+        gaps.from_us,
+        gaps.to_us,
+        gaps.occupied_us * 1000 * gaps.gpus // widths.gpus as busy_ns
+    from lane_gaps as gaps
+    inner join lanes on gaps.lane = lanes.lane
+    inner join widths
+        on
+            lanes.pool = widths.pool
+            and lanes.BillingCurrency = widths.BillingCurrency
+            and lanes.provisional = widths.provisional
+            and lanes.replica_id = widths.replica_id
+            and gaps.hour = widths.hour
+),
+
+final as (
+    select * from observed
+    union all by name
+    select * from unobserved
 )
 
 select * from final

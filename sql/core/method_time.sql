@@ -1,5 +1,5 @@
 -- method_time: phase_time and gpu_seconds: what each request's prefill and decode cost, from the prices of its cells.
--- grain: method, pool, BillingCurrency, x_source, request_id
+-- grain: method, pool, BillingCurrency, provisional, estimated, x_source, request_id
 -- A request costs P(f) - P(s) + D(e) - D(f), where P(t) and D(t) are the sums up to t, interpolated inside the cell.
 -- The grid of prices is dense, so left joins find a price for every moment; as inner joins they would be reordered.
 -- materialized: view
@@ -22,9 +22,11 @@ wanted as (
 
 final as (
     select
-        flights.method,
+        flights.counts_as as method,
+        flights.method = 'residence' as estimated,
         flights.pool,
         flights.BillingCurrency,
+        flights.provisional,
         flights.x_source,
         flights.request_id,
         flights.provider,
@@ -52,7 +54,7 @@ final as (
     inner join wanted
         on
             flights.pool = wanted.pool
-            and flights.method = wanted.method
+            and flights.counts_as = wanted.method
     left join prices as at_start on flights.lane * 131072 + flights.s // build_day.cell_us = at_start.cell_key
     left join prices as at_first on flights.lane * 131072 + flights.f // build_day.cell_us = at_first.cell_key
     left join prices as at_end on flights.lane * 131072 + flights.e // build_day.cell_us = at_end.cell_key

@@ -1,5 +1,5 @@
 -- method_weights: tokens and requests: each request's share by its weight; less than a pico-unit each is left over.
--- grain: method, pool, BillingCurrency, x_source, request_id
+-- grain: method, pool, BillingCurrency, provisional, x_source, request_id
 -- materialized: view
 with requests as (
     select * from weighed_requests
@@ -15,6 +15,7 @@ final as (
         requests.method,
         requests.pool,
         money.BillingCurrency,
+        false as estimated,
         requests.* exclude (method, pool, weight),
         money.pico * requests.weight // money.weight as pico
     from requests
@@ -22,6 +23,7 @@ final as (
         on
             requests.method = money.method
             and requests.pool = money.pool
+            and requests.provisional = money.provisional
 )
 
 select * from final

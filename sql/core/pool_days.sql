@@ -1,5 +1,5 @@
 -- pool_days: what each pool costs on each day, by the bill it stands on; the figure that the ledger must equal.
--- grain: day, pool, source, month, invoice, currency
+-- grain: day, pool, source, month, invoice, currency, provisional
 -- A span is spread evenly over its period: up to a moment t it has cost pico * (t - start) div length, so days telescope
 -- to the whole. Nothing after the horizon (the hours still to come) is spread.
 with spans as (
@@ -35,6 +35,7 @@ final as (
         billing_month,
         InvoiceId,
         BillingCurrency,
+        provisional,
         sum(
             pico * (least((day_number + 1) * 86400000000, until_us) - start_us) // (end_us - start_us)
             - pico * (greatest(day_number * 86400000000, start_us) - start_us) // (end_us - start_us)

@@ -139,6 +139,37 @@ cost_rows as (
     group by BillingCurrency
 ),
 
+known_user_rows as (
+    select
+        'cost' as subject,
+        'of requests, with a user in identities' as measure,
+        ledger.BillingCurrency as unit,
+        sum(ledger.cost) filter (where ledger.user_id is not null and unmatched.key is null) as matched,
+        sum(ledger.cost) as total
+    from cost_ledger as ledger
+    left join (
+        select distinct key
+        from unmatched_days
+        where subject = 'user not in identities'
+    ) as unmatched on ledger.user_id = unmatched.key
+    where
+        ledger.kind = 'direct'
+        and ledger.provider is not null
+    group by all
+),
+
+watched_rows as (
+    select
+        'cost' as subject,
+        'of GPUs, watched by telemetry' as measure,
+        BillingCurrency as unit,
+        money(sum(pico - estimated_pico - unobserved_pico)) as matched,
+        money(sum(pico)) as total
+    from slot_money
+    where pool_kind = 'gpu'
+    group by all
+),
+
 measured as (
     select subject, measure, unit, cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total
     from request_rows
@@ -154,6 +185,12 @@ measured as (
     union all by name
     select subject, measure, unit, coalesce(matched, 0) as matched, total
     from cost_rows
+    union all by name
+    select subject, measure, unit, coalesce(matched, 0) as matched, total
+    from known_user_rows
+    union all by name
+    select subject, measure, unit, matched, total
+    from watched_rows
 ),
 
 final as (

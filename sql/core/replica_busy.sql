@@ -13,8 +13,9 @@ busy as (
     select
         slots.pool,
         slots.BillingCurrency,
+        slots.provisional,
         case when pools.method in ('phase_time', 'gpu_seconds') then slots.replica_id end as replica_id,
-        sum(slots.busy_pico) as busy_pico
+        sum(slots.busy_pico + slots.estimated_pico) as busy_pico
     from slots
     inner join pools on slots.pool = pools.pool
     group by all
@@ -24,6 +25,7 @@ direct as (
     select
         replica_costs.pool,
         replica_costs.BillingCurrency,
+        replica_costs.provisional,
         case when pools.method in ('phase_time', 'gpu_seconds') then replica_costs.replica_id end as replica_id,
         sum(replica_costs.pico) as pico
     from replica_costs
@@ -35,6 +37,7 @@ jobs as (
     select
         job_costs.pool,
         job_costs.BillingCurrency,
+        job_costs.provisional,
         case when pools.method in ('phase_time', 'gpu_seconds') then job_costs.replica_id end as replica_id,
         sum(job_costs.pico) as pico
     from job_costs
@@ -47,6 +50,7 @@ final as (
     select
         busy.pool,
         busy.BillingCurrency,
+        busy.provisional,
         busy.replica_id,
         busy.busy_pico,
         busy.busy_pico - coalesce(direct.pico, 0) - coalesce(jobs.pico, 0) as unexplained_pico
@@ -55,11 +59,13 @@ final as (
         on
             busy.pool = direct.pool
             and busy.BillingCurrency = direct.BillingCurrency
+            and busy.provisional = direct.provisional
             and busy.replica_id is not distinct from direct.replica_id
     left join jobs
         on
             busy.pool = jobs.pool
             and busy.BillingCurrency = jobs.BillingCurrency
+            and busy.provisional = jobs.provisional
             and busy.replica_id is not distinct from jobs.replica_id
 )
 

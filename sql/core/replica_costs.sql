@@ -20,6 +20,7 @@ by_time as (
     select
         lanes.pool,
         lanes.BillingCurrency,
+        lanes.provisional,
         lanes.replica_id,
         models.model,
         costs.pico
@@ -29,13 +30,14 @@ by_time as (
     inner join pools
         on
             lanes.pool = pools.pool
-            and lanes.method = pools.method
+            and lanes.counts_as = pools.method
 ),
 
 by_weight as (
     select
         method_weights.pool,
         method_weights.BillingCurrency,
+        method_weights.provisional,
         method_weights.replica_id,
         method_weights.model,
         sum(method_weights.pico) as pico

@@ -1,5 +1,5 @@
 -- request_costs: what each request cost, under the ledger's method and those kept for comparison.
--- grain: day, method, pool, x_source, request_id, currency; under the pool's own method it sums to the ledger's direct lines
+-- grain: day, method, pool, x_source, request_id, currency, provisional, estimated; under the pool's own method it sums to the ledger's direct lines
 -- materialized: view
 with request_money as (
     select * from request_money
@@ -17,7 +17,9 @@ final as (
         request_money.x_source,
         request_money.request_id,
         request_money.BillingCurrency,
-        money(request_money.pico) as cost
+        money(request_money.pico) as cost,
+        request_money.provisional,
+        request_money.estimated
     from request_money
     cross join build_day
 )

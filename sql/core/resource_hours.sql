@@ -1,5 +1,5 @@
 -- resource_hours: what each billed resource of the GPU pools costs in each hour of the day.
--- grain: pool, resource, hour of the day (0 to 23), currency
+-- grain: pool, resource, hour of the day (0 to 23), currency, provisional
 with spans as (
     select * from charge_spans
 ),
@@ -37,6 +37,7 @@ final as (
         resource_id,
         hour,
         BillingCurrency,
+        provisional,
         sum(
             pico * (least(day_start_us + (hour + 1) * 3600000000, until_us) - start_us) // (end_us - start_us)
             - pico * (greatest(day_start_us + hour * 3600000000, from_us) - start_us) // (end_us - start_us)

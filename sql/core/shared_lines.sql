@@ -13,6 +13,7 @@ shared_money as (
     select
         pool,
         BillingCurrency,
+        provisional,
         sum(pico) as pico
     from money
     where pool_kind = 'shared'
@@ -22,9 +23,10 @@ shared_money as (
 cumulated as (
     select
         weights.*,
+        shared_money.provisional,
         shared_money.pico,
         sum(weights.weight) over (
-            partition by weights.pool, weights.BillingCurrency
+            partition by weights.pool, weights.BillingCurrency, shared_money.provisional
             order by
                 weights.provider,
                 weights.model,
@@ -36,7 +38,9 @@ cumulated as (
                 weights.dimensions
             rows between unbounded preceding and current row
         ) as cumulative,
-        sum(weights.weight) over (partition by weights.pool, weights.BillingCurrency) as total
+        sum(weights.weight) over (
+            partition by weights.pool, weights.BillingCurrency, shared_money.provisional
+        ) as total
     from weights
     inner join shared_money
         on
@@ -56,6 +60,7 @@ without_driver as (
     select
         shared_money.pool,
         shared_money.BillingCurrency,
+        shared_money.provisional,
         'unassigned' as kind,
         shared_money.pico
     from shared_money
@@ -70,6 +75,7 @@ owned as (
     select
         pool,
         BillingCurrency,
+        provisional,
         case when owner_team is null then 'unassigned' else 'direct' end as kind,
         owner_team as team_id,
         pico
@@ -81,6 +87,7 @@ unassigned as (
     select
         pool,
         BillingCurrency,
+        provisional,
         'unassigned' as kind,
         pico
     from money

@@ -15,6 +15,7 @@ placed as (
         resource_hours.pool,
         resource_hours.pool_kind,
         resource_hours.BillingCurrency,
+        resource_hours.provisional,
         resource_hours.hour,
         resource_hours.pico as resource_pico,
         slots.* exclude (from_us, to_us),
@@ -40,6 +41,7 @@ unused as (
         pool,
         pool_kind,
         BillingCurrency,
+        provisional,
         hour,
         any_value(resource_pico) as resource_pico,
         null as gpu_uuid,
@@ -56,7 +58,7 @@ unused as (
         max(to_us) as to_us,
         cast(7000000 as hugeint) * (max(to_us) - min(from_us)) - sum(weight) as weight
     from sized
-    group by pool, pool_kind, BillingCurrency, hour, physical_gpu, resource_id
+    group by pool, pool_kind, BillingCurrency, provisional, hour, physical_gpu, resource_id
     having cast(7000000 as hugeint) * (max(to_us) - min(from_us)) > sum(weight)
 ),
 
@@ -70,22 +72,23 @@ cumulated as (
     select
         *,
         sum(weight) over (
-            partition by pool, BillingCurrency, resource_id, hour
+            partition by pool, BillingCurrency, provisional, resource_id, hour
             order by physical_gpu, gpu_uuid, replica_id, from_us
             rows between unbounded preceding and current row
         ) as cumulative,
-        sum(weight) over (partition by pool, BillingCurrency, resource_id, hour) as total
+        sum(weight) over (partition by pool, BillingCurrency, provisional, resource_id, hour) as total
     from weighted
 ),
 
 final as (
     select
         row_number() over (
-            order by pool, BillingCurrency, resource_id, hour, physical_gpu, gpu_uuid, replica_id, from_us
+            order by pool, BillingCurrency, provisional, resource_id, hour, physical_gpu, gpu_uuid, replica_id, from_us
         ) as slot_hour,
         pool,
         pool_kind,
         BillingCurrency,
+        provisional,
         hour,
         gpu_uuid,
         physical_gpu,

@@ -1,5 +1,6 @@
 -- slot_money: the cost of each slot and hour by what the GPU did: busy, idle, not observed, or held by a job.
--- grain: slot_hour; pico = busy + idle + unobserved + jobs, where jobs are apart only in training pools
+-- grain: slot_hour; pico = busy + idle + estimated + unobserved + jobs, where jobs are apart only in training pools
+-- `estimated` is unobserved time in which somebody was in flight, in pools that share it.
 -- Every part is an integer share of the cost, the last one what is left, so that the parts add up exactly.
 with slot_hours as (
     select * from slot_hours
@@ -70,6 +71,26 @@ held as (
     group by all
 ),
 
+gaps as (
+    select
+        slot_gaps.slot_hour,
+        sum(lane_gaps.occupied_us) as occupied_us
+    from slot_gaps
+    inner join lanes
+        on
+            slot_gaps.pool = lanes.pool
+            and slot_gaps.BillingCurrency = lanes.BillingCurrency
+            and slot_gaps.provisional = lanes.provisional
+            and slot_gaps.replica_id = lanes.replica_id
+    inner join lane_gaps
+        on
+            lanes.lane = lane_gaps.lane
+            and slot_gaps.hour = lane_gaps.hour
+            and slot_gaps.from_us = lane_gaps.from_us
+            and slot_gaps.to_us = lane_gaps.to_us
+    group by all
+),
+
 measured as (
     select
         slot_hours.*,
@@ -77,6 +98,7 @@ measured as (
         coalesce(observed.covered_us, 0) as covered_us,
         coalesce(observed.busy_us, 0) as busy_us,
         coalesce(held.job_pico, 0) as job_pico,
+        coalesce(gaps.occupied_us, 0) as occupied_us,
         case
             when slot_hours.pool_kind = 'training' then coalesce(observed.free_covered_us, 0)
             else coalesce(observed.covered_us, 0)
@@ -88,12 +110,14 @@ measured as (
     from slot_hours
     left join observed on slot_hours.slot_hour = observed.slot_hour
     left join held on slot_hours.slot_hour = held.slot_hour
+    left join gaps on slot_hours.slot_hour = gaps.slot_hour
 ),
 
 shared as (
     select
         *,
         pico * attributed_busy_us // billed_us as busy_pico,
+        pico * occupied_us // billed_us as estimated_pico,
         case
             -- what no slot of a GPU uses is known to be idle without any telemetry
             when gpu_uuid is null then pico
@@ -105,7 +129,7 @@ shared as (
 final as (
     select
         *,
-        pico - busy_pico - idle_pico - job_pico as unobserved_pico
+        pico - busy_pico - idle_pico - estimated_pico - job_pico as unobserved_pico
     from shared
 )
 

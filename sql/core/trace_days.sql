@@ -40,7 +40,8 @@ costs as (
         request_money.team_id,
         request_money.customer_id,
         request_money.BillingCurrency,
-        sum(request_money.pico) as pico
+        sum(request_money.pico) as pico,
+        sum(request_money.pico) filter (where request_money.provisional) as provisional_pico
     from request_money
     inner join pools
         on
@@ -74,7 +75,8 @@ final as (
         case when coalesce(ranked_costs.position, 1) = 1 then calls.output_tokens end as output_tokens,
         calls.started_at,
         calls.ended_at,
-        money(ranked_costs.pico) as cost
+        money(ranked_costs.pico) as cost,
+        money(ranked_costs.provisional_pico) as provisional_cost
     from calls
     full join ranked_costs
         on

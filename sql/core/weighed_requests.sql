@@ -1,12 +1,14 @@
 -- weighed_requests: the requests that share a pool by weight instead of time: API pools, and the methods tokens and requests.
--- grain: method, pool, x_source, request_id
--- A request belongs whole to the day on which it started.
+-- grain: method, pool, provisional, x_source, request_id
+-- A request belongs whole to the day on which it started. In an API pool with known prices the weight is the price; what
+-- no bill has confirmed yet is shared by the requests after its end.
 -- materialized: view
 with flights as (
     select * from flights
     where
         starts_today
         and method = 'phase_time'
+        and is_first_of_replica
 ),
 
 requests as (
@@ -17,13 +19,19 @@ requests as (
 ),
 
 own_replicas as (
-    -- also replicas whose bill is not there yet: their requests are never a vendor's
     select distinct replica_id from gpu_slots
     where replica_id is not null
 ),
 
 pools as (
     select * from settings.pools
+),
+
+money as (
+    select distinct
+        pool,
+        provisional
+    from day_money
 ),
 
 wanted as (
@@ -33,6 +41,7 @@ wanted as (
 on_gpus as (
     select
         wanted.method,
+        money.provisional,
         flights.pool,
         flights.x_source,
         flights.request_id,
@@ -50,17 +59,20 @@ on_gpus as (
         flights.input_tokens,
         flights.cached_input_tokens,
         flights.cache_write_tokens,
+        flights.cache_write_1h_tokens,
         flights.output_tokens
     from flights
     inner join wanted
         on
             flights.pool = wanted.pool
             and wanted.method in ('tokens', 'requests')
+    inner join money on flights.pool = money.pool
 ),
 
 on_apis as (
     select
         'tokens' as method,
+        money.provisional,
         pools.pool,
         requests.x_source,
         requests.request_id,
@@ -78,6 +90,7 @@ on_apis as (
         requests.input_tokens,
         requests.cached_input_tokens,
         requests.cache_write_tokens,
+        requests.cache_write_1h_tokens,
         requests.output_tokens
     from requests
     left join own_replicas on requests.replica_id = own_replicas.replica_id
@@ -85,7 +98,11 @@ on_apis as (
         on
             pools.kind = 'api'
             and (pools.provider is null or lower(requests.provider) = lower(pools.provider))
-    where own_replicas.replica_id is null
+    inner join money on pools.pool = money.pool
+    left join api_bill_ends as bill_ends on pools.pool = bill_ends.pool
+    where
+        own_replicas.replica_id is null
+        and (not money.provisional or epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0))
 ),
 
 candidates as (
@@ -96,9 +113,21 @@ candidates as (
 
 final as (
     select
-        candidates.* exclude (input_tokens, cached_input_tokens, cache_write_tokens, output_tokens),
+        candidates.* exclude (
+            input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens
+        ),
         case
             when candidates.method = 'requests' then 1
+            when priced_pools.pool is not null
+                then coalesce(
+                    token_pico(
+                        1, candidates.input_tokens, candidates.cached_input_tokens, candidates.cache_write_tokens,
+                        candidates.cache_write_1h_tokens, candidates.output_tokens, prices.request_pico,
+                        prices.input_pico, prices.cached_input_pico, prices.cache_write_pico,
+                        prices.cache_write_1h_pico, prices.output_pico
+                    ),
+                    0
+                )
             else
                 (
                     coalesce(candidates.input_tokens, 0)
@@ -111,6 +140,11 @@ final as (
         end as weight
     from candidates
     inner join pools on candidates.pool = pools.pool
+    left join priced_pools on candidates.pool = priced_pools.pool
+    left join model_prices as prices
+        on
+            candidates.provider is not distinct from prices.provider
+            and candidates.model = prices.model
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- gpu_day: what each GPU did and cost on each day.
--- grain: day, pool, gpu_uuid, replica_id, BillingCurrency
+-- grain: day, pool, gpu_uuid, replica_id, BillingCurrency, provisional
 -- column day: day, UTC
 -- column pool: pool whose charges pay for the GPU
 -- column gpu_uuid: the GPU or MIG instance; null: the part of a GPU that no slot uses
@@ -8,6 +8,7 @@
 -- column ResourceId: the billed resource that it belongs to
 -- column gpu_model: its model
 -- column BillingCurrency: currency of the costs
+-- column provisional: whether no bill confirms the cost yet
 -- column billed_seconds: time that was paid for
 -- column covered_seconds: time that telemetry observed
 -- column busy_seconds: time in which any kernel ran
@@ -32,6 +33,7 @@ final as (
         ResourceId,
         gpu_model,
         BillingCurrency,
+        provisional,
         billed_seconds,
         covered_seconds,
         busy_seconds,

@@ -16,6 +16,7 @@
 -- column unpriced_cost: use of models without a price
 -- column unassigned_cost: charges that no rule, driver or inventory places
 -- column provisional_cost: the part of cost that no bill has confirmed yet
+-- column estimated_cost: the part of cost whose division is estimated, as no telemetry watched
 -- column cost: everything on this line; sums to the ledger
 with costs as (
     select
@@ -32,6 +33,7 @@ with costs as (
         sum(cost) filter (where kind = 'unpriced') as unpriced_cost,
         sum(cost) filter (where kind = 'unassigned') as unassigned_cost,
         sum(cost) filter (where provisional) as provisional_cost,
+        sum(cost) filter (where estimated) as estimated_cost,
         sum(cost) as cost
     from cost_ledger
     group by all
@@ -67,6 +69,7 @@ final as (
         costs.unpriced_cost,
         costs.unassigned_cost,
         costs.provisional_cost,
+        costs.estimated_cost,
         costs.cost
     from costs
     full join usage

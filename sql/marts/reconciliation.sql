@@ -48,6 +48,7 @@ ledger as (
         BillingCurrency,
         sum(cost) as cost
     from cost_ledger
+    where not provisional
     group by all
 ),
 
@@ -56,6 +57,7 @@ bill as (
         *,
         sum(cost) over (partition by day, pool, BillingCurrency) as pool_cost
     from pool_days
+    where not provisional
 ),
 
 spread as (

@@ -11,6 +11,7 @@
 -- column input_tokens: tokens read, caches included
 -- column output_tokens: tokens written, reasoning included
 -- column cost: cost of its calls; idle and shared cost are not in it
+-- column provisional_cost: the part of cost that no bill has confirmed yet
 with traces as (
     select * from trace_days
 ),
@@ -27,7 +28,8 @@ final as (
         count(distinct agent) as agents,
         cast(sum(input_tokens) as bigint) as input_tokens,
         cast(sum(output_tokens) as bigint) as output_tokens,
-        sum(cost) as cost
+        sum(cost) as cost,
+        sum(provisional_cost) as provisional_cost
     from traces
     group by all
 )

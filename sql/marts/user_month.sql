@@ -17,6 +17,7 @@
 -- column unpriced_cost: use of models without a price
 -- column unassigned_cost: charges that no rule, driver or inventory places
 -- column provisional_cost: the part of cost that no bill has confirmed yet
+-- column estimated_cost: the part of cost whose division is estimated, as no telemetry watched
 -- column cost: everything on this line; sums to the ledger
 with costs as (
     select
@@ -34,6 +35,7 @@ with costs as (
         sum(cost) filter (where kind = 'unpriced') as unpriced_cost,
         sum(cost) filter (where kind = 'unassigned') as unassigned_cost,
         sum(cost) filter (where provisional) as provisional_cost,
+        sum(cost) filter (where estimated) as estimated_cost,
         sum(cost) as cost
     from cost_ledger
     group by all
@@ -71,6 +73,7 @@ final as (
         costs.unpriced_cost,
         costs.unassigned_cost,
         costs.provisional_cost,
+        costs.estimated_cost,
         costs.cost
     from costs
     full join usage

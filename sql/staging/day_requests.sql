@@ -15,6 +15,12 @@ identity_windows as (
     select * from identity_windows
 ),
 
+-- names that gateways write when they know nobody
+sentinel_users as (
+    select distinct lower(user_id) as name
+    from settings.sentinel_users
+),
+
 named as (
     select
         requests.x_source,
@@ -27,7 +33,9 @@ named as (
         requests.ended_at,
         requests.provider,
         coalesce(requests.response_model, requests.model) as model,
-        coalesce(identity_windows.user_id, requests.user_id) as user_id,
+        case
+            when sentinel_users.name is null then coalesce(identity_windows.user_id, requests.user_id)
+        end as user_id,
         coalesce(requests.team_id, identity_windows.team_id) as team_id,
         coalesce(requests.customer_id, identity_windows.customer_id) as customer_id,
         identity_windows.id is not null as is_known_identity,
@@ -38,6 +46,7 @@ named as (
         requests.input_tokens,
         requests.cached_input_tokens,
         requests.cache_write_tokens,
+        requests.cache_write_1h_tokens,
         requests.output_tokens,
         requests.reasoning_tokens,
         requests.usage_quality,
@@ -53,6 +62,7 @@ named as (
             requests.user_id = identity_windows.id
             and requests.started_at >= identity_windows.from_at
             and requests.started_at < identity_windows.to_at
+    left join sentinel_users on lower(trim(requests.user_id)) = sentinel_users.name
     where
         requests.started_at < build_day.ended_at
         and (requests.ended_at is null or requests.ended_at >= build_day.started_at)

@@ -22,7 +22,14 @@ lived as (
     select
         jobs.*,
         greatest(epoch_us(jobs.started_at) - build_day.start_us, 0) as from_us,
-        least(coalesce(epoch_us(jobs.ended_at), build_day.end_us), build_day.end_us) - build_day.start_us as to_us
+        least(coalesce(epoch_us(jobs.ended_at), build_day.end_us), build_day.end_us) - build_day.start_us as to_us,
+        -- from when on the work of a job that failed was lost
+        case
+            when lower(jobs.status) in ('failed', 'error', 'cancelled', 'timeout', 'node_fail', 'out_of_memory', 'preempted')
+                then greatest(
+                    epoch_us(coalesce(jobs.last_checkpoint_at, jobs.started_at)) - build_day.start_us, 0
+                )
+        end as lost_from_us
     from jobs
     cross join build_day
     where
@@ -65,6 +72,7 @@ spans as (
         lived.team_id,
         lived.user_id,
         lived.model_produced,
+        lived.lost_from_us,
         held.gpu_uuid,
         held.share,
         lived.from_us,

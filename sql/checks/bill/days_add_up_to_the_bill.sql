@@ -5,6 +5,7 @@ with days as (
         BillingCurrency,
         sum(pico) as pico
     from pool_days
+    where not provisional
     group by all
 ),
 

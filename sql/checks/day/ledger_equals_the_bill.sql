@@ -1,8 +1,10 @@
--- ledger_equals_the_bill: per pool and currency the day's ledger is what was billed for the day, to the last decimal.
+-- ledger_equals_the_bill: per pool and currency the day's ledger is what was billed for the day, to the last decimal; and
+-- what no bill has confirmed yet is marked so, and no more than is known.
 with ledger as (
     select
         pool,
         BillingCurrency,
+        provisional,
         sum(cost) as cost
     from cost_ledger
     group by all
@@ -12,6 +14,7 @@ bill as (
     select
         pool,
         BillingCurrency,
+        provisional,
         money(sum(pico)) as cost
     from day_money
     group by all
@@ -20,6 +23,7 @@ bill as (
 select
     coalesce(bill.pool, ledger.pool) as pool,
     coalesce(bill.BillingCurrency, ledger.BillingCurrency) as BillingCurrency,
+    coalesce(bill.provisional, ledger.provisional) as provisional,
     bill.cost as billed,
     ledger.cost as in_the_ledger
 from bill
@@ -27,4 +31,5 @@ full join ledger
     on
         bill.pool = ledger.pool
         and bill.BillingCurrency = ledger.BillingCurrency
+        and bill.provisional = ledger.provisional
 where coalesce(bill.cost, 0) <> coalesce(ledger.cost, 0)

@@ -165,7 +165,8 @@ def test_a_gpu_missing_from_gpu_days_is_seen(project: Path, tamper: Tamper) -> N
     ("change", "rows"),
     [
         ("select * replace ((cost + (pool = 'unassigned')::int * 1e-12::decimal(38, 12))::decimal(38, 12) as cost)", 1),
-        ("select * replace (pool <> 'unassigned' as provisional)", 0),  # no money: no breach
+        ("select * replace (pool <> 'unassigned' as estimated)", 0),  # no money: no breach
+        ("select * replace (pool = 'unassigned' as provisional)", 2),  # a bill confirms it
         ("select * replace (case pool when 'unassigned' then 'EUR' else 'USD' end as BillingCurrency)", 2),
         ("select * replace (case pool when 'unassigned' then 'ghost' else pool end as pool)", 2),
     ],

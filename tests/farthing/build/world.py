@@ -234,7 +234,7 @@ class World:
         for table in _OUTPUTS.values():
             _put(con, "done", table, table.schema.empty_table())
         config = self.config()
-        settings.prepare(con, config, horizon)
+        settings.prepare(con, config, horizon, self.logged())
         found = runner.models("staging", "core", "checks/bill", "checks/day")
         runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
@@ -250,6 +250,16 @@ class World:
             for name in sorted(_OUTPUTS):
                 con.execute(f"insert into done.{name} by name select * from {name}")
         return Ran(con)
+
+    def logged(self) -> tuple[datetime, datetime] | None:
+        """From when to when requests and telemetry speak."""
+        rows = [*self.rows["requests"], *self.rows["gpu_usage"]]
+        if not rows:
+            return None
+        last = max(row.get("ended_at") or row["started_at"] for row in rows)
+        first = min(row["started_at"] for row in rows)
+        hour = last.replace(minute=0, second=0, microsecond=0)
+        return first.replace(hour=0, minute=0, second=0, microsecond=0), hour + timedelta(hours=hour < last)
 
     def land(self, lake: Lake) -> None:
         """Append all rows to `lake`."""
