@@ -3,6 +3,7 @@
 -- A price is kept as pico-units per microsecond and the rest (of a cell), so that price x time stays in 64 bits.
 -- Prefill takes its part of the busy time first; decode shares the rest. Nobody takes more than the time present. For
 -- each request that begins in the cell one pico-unit is kept back, so that rounding can never hand out more than there is.
+-- Only busy cells have a price and are summed; those up to the next one cost nothing.
 with presence as (
     select * from cell_presence
 ),
@@ -29,20 +30,20 @@ timed as (
         presence.decode_us,
         build_day.cell_us,
         cast(build_day.cell_us as hugeint) * 1000 as cell_ns,
-        cast(coalesce(busy.busy_ns, 0) as hugeint) as busy_ns,
+        cast(busy.busy_ns as hugeint) as busy_ns,
         case
-            when presence.decode_us = 0 then coalesce(busy.busy_ns, 0)
-            else least(cast(presence.prefill_us as hugeint) * 1000, coalesce(busy.busy_ns, 0))
+            when presence.decode_us = 0 then busy.busy_ns
+            else least(cast(presence.prefill_us as hugeint) * 1000, busy.busy_ns)
         end as prefill_busy_ns,
         coalesce(abs(lane_hours.busy_pico), 0) as hour_pico,
         coalesce(lane_hours.busy_ns, 1) as hour_ns,
         case when lane_hours.busy_pico < 0 then -1 else 1 end as sign
-    from presence
-    cross join build_day
-    left join busy
+    from busy
+    inner join presence
         on
-            presence.lane = busy.lane
-            and presence.cell = busy.cell
+            busy.lane = presence.lane
+            and busy.cell = presence.cell
+    cross join build_day
     left join lane_hours
         on
             presence.lane = lane_hours.lane
@@ -78,28 +79,63 @@ priced as (
     from rated
 ),
 
+steps as (
+    select * from priced
+    union all by name
+    -- before the first busy cell of a lane all is free
+    select
+        lane,
+        -1 as cell,
+        0 as prefill_pico,
+        0 as decode_pico
+    from lanes
+),
+
 running as (
     select
-        lane * 131072 + cell as cell_key,
-        prefill_pico,
-        decode_pico,
-        sum(prefill_pico) over so_far - prefill_pico as prefill_before,
-        sum(decode_pico) over so_far - decode_pico as decode_before
-    from priced
+        *,
+        sum(prefill_pico) over so_far as prefill_so_far,
+        sum(decode_pico) over so_far as decode_so_far,
+        lead(cell) over (partition by lane order by cell) as next_cell
+    from steps
     window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
+),
+
+filled as (
+    select
+        running.*,
+        build_day.cell_us,
+        unnest(
+            range(
+                greatest(running.cell, 0),
+                coalesce(running.next_cell, (build_day.end_us - build_day.start_us) // build_day.cell_us + 1)
+            )
+        ) as grid_cell
+    from running
+    cross join build_day
+),
+
+prices as (
+    select
+        lane * 131072 + grid_cell as cell_key,
+        cell_us,
+        case when grid_cell = cell then prefill_pico else 0 end as prefill_pico,
+        case when grid_cell = cell then decode_pico else 0 end as decode_pico,
+        prefill_so_far - case when grid_cell = cell then prefill_pico else 0 end as prefill_before,
+        decode_so_far - case when grid_cell = cell then decode_pico else 0 end as decode_before
+    from filled
 ),
 
 final as (
     select
-        running.cell_key,
-        cast(running.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
-        cast(running.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
-        cast(running.decode_pico // build_day.cell_us as bigint) as decode_rate,
-        cast(running.decode_pico % build_day.cell_us as bigint) as decode_rest,
-        cast(running.prefill_before as bigint) as prefill_before,
-        cast(running.decode_before as bigint) as decode_before
-    from running
-    cross join build_day
+        cell_key,
+        cast(prefill_pico // cell_us as bigint) as prefill_rate,
+        cast(prefill_pico % cell_us as bigint) as prefill_rest,
+        cast(decode_pico // cell_us as bigint) as decode_rate,
+        cast(decode_pico % cell_us as bigint) as decode_rest,
+        cast(prefill_before as bigint) as prefill_before,
+        cast(decode_before as bigint) as decode_before
+    from prices
 )
 
 select * from final
