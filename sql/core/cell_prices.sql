@@ -93,49 +93,42 @@ steps as (
 
 running as (
     select
-        *,
-        sum(prefill_pico) over so_far as prefill_so_far,
-        sum(decode_pico) over so_far as decode_so_far,
-        lead(cell) over (partition by lane order by cell) as next_cell
+        steps.lane,
+        steps.cell,
+        cast(steps.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
+        cast(steps.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
+        cast(steps.decode_pico // build_day.cell_us as bigint) as decode_rate,
+        cast(steps.decode_pico % build_day.cell_us as bigint) as decode_rest,
+        cast(sum(steps.prefill_pico) over so_far as bigint) as prefill_after,
+        cast(sum(steps.decode_pico) over so_far as bigint) as decode_after,
+        cast(sum(steps.prefill_pico) over so_far - steps.prefill_pico as bigint) as prefill_before,
+        cast(sum(steps.decode_pico) over so_far - steps.decode_pico as bigint) as decode_before,
+        coalesce(
+            lead(steps.cell) over (partition by steps.lane order by steps.cell),
+            (build_day.end_us - build_day.start_us) // build_day.cell_us + 1
+        ) as next_cell
     from steps
-    window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
+    cross join build_day
+    window so_far as (partition by steps.lane order by steps.cell rows between unbounded preceding and current row)
 ),
 
 filled as (
     select
-        running.*,
-        build_day.cell_us,
-        unnest(
-            range(
-                greatest(running.cell, 0),
-                coalesce(running.next_cell, (build_day.end_us - build_day.start_us) // build_day.cell_us + 1)
-            )
-        ) as grid_cell
+        *,
+        unnest(range(greatest(cell, 0), next_cell)) as grid_cell
     from running
-    cross join build_day
-),
-
-prices as (
-    select
-        lane * 131072 + grid_cell as cell_key,
-        cell_us,
-        case when grid_cell = cell then prefill_pico else 0 end as prefill_pico,
-        case when grid_cell = cell then decode_pico else 0 end as decode_pico,
-        prefill_so_far - case when grid_cell = cell then prefill_pico else 0 end as prefill_before,
-        decode_so_far - case when grid_cell = cell then decode_pico else 0 end as decode_before
-    from filled
 ),
 
 final as (
     select
-        cell_key,
-        cast(prefill_pico // cell_us as bigint) as prefill_rate,
-        cast(prefill_pico % cell_us as bigint) as prefill_rest,
-        cast(decode_pico // cell_us as bigint) as decode_rate,
-        cast(decode_pico % cell_us as bigint) as decode_rest,
-        cast(prefill_before as bigint) as prefill_before,
-        cast(decode_before as bigint) as decode_before
-    from prices
+        lane * 131072 + grid_cell as cell_key,
+        case when grid_cell = cell then prefill_rate else 0 end as prefill_rate,
+        case when grid_cell = cell then prefill_rest else 0 end as prefill_rest,
+        case when grid_cell = cell then decode_rate else 0 end as decode_rate,
+        case when grid_cell = cell then decode_rest else 0 end as decode_rest,
+        case when grid_cell = cell then prefill_before else prefill_after end as prefill_before,
+        case when grid_cell = cell then decode_before else decode_after end as decode_before
+    from filled
 )
 
 select * from final
