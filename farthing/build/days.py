@@ -158,9 +158,10 @@ def _side_by_side(
                 running.extend(pool.submit(compute, *link) for link in islice(waiting, 1))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(running, timeout=0.1).not_done:  # after an error: what still runs is of no use
+            while not all(future.done() for future in running):  # after an error: what still runs is of no use
                 for cursor in cursors:
                     cursor.interrupt()
+                wait(running, timeout=0.1)
 
 
 @contextmanager
