@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,23 +17,22 @@ import duckdb
 
 from farthing import __version__, clock
 from farthing.build import inputs as inputs_
-from farthing.build import laws as laws_
 from farthing.build import runner, settings, statements
+from farthing.build.days import Day, Plan, computed
 from farthing.build.inputs import Inputs
+from farthing.build.laws import Laws
 from farthing.build.outputs import Outputs
 from farthing.build.publish import publish
 from farthing.config import Config
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, InvariantError
 from farthing.lake import Lake
-from farthing.lake.schemas import BUILD_DAYS, BUILT, PREFILL_LAWS
+from farthing.lake.schemas import BUILD_DAYS, PREFILL_LAWS
 from farthing.locks import alone, scratch
 from models.prefill_law import PrefillLaw
 
 __all__ = ["BuildResult", "Progress", "Total", "bill_preview", "build"]
 
 _BILL_TABLES = ("api_bill_ends", "charge_spans", "pool_days", "bill_totals", "bill_fingerprints")
-#: What a day leaves behind for the lake; request_costs only where it is wanted.
-_DAY_TABLES = tuple(table.name for table in BUILT if table.name not in ("prefill_laws", "request_costs"))
 
 
 class Progress(Protocol):
@@ -107,7 +106,9 @@ def build(
             raise ConfigError(
                 "the lake has nothing to build from.", file=config.root, fix="run `farthing collect` first."
             )
-        built = _build_days(con, config, found, lake, out, inputs, days, horizon, first_day, progress)
+        made = frozenset(model.name for model in runner.in_order(found, _BILL_TABLES))
+        plan = Plan(config, lake, inputs, horizon, found, made)
+        built = _build_days(con, plan, out, days, first_day, progress)
         statements.state(con, out, horizon)
         progress.message("publishing the warehouse")
         rules = _rules(config, found)
@@ -149,73 +150,55 @@ def bill_preview(config: Config, lake: Lake) -> Iterator[duckdb.DuckDBPyConnecti
 
 def _build_days(
     con: duckdb.DuckDBPyConnection,
-    config: Config,
-    found: dict[str, runner.Model],
-    lake: Lake,
+    plan: Plan,
     out: Lake,
-    inputs: Inputs,
-    days: dict[date, str],
-    horizon: datetime,
+    bills: dict[date, str],
     first_day: date | None,
     progress: Progress,
 ) -> list[date]:
     state = _state(con, out)
     outputs = Outputs(out)
-    outputs.remove(sorted(set(state) - set(days)))
-    known = _stored_laws(con, out)
-    rules = _rules(config, found)
-    carried: dict[tuple[str, str], PrefillLaw] = {}
-    built = []
+    outputs.remove(sorted(set(state) - set(bills)))
+    days = _tasks(con, plan, bills, state, _stored_laws(con, out), first_day)
     progress.start(len(days), "days")
-    for day, bill in sorted(days.items()):
-        mark = inputs_.fingerprint(con, inputs, day, horizon, bill, rules)
-        kept = state.get(day)
-        if (first_day is not None and day < first_day and kept is not None) or _is_current(kept, mark, carried):
-            carried.update(known.get(day, {}))
-        else:
-            requests = sum(file.rows for file in inputs.request_files(day))
-            inputs_.open_day(con, lake, inputs, day)
-            settings.open_day(con, config, day, horizon, requests)
-            today, used = _run_day(con, config, found, carried)
-            stamp = {
-                "fingerprint": mark,
-                "inherited_laws": laws_.as_json(used),
-                "built_at": clock.now(),
-                "version": __version__,
-            }
-            outputs.take(con, day, stamp, laws_.rows(day, today))
-            carried.update(today)
-            built.append(day)
-        progress.advance()
+    built = []
+    with closing(computed(con, plan, days)) as finished:
+        try:
+            for one in finished:
+                if one is not None:
+                    outputs.take(one)
+                    built.append(one.day)
+                progress.advance()
+        except InvariantError:
+            outputs.flush()  # the days before it are good, and need not be computed again
+            raise
     outputs.flush()
     return built
 
 
-def _run_day(
+def _tasks(
     con: duckdb.DuckDBPyConnection,
-    config: Config,
-    found: dict[str, runner.Model],
-    carried: laws_.Laws,
-) -> tuple[laws_.Laws, laws_.Laws]:
-    """Compute and check the open day; the laws learned from it, and those that it took from earlier days."""
-    made = {model.name for model in runner.in_order(found, _BILL_TABLES)}
-
-    def make(*targets: str) -> None:
-        runner.run(con, found, targets, without=made)
-        made.update(model.name for model in runner.in_order(found, targets))
-
-    make("law_samples")
-    today = laws_.learned_today(con, config.attribution.law_minimum_requests)
-    used = laws_.inherited(con, today, carried)
-    settings.put_laws(con, {**used, **today})
-    make("law_delays")
-    today = laws_.with_stalls(con, today)
-    settings.put_laws(con, {**used, **today})
-    make("cost_ledger")
-    make(*_DAY_TABLES, *(["request_costs"] if config.attribution.request_costs else []))
-    checks = sorted(name for name, model in found.items() if model.file.startswith("sql/checks/day/"))
-    runner.check(con, found, checks)
-    return today, used
+    plan: Plan,
+    bills: dict[date, str],
+    state: dict[date, tuple[str, str] | None],
+    known: dict[date, Laws],
+    first_day: date | None,
+) -> list[Day]:
+    inputs_.hold(con)
+    marks = inputs_.fingerprints(con, plan.inputs, bills, plan.horizon, _rules(plan.config, plan.found))
+    [(replicas,)] = con.execute("select count(distinct replica_id) from held.gpu_inventory").fetchall()
+    cells = replicas * 86_400 // plan.config.attribution.cell_seconds
+    return [
+        Day(
+            day,
+            marks[day],
+            state.get(day),
+            known.get(day, {}),
+            stays=first_day is not None and day < first_day and state.get(day) is not None,
+            rows=plan.inputs.rows(day) + cells,
+        )
+        for day in sorted(bills)
+    ]
 
 
 def _days(con: duckdb.DuckDBPyConnection, inputs: Inputs, horizon: datetime) -> dict[date, str]:
@@ -225,13 +208,6 @@ def _days(con: duckdb.DuckDBPyConnection, inputs: Inputs, horizon: datetime) -> 
     return {**bills, **{day: "" for day in logged if settings.day_start(day) < horizon}}
 
 
-def _is_current(kept: tuple[str, str] | None, mark: str, carried: dict[tuple[str, str], PrefillLaw]) -> bool:
-    if kept is None or kept[0] != mark:
-        return False
-    wanted = laws_.keys_of(kept[1])
-    return laws_.as_json({key: carried[key] for key in wanted if key in carried}) == kept[1]
-
-
 def _state(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, tuple[str, str] | None]:
     """Fingerprint and inherited laws of each day that has rows; None where a killed build may have left half."""
     out.view(con, BUILD_DAYS)
@@ -239,9 +215,9 @@ def _state(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, tuple[str, s
     return {day: None if fingerprint is None else (fingerprint, laws) for day, fingerprint, laws in rows}
 
 
-def _stored_laws(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, laws_.Laws]:
+def _stored_laws(con: duckdb.DuckDBPyConnection, out: Lake) -> dict[date, Laws]:
     out.view(con, PREFILL_LAWS)
-    stored: dict[date, laws_.Laws] = {}
+    stored: dict[date, Laws] = {}
     for day, model, gpu_model, *law in con.execute(
         "select day, model, gpu_model, p0_us, p1_ns, decode_us, requests, fit_error, stall0_us, stall1_ns"
         " from lake.prefill_laws"

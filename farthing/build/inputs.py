@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -32,12 +32,13 @@ _SHOWN_ONLY = (LOADS, REJECTS, REVENUE)
 INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, JOBS, IDENTITIES, METRICS)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)
-#: Small tables, and which of their rows a day sees.
+#: Small tables, and which of their rows the day `of_day` sees.
 _SLOW_TABLES = {
-    GPU_INVENTORY: "valid_from < ? and coalesce(valid_to > ?, true)",
-    IDENTITIES: "coalesce(valid_from < ?, true) and coalesce(valid_to > ?, true)",
-    JOBS: "started_at < ? and coalesce(ended_at > ?, true)",
-    METRICS: "day < ? and day >= ?",
+    GPU_INVENTORY: "valid_from < of_day + 1 and coalesce(valid_to, timestamp 'infinity') > of_day",
+    IDENTITIES: "coalesce(valid_from, timestamp '-infinity') < of_day + 1"
+    " and coalesce(valid_to, timestamp 'infinity') > of_day",
+    JOBS: "started_at < of_day + 1 and coalesce(ended_at, timestamp 'infinity') > of_day",
+    METRICS: "day = of_day",
 }
 
 
@@ -67,6 +68,10 @@ class Inputs:
         hour = last.replace(minute=0, second=0, microsecond=0)
         return day_start(days[0]), hour if hour == last else hour + timedelta(hours=1)
 
+    def rows(self, day: date) -> int:
+        """How many rows of requests and telemetry are read for `day`."""
+        return sum(file.rows for file in (*self.request_files(day), *self.gpu_usage_files(day)))
+
 
 def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
     """The inputs as they are now, or as they were at `as_of`."""
@@ -93,24 +98,41 @@ def open_requests_from(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Input
     lake.view(con, REQUESTS, files=[file for day, files in inputs.requests.items() if day >= first for file in files])
 
 
-def fingerprint(
-    con: duckdb.DuckDBPyConnection, inputs: Inputs, day: date, horizon: datetime, bill: str, rules: str
-) -> str:
-    """A text that is equal for two builds of `day` exactly when they read the same.
+def hold(con: duckdb.DuckDBPyConnection) -> None:
+    """Read the small tables once, for all days: they are `held.*` from now on."""
+    con.execute("create schema if not exists held")
+    for table in _SLOW_TABLES:
+        con.execute(f"create or replace table held.{table.name} as select * from lake.{table.name}")
 
-    `bill` is the day's row of bill_fingerprints, `rules` what every day depends on: configuration, SQL, versions.
-    Bills go in by content, as a month replaced by equal rows has new files; requests and telemetry by their files.
+
+def see_held(con: duckdb.DuckDBPyConnection) -> None:
+    """Let `lake.*` of a database beside `build` show what is held there."""
+    for table in _SLOW_TABLES:
+        con.execute(f"create or replace view lake.{table.name} as select * from build.held.{table.name}")
+
+
+def fingerprints(
+    con: duckdb.DuckDBPyConnection, inputs: Inputs, bills: Mapping[date, str], horizon: datetime, rules: str
+) -> dict[date, str]:
+    """For each day of `bills` a text that is equal for two builds of the day exactly when they read the same.
+
+    `bills` are the rows of bill_fingerprints, `rules` is what every day depends on: configuration, SQL, versions.
+    Bills go in by content, as a month replaced by equal rows has new files; requests and telemetry by their files. The
+    small tables must be held.
     """
-    start, end = day_start(day), day_start(day + timedelta(days=1))
-    parts = {
-        "rules": rules,
-        "until": min(horizon, end).isoformat(),
-        "bill": bill,
-        "requests": _names(inputs.request_files(day)),
-        "gpu_usage": _names(inputs.gpu_usage_files(day)),
-        **{table.name: _content(con, table, seen, start, end) for table, seen in _SLOW_TABLES.items()},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    contents = {table.name: _contents(con, table, seen, bills) for table, seen in _SLOW_TABLES.items()}
+    marks = {}
+    for day, bill in bills.items():
+        parts = {
+            "rules": rules,
+            "until": min(horizon, day_start(day + timedelta(days=1))).isoformat(),
+            "bill": bill,
+            "requests": _names(inputs.request_files(day)),
+            "gpu_usage": _names(inputs.gpu_usage_files(day)),
+            **{name: str(content.get(day, 0)) for name, content in contents.items()},
+        }
+        marks[day] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return marks
 
 
 def _names(files: list[LakeFile]) -> list[str]:
@@ -118,12 +140,19 @@ def _names(files: list[LakeFile]) -> list[str]:
     return sorted(file.path.rpartition("/")[2] for file in files)
 
 
-def _content(con: duckdb.DuckDBPyConnection, table: Table, seen: str, start: datetime, end: datetime) -> str:
+def _contents(con: duckdb.DuckDBPyConnection, table: Table, seen: str, days: Iterable[date]) -> dict[date, int]:
+    """The sum of the hashes of the rows that each of `days` sees; none for a day that sees none."""
     columns = ", ".join(quoted(name) for name in table.columns if name not in ("x_source", "x_load"))
-    bounds = [end.replace(tzinfo=None), start.replace(tzinfo=None)]
-    query = f"select coalesce(sum(hash({columns})), 0) from lake.{table.name} where {seen}"
-    [(content,)] = con.execute(query, bounds).fetchall()
-    return str(content)
+    query = f"""
+        with days as (
+            select unnest(?::date[]) as of_day
+        ),
+        hashed as (
+            select *, hash({columns}) as content from held.{table.name}
+        )
+        select of_day, sum(content) from days inner join hashed on {seen} group by all
+    """
+    return dict(con.execute(query, [list(days)]).fetchall())
 
 
 def _by_day(lake: Lake, table: Table, pins: Mapping[str, int | None]) -> dict[date, list[LakeFile]]:

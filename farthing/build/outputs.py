@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
-import duckdb
 import pyarrow as pa
 
+from farthing import __version__, clock
 from farthing.lake import Lake
 from farthing.lake.schemas import BUILD_DAYS, BUILT, REQUEST_COSTS, Table
 
 #: Rows that wait for a commit at most, and the size of a piece of a day that is bigger.
 _ROWS_WAITING = 500_000
-_ROWS_IN_A_PIECE = 500_000
+ROWS_IN_A_PIECE = 500_000
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A day computed and checked: its rows by table, and what its requests cost, if that is wanted, piece by piece.
+
+    `mark` is the fingerprint of what it was made from, `inherited_laws` what it took from earlier days.
+    """
+
+    day: date
+    mark: str
+    inherited_laws: str
+    rows: Mapping[Table, pa.Table]
+    request_costs: pa.RecordBatchReader | None
 
 
 class Outputs:
@@ -29,18 +45,21 @@ class Outputs:
         self._waiting: dict[Table, list[pa.Table]] = {}
         self._rows = 0
 
-    def take(
-        self, con: duckdb.DuckDBPyConnection, day: date, stamp: dict[str, object], laws: list[dict[str, object]]
-    ) -> None:
-        """Take over the finished day in `con`; it is written soon, or now when it is big."""
-        written = self._take_request_costs(con, day)
+    def take(self, finished: Finished) -> None:
+        """Take over a finished day; it is written soon, or now when it is big."""
+        day = finished.day
+        written = self._take_request_costs(day, finished.request_costs)
         self._days.append(day)
-        for table in BUILT:
-            if table.name == "prefill_laws":
-                self._wait(table, pa.Table.from_pylist(laws, schema=table.schema))
-            elif table is not REQUEST_COSTS:
-                self._wait(table, con.sql(f"select * from {table.name}").to_arrow_table())
-        self._wait(BUILD_DAYS, pa.Table.from_pylist([{"day": day, **stamp}], schema=BUILD_DAYS.schema))
+        for table, rows in finished.rows.items():
+            self._wait(table, rows)
+        stamp = {
+            "day": day,
+            "fingerprint": finished.mark,
+            "inherited_laws": finished.inherited_laws,
+            "built_at": clock.now(),
+            "version": __version__,
+        }
+        self._wait(BUILD_DAYS, pa.Table.from_pylist([stamp], schema=BUILD_DAYS.schema))
         # A day whose request costs are written already is finished alone: a flush with others would replace them.
         if written or self._rows > _ROWS_WAITING:
             self.flush()
@@ -70,13 +89,11 @@ class Outputs:
         emptied = pa.Table.from_pylist([{"day": day} for day in days], schema=BUILD_DAYS.schema)
         self._lake.replace(BUILD_DAYS, emptied, where={"day": list(days)})
 
-    def _take_request_costs(self, con: duckdb.DuckDBPyConnection, day: date) -> bool:
+    def _take_request_costs(self, day: date, reader: pa.RecordBatchReader | None) -> bool:
         """Wait with the day's request costs, or write them piece by piece where they are many: whether it wrote."""
-        if not con.execute("select 1 from duckdb_views() where view_name = 'request_costs'").fetchall():
+        if reader is None:
             self._wait(REQUEST_COSTS, REQUEST_COSTS.schema.empty_table())
             return False
-        # Through a cursor of its own: the reader stays open while the lake writes what it has read.
-        reader = con.cursor().sql("select * from request_costs").to_arrow_reader(_ROWS_IN_A_PIECE)
         written = False
         piece = self._next(reader)
         following = self._next(reader)
@@ -99,7 +116,7 @@ class Outputs:
     def _next(self, reader: pa.RecordBatchReader) -> pa.Table | None:
         batches = []
         rows = 0
-        while rows < _ROWS_IN_A_PIECE:
+        while rows < ROWS_IN_A_PIECE:
             try:
                 batch = reader.read_next_batch()
             except StopIteration:

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import graphlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -122,10 +122,11 @@ def run(
     targets: Iterable[str] | None = None,
     *,
     without: Iterable[str] = (),
+    as_tables: Collection[str] = (),
 ) -> None:
     """Make `targets` (all by default) and what they need, anew, in the current schema of `con`.
 
-    What `without` names is there already and stays as it is.
+    What `without` names is there already and stays as it is; of the views, those in `as_tables` are made tables.
 
     Raises:
         InvariantError: the engine refused a statement, for example because a number left its range.
@@ -134,7 +135,7 @@ def run(
     for model in in_order(found, targets):
         if model.name in made:
             continue
-        kind = "view" if model.is_view else "table"
+        kind = "view" if model.is_view and model.name not in as_tables else "table"
         try:
             con.execute(f"create or replace {kind} {model.name} as {model.sql}")
         except duckdb.Error as error:

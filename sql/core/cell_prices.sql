@@ -3,6 +3,7 @@
 -- A price is kept as pico-units per microsecond and the rest (of a cell), so that price x time stays in 64 bits.
 -- Prefill takes its part of the busy time first; decode shares the rest. Nobody takes more than the time present. For
 -- each request that begins in the cell one pico-unit is kept back, so that rounding can never hand out more than there is.
+-- Only busy cells have a price and are summed; those up to the next one cost nothing.
 with presence as (
     select * from cell_presence
 ),
@@ -29,20 +30,20 @@ timed as (
         presence.decode_us,
         build_day.cell_us,
         cast(build_day.cell_us as hugeint) * 1000 as cell_ns,
-        cast(coalesce(busy.busy_ns, 0) as hugeint) as busy_ns,
+        cast(busy.busy_ns as hugeint) as busy_ns,
         case
-            when presence.decode_us = 0 then coalesce(busy.busy_ns, 0)
-            else least(cast(presence.prefill_us as hugeint) * 1000, coalesce(busy.busy_ns, 0))
+            when presence.decode_us = 0 then busy.busy_ns
+            else least(cast(presence.prefill_us as hugeint) * 1000, busy.busy_ns)
         end as prefill_busy_ns,
         coalesce(abs(lane_hours.busy_pico), 0) as hour_pico,
         coalesce(lane_hours.busy_ns, 1) as hour_ns,
         case when lane_hours.busy_pico < 0 then -1 else 1 end as sign
-    from presence
-    cross join build_day
-    left join busy
+    from busy
+    inner join presence
         on
-            presence.lane = busy.lane
-            and presence.cell = busy.cell
+            busy.lane = presence.lane
+            and busy.cell = presence.cell
+    cross join build_day
     left join lane_hours
         on
             presence.lane = lane_hours.lane
@@ -78,28 +79,56 @@ priced as (
     from rated
 ),
 
+steps as (
+    select * from priced
+    union all by name
+    -- before the first busy cell of a lane all is free
+    select
+        lane,
+        -1 as cell,
+        0 as prefill_pico,
+        0 as decode_pico
+    from lanes
+),
+
 running as (
     select
-        lane * 131072 + cell as cell_key,
-        prefill_pico,
-        decode_pico,
-        sum(prefill_pico) over so_far - prefill_pico as prefill_before,
-        sum(decode_pico) over so_far - decode_pico as decode_before
-    from priced
-    window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
+        steps.lane,
+        steps.cell,
+        cast(steps.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
+        cast(steps.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
+        cast(steps.decode_pico // build_day.cell_us as bigint) as decode_rate,
+        cast(steps.decode_pico % build_day.cell_us as bigint) as decode_rest,
+        cast(sum(steps.prefill_pico) over so_far as bigint) as prefill_after,
+        cast(sum(steps.decode_pico) over so_far as bigint) as decode_after,
+        cast(sum(steps.prefill_pico) over so_far - steps.prefill_pico as bigint) as prefill_before,
+        cast(sum(steps.decode_pico) over so_far - steps.decode_pico as bigint) as decode_before,
+        coalesce(
+            lead(steps.cell) over (partition by steps.lane order by steps.cell),
+            (build_day.end_us - build_day.start_us) // build_day.cell_us + 1
+        ) as next_cell
+    from steps
+    cross join build_day
+    window so_far as (partition by steps.lane order by steps.cell rows between unbounded preceding and current row)
+),
+
+filled as (
+    select
+        *,
+        unnest(range(greatest(cell, 0), next_cell)) as grid_cell
+    from running
 ),
 
 final as (
     select
-        running.cell_key,
-        cast(running.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
-        cast(running.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
-        cast(running.decode_pico // build_day.cell_us as bigint) as decode_rate,
-        cast(running.decode_pico % build_day.cell_us as bigint) as decode_rest,
-        cast(running.prefill_before as bigint) as prefill_before,
-        cast(running.decode_before as bigint) as decode_before
-    from running
-    cross join build_day
+        lane * 131072 + grid_cell as cell_key,
+        case when grid_cell = cell then prefill_rate else 0 end as prefill_rate,
+        case when grid_cell = cell then prefill_rest else 0 end as prefill_rest,
+        case when grid_cell = cell then decode_rate else 0 end as decode_rate,
+        case when grid_cell = cell then decode_rest else 0 end as decode_rest,
+        case when grid_cell = cell then prefill_before else prefill_after end as prefill_before,
+        case when grid_cell = cell then decode_before else decode_after end as decode_before
+    from filled
 )
 
 select * from final

@@ -1,5 +1,6 @@
 -- interval_cells: the cells under each telemetry interval, weighted by overlap and by how occupied the cell was.
 -- grain: lane, hour, from_us, to_us, cell; an interval of any length, also one that is no multiple of the cell
+-- Only cells in which somebody was present.
 with intervals as (
     select * from lane_intervals
     where busy_ns > 0
@@ -7,6 +8,7 @@ with intervals as (
 
 presence as (
     select * from cell_presence
+    where prefill_us + decode_us > 0
 ),
 
 build_day as (

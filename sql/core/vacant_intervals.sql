@@ -1,20 +1,31 @@
 -- vacant_intervals: telemetry intervals in which a replica was busy and no request was in flight.
--- grain: lane (of phase_time), from_us, to_us
-with cells as (
+-- grain: lane (of phase_time), hour, from_us, to_us
+with intervals as (
+    select * from lane_intervals
+    where
+        busy_ns > 0
+        and method = 'phase_time'
+),
+
+occupied as (
     select * from interval_cells
+    where occupied_us > 0
 ),
 
 final as (
     select
-        lane,
-        hour,
-        from_us,
-        to_us,
-        any_value(busy_ns) as busy_ns
-    from cells
-    where method = 'phase_time'
-    group by lane, hour, from_us, to_us
-    having sum(occupied_us) = 0
+        intervals.lane,
+        intervals.hour,
+        intervals.from_us,
+        intervals.to_us,
+        intervals.busy_ns
+    from intervals
+    anti join occupied
+        on
+            intervals.lane = occupied.lane
+            and intervals.hour = occupied.hour
+            and intervals.from_us = occupied.from_us
+            and intervals.to_us = occupied.to_us
 )
 
 select * from final

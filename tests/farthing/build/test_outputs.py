@@ -17,7 +17,7 @@ FAST = {"attribution": {"cell_seconds": 60, "law_minimum_requests": 10_000}}
 def test_a_day_written_in_pieces_keeps_all_its_request_costs_beside_small_days(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outputs, "_ROWS_IN_A_PIECE", 2)
+    monkeypatch.setattr(outputs, "ROWS_IN_A_PIECE", 2)
     world = World(GPU_POOL, **FAST)
     world.gpu()
     for day in (1, 2, 3):

@@ -18,6 +18,8 @@ import pyarrow as pa
 from farthing import build as building
 from farthing import clock
 from farthing.build import runner, settings
+from farthing.build.days import Plan, run_day
+from farthing.build.inputs import Inputs
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
 from farthing.lake.schemas import (
@@ -238,6 +240,8 @@ class World:
         found = runner.models("staging", "core", "checks/bill", "checks/day")
         runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
+        made = frozenset(model.name for model in runner.in_order(found, building._BILL_TABLES))
+        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}), horizon, found, made)
         carried = dict(laws or {})
         days = [day for (day,) in con.execute("select day from bill_fingerprints").fetchall()]
         logged = [row["day"] for row in (*self.rows["requests"], *self.rows["gpu_usage"])]
@@ -245,7 +249,7 @@ class World:
             settings.open_day(con, config, day, horizon, 0)
             if prepare is not None:
                 prepare(con, day)
-            today, _ = building._run_day(con, config, found, carried)
+            today, _ = run_day(con, plan, lambda: carried, lambda _: None)
             carried.update(today)
             for name in sorted(_OUTPUTS):
                 con.execute(f"insert into done.{name} by name select * from {name}")
