@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -44,13 +44,14 @@ def write(
     seed: int = 7,
     first_day: date = world.FIRST_DAY,
     last_day: date = world.LAST_DAY,
+    days: int | None = None,
     share: float = 1.0,
     report: Callable[[str], None] = lambda _line: None,
 ) -> DemoFacts:
     """Make the project folder of the simulated company; the same arguments give the same bytes.
 
-    `scale` multiplies requests, users, customers and machines. `first_day` and `last_day` cut the calendar, `share`
-    is the part of the usual requests. A folder that already holds this demo is left as it is. The files appear at
+    `scale` multiplies requests, users, customers and machines. `first_day` and `last_day` cut the calendar, or `days`
+    to so many at its end; `share` is the part of the usual requests. A folder that already holds this demo is left as it is. The files appear at
     once, under a name of their own until they are whole.
 
     Raises:
@@ -59,6 +60,8 @@ def write(
     """
     if scale < 1:
         raise ConfigError(f"a demo of scale {scale} has no requests.", file="demo", key="scale", fix="1 or more.")
+    if days is not None:
+        first_day = max(first_day, last_day - timedelta(days=days - 1))
     if not world.FIRST_DAY <= first_day <= last_day <= world.LAST_DAY:
         raise ConfigError(
             f"{first_day} to {last_day} are no days of the demo.",

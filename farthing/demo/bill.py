@@ -144,14 +144,14 @@ def _shared(calendar: Calendar, scale: int) -> Iterator[Charge]:
         for vendor, pool, service, category, subcategory, unit, quantity, daily_price in _DAILY:
             yield Charge(
                 vendor, pool, begin, end, service, category, subcategory, f"{service}, {unit}", unit,
-                scale * Decimal(quantity), Decimal(daily_price), Decimal(daily_price), resource=f"acme-{pool}-{vendor.file}",
-                resource_type="Service",
+                scale * Decimal(quantity), Decimal(daily_price), Decimal(daily_price),
+                resource=f"acme-{pool}-{vendor.file}", resource_type="Service",
             )  # fmt: skip
         for team, hours in (("platform", Decimal("1.25")), ("research", Decimal("2.5"))):
             yield Charge(
                 AWS, "notebooks", begin, end, "Amazon SageMaker", "AI and Machine Learning", "AI Platforms",
-                "Notebook hours", "Hours", hours, _NOTEBOOK, _NOTEBOOK, resource=f"notebooks-{team}", resource_type="Notebook",
-                tags={"team": team},
+                "Notebook hours", "Hours", hours, _NOTEBOOK, _NOTEBOOK, resource=f"notebooks-{team}",
+                resource_type="Notebook", tags={"team": team},
             )  # fmt: skip
         if day == world.UNTAGGED_DAY:
             yield Charge(
