@@ -51,8 +51,8 @@ def write(
     """Make the project folder of the simulated company; the same arguments give the same bytes.
 
     `scale` multiplies requests, users, customers and machines. `first_day` and `last_day` cut the calendar, or `days`
-    to so many at its end; `share` is the part of the usual requests. A folder that already holds this demo is left as it is. The files appear at
-    once, under a name of their own until they are whole.
+    to so many at its end; `share` is the part of the usual requests. A folder that already holds this demo is left as
+    it is. The files appear at once, under a name of their own until they are whole.
 
     Raises:
         ConfigError: the folder holds something else or cannot be written, `scale` is below 1, or the days are none

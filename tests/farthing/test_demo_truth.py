@@ -115,7 +115,10 @@ def test_one_coding_user_costs_five_hundred_times_the_other(
     )
     assert float(costs[pair["heavy"]] / costs[pair["light"]]) == pytest.approx(pair["cost_ratio"], rel=0.001)
     calls = con.execute(
-        "select user_id, sum(requests) / count(distinct day) from usage_days where user_id in (?, ?) group by 1 order by 2",
+        """
+        select user_id, sum(requests) / count(distinct day) from usage_days
+        where user_id in (?, ?) group by 1 order by 2
+        """,
         [pair["light"], pair["heavy"]],
     ).fetchall()
     assert calls == [(pair["light"], pair["completions_a_day"][0]), (pair["heavy"], pair["completions_a_day"][1])]
