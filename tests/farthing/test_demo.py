@@ -25,6 +25,7 @@ import pytest
 from farthing import config, demo
 from farthing.demo import engine
 from farthing.demo.project import CLASSES
+from farthing.demo.world import Integers
 from farthing.errors import ConfigError
 from farthing.lake.schemas import CHARGES, COLLECTED
 
@@ -387,7 +388,7 @@ def test_scale_grows_everything_together(tmp_path: Path) -> None:
     assert logged["replica_id"].n_unique() == 12
 
 
-def integers(*values: int) -> engine.Integers:
+def integers(*values: int) -> Integers:
     return np.array(values, dtype=np.int64)
 
 
