@@ -1,4 +1,4 @@
-"""What a build found, on one screen: users, models, what nobody used, and the difference to the bill."""
+"""What a finance person wants first of a build, on one screen: spend by class, margin, losses, idle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import duckdb
 
 from farthing.console import Sheet
 
-_TOP = 10
+_LOSERS = 5
 _ABOUT = {
     "direct": "requests, and what teams own",
     "shared": "shared pools, by their driver",
@@ -17,79 +17,118 @@ _ABOUT = {
     "unpriced": "use of models without a price",
     "unassigned": "charges that no rule, driver or inventory places",
 }
+#: The last month that the ledger has to its end, and all of it: period, first day, day after the last one.
+_PERIODS = """
+    edges as (
+        select min(day) as first_day, max(day) + 1 as past, cast(date_trunc('month', max(day) + 1) as date) as month_end
+        from cost_ledger
+    ),
+    periods as (
+        select
+            1 as number, strftime(month_end - interval 1 month, '%B %Y') as period,
+            cast(month_end - interval 1 month as date) as begin, month_end as past
+        from edges where month_end - interval 1 month >= first_day
+        union all
+        select 2, 'all', first_day, past from edges
+    ),
+    costs as (
+        select number, period, coalesce(pools.class, 'none') as class, BillingCurrency, cost_ledger.cost, provisional
+        from cost_ledger
+        inner join periods on cost_ledger.day >= periods.begin and cost_ledger.day < periods.past
+        left join pools on cost_ledger.pool = pools.pool
+    )
+"""
 
 
 def summary(con: duckdb.DuckDBPyConnection, currency: str) -> list[Sheet]:
-    """Sheets on all of the ledger; users and models in `currency` only, what was spent on in every one."""
-    return [_users(con, currency), _spread(con, currency), _models(con, currency), _kinds(con, currency)]
+    """Sheets on the last full month and on all of the ledger; margin and losses in `currency` only."""
+    return [_classes(con, currency), _margin(con, currency), _losses(con, currency), _kinds(con, currency)]
 
 
-def _users(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
+def _classes(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     rows = con.execute(
-        """
-        with costs as (
-            select user_id, min(customer_id) as customer_id, sum(cost) filter (where kind = 'direct') as direct_cost,
-                sum(cost) filter (where kind = 'training') as training_cost,
-                sum(cost) filter (where kind not in ('direct', 'training')) as other_cost, sum(cost) as cost
-            from cost_ledger where user_id is not null and BillingCurrency = ? group by user_id
-        ),
-        usage as (
-            select user_id, cast(sum(requests) as bigint) as requests,
-                cast(sum(input_tokens + output_tokens) as bigint) as tokens
-            from usage_days group by user_id
-        )
-        select costs.user_id, customer_id, requests, tokens, direct_cost, training_cost, other_cost, costs.cost
-        from costs left join usage on costs.user_id = usage.user_id order by cost desc, costs.user_id limit ?
-        """,
-        [currency, _TOP],
-    ).fetchall()
-    columns = ["user_id", "customer_id", "requests", "tokens", "direct_cost", "training_cost", "other_cost", "cost"]
-    return Sheet("users", columns, rows, title=f"Users who cost most ({currency})")
-
-
-def _spread(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
-    rows = con.execute(
-        """
-        select count(*), quantile_disc(cost, 0.5), quantile_disc(cost, 0.95), max(cost), sum(cost) from (
-            select sum(cost) as cost from cost_ledger where user_id is not null and BillingCurrency = ? group by user_id
-        )
+        f"""
+        with {_PERIODS}
+        select period, class, BillingCurrency, sum(cost), coalesce(sum(cost) filter (where provisional), 0)
+        from costs group by number, period, class, BillingCurrency
+        order by number, BillingCurrency <> ?, BillingCurrency, sum(cost) desc
         """,
         [currency],
     ).fetchall()
-    return Sheet("spread", ["users", "median", "p95", "max", "sum"], rows, title=f"What a user costs ({currency})")
+    columns = ["period", "class", "BillingCurrency", "cost", "provisional_cost"]
+    return Sheet("classes", columns, rows, title="Spend by class: cogs is what the product costs to run")
 
 
-def _models(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
+def _margin(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
+    rows = con.execute(
+        f"""
+        with {_PERIODS},
+        spent as (
+            select number, coalesce(sum(cost) filter (where class = 'cogs'), 0) as cogs_cost, sum(cost) as cost
+            from costs where BillingCurrency = ? group by number
+        ),
+        paid as (
+            select number, sum(amount) as revenue from revenue
+            inner join periods on revenue.period >= periods.begin and revenue.period < periods.past
+            where currency = ? group by number
+        ),
+        solved as (
+            select number, cast(sum(quantity) as bigint) as tickets from metrics
+            inner join periods on metrics.day >= periods.begin and metrics.day < periods.past
+            where name = 'tickets_solved' group by number
+        )
+        select
+            period, revenue, cogs_cost, revenue - cogs_cost, cast(revenue - cogs_cost as double) / revenue,
+            revenue - cost, cast(revenue - cost as double) / revenue, tickets,
+            cast(cogs_cost / tickets as decimal(38, 12))
+        from periods inner join spent using (number) left join paid using (number) left join solved using (number)
+        order by number
+        """,
+        [currency, currency],
+    ).fetchall()
+    columns = [
+        "period", "revenue", "cogs_cost", "gross_margin", "gross_margin_share", "margin", "margin_share", "tickets",
+        "cost_per_ticket",
+    ]  # fmt: skip
+    title = f"Gross margin (revenue less cogs), margin after everything, cogs per ticket ({currency})"
+    return Sheet("margin", columns, rows, title=title)
+
+
+def _losses(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     rows = con.execute(
         """
-        with costs as (
-            select model, max(provider) as provider, sum(cost) filter (where kind = 'direct') as direct_cost,
-                sum(cost) filter (where kind = 'idle') as idle_cost,
-                sum(cost) filter (where kind not in ('direct', 'idle')) as other_cost, sum(cost) as cost
-            from cost_ledger where model is not null and kind <> 'training' and BillingCurrency = ? group by model
+        with spent as (
+            select customer_id, sum(cost_ledger.cost) as cost from cost_ledger
+            inner join pools on cost_ledger.pool = pools.pool
+            where customer_id is not null and class = 'cogs' and BillingCurrency = ? group by customer_id
         ),
-        usage as (
-            select model, cast(sum(requests) as bigint) as requests from usage_days group by model
+        paid as (
+            select customer_id, sum(amount) as revenue from revenue where currency = ? group by customer_id
         )
-        select costs.model, provider, requests, direct_cost, idle_cost, other_cost, cost
-        from costs left join usage on costs.model = usage.model order by cost desc, costs.model limit ?
+        select customer_id, revenue, cost, revenue - cost as margin
+        from paid inner join spent using (customer_id) where revenue < cost order by margin, customer_id limit ?
         """,
-        [currency, _TOP],
+        [currency, currency, _LOSERS],
     ).fetchall()
-    columns = ["model", "provider", "requests", "direct_cost", "idle_cost", "other_cost", "cost"]
-    return Sheet("models", columns, rows, title=f"Models ({currency})")
+    title = f"Customers who lose most: revenue less the cogs of their use ({currency})"
+    return Sheet("losses", ["customer_id", "revenue", "cogs_cost", "margin"], rows, title=title)
 
 
 def _kinds(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     rows = con.execute(
         """
         with kinds as (
-            select BillingCurrency, kind, sum(cost) as cost from cost_ledger group by all
+            select
+                BillingCurrency, kind, sum(cost) as cost,
+                coalesce(sum(cost) filter (where provisional), 0) as provisional
+            from cost_ledger group by all
         ),
         totals as (
             select BillingCurrency, sum(cost) as total from cost_ledger group by all
         )
-        select BillingCurrency, kind, cost, cast(cost as double) / cast(total as double)
+        select
+            BillingCurrency, kind, cost, cast(cost as double) / nullif(cast(total as double), 0),
+            cast(provisional as double) / nullif(cast(cost as double), 0)
         from kinds inner join totals using (BillingCurrency)
         order by BillingCurrency <> ?, BillingCurrency, abs(cost) desc
         """,
@@ -97,7 +136,7 @@ def _kinds(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     ).fetchall()
     return Sheet(
         "kinds",
-        ["BillingCurrency", "kind", "cost", "share", "what"],
+        ["BillingCurrency", "kind", "cost", "share", "provisional_share", "what"],
         [(*row, _ABOUT[row[1]]) for row in rows],
         title="What the money was spent on",
     )

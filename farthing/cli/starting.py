@@ -93,12 +93,15 @@ def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, a
 def demo_command(
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="End after the summary.")] = False,
     scale: Annotated[int, typer.Option("--scale", min=1, help="So many times the requests, users and nodes.")] = 1,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="Only the last so many days of the seven months.")
+    ] = None,
     project: Annotated[Path, typer.Option("--project", metavar="DIR", help="The folder of the demo.")] = Path("demo"),
     port: PortOption = None,
     host: HostOption = "127.0.0.1",
     as_json: JsonOption = False,
 ) -> None:
-    """A simulated company through the whole pipeline: what each user and model costs, tied to its bills.
+    """A simulated company through the whole pipeline: margin, losses and what each ticket costs, tied to its bills.
 
     Everything in it is made up. The same command again goes on with the same folder.
     """
@@ -109,7 +112,9 @@ def demo_command(
     form = common.form(as_json)
     clock = time.monotonic
     began, steps = clock(), []
-    facts = demo.write(project, scale=scale, report=lambda line: console.say(line, style="dim", form=Form.JSON))
+    facts = demo.write(
+        project, scale=scale, days=days, report=lambda line: console.say(line, style="dim", form=Form.JSON)
+    )
     steps.append(("simulate", clock() - began))
     config = common.open_project(facts.folder)
     began = clock()

@@ -1,297 +1,200 @@
-"""The simulated company's bills of one week, vendor after vendor."""
+"""The simulated company's bills, vendor after vendor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from farthing.demo import world
 from farthing.demo.focus import Charge, Vendor
-from farthing.demo.traffic import VENDOR_MODELS, Request
-from farthing.demo.world import (
-    DAYS,
-    GPU_HOUR_LIST_PRICE,
-    GPU_HOUR_PRICE,
-    GPUS_PER_REPLICA,
-    PAST_GATEWAY_DAY,
-    REPLICAS_PER_NODE,
-    TRAINING_GPUS,
-    TRAINING_NODE,
-    WEEK_BEGIN,
-    WEEK_END,
-    at,
-    node_names,
-)
+from farthing.demo.world import Calendar
 
-#: List prices per million tokens of the week, and what the contract makes of them.
-_TOKEN_PRICES = {
-    "claude": {
-        "input": Decimal(3),
-        "cache_read": Decimal("0.30"),
-        "cache_write_5m": Decimal("3.75"),
-        "cache_write_1h": Decimal(6),
-        "output": Decimal(15),
-    },
-    "gpt": {"input": Decimal("0.25"), "cache_read": Decimal("0.025"), "output": Decimal(2)},
+AWS = Vendor("aws", "AWS", "111122223333", region="us-east-1")
+GCP = Vendor("gcp", "Google Cloud", "01AB-23CD", region="us-central1")
+AZURE = Vendor("azure", "Microsoft", "acme-azure", region="eastus")
+RACK = Vendor("rack", "Acme rack", "own-books", region="cellar")
+ANTHROPIC = Vendor("llm", "Anthropic", "org-acme")
+OPENAI = Vendor("llm", "OpenAI", "org-acme-prod")
+VECTORLY = Vendor("saas", "Vectorly", "acme")
+TOOLS = Vendor("saas", "Tracewell", "acme")
+TOOLS_EUR = Vendor("saas", "Prüfwerk", "acme-gmbh", "EUR")
+LABELS = Vendor("saas", "Labelwerk", "acme")
+#: Clouds send a bill every month; of the others one file holds all months.
+MONTHLY = ("aws", "gcp", "azure")
+_CLOUDS = {"AWS": AWS, "GCP": GCP, "Azure": AZURE, "Acme rack": RACK}
+
+RISE = Decimal("1.25")
+#: What a million tokens cost under contract: input, cached input, output; of CODING_MODEL until PRICE_RISE.
+TOKEN_PRICES: dict[str, tuple[Decimal, Decimal, Decimal]] = {
+    world.PREMIUM_MODEL: (Decimal("14.25"), Decimal("1.425"), Decimal("71.25")),
+    world.CODING_MODEL: (Decimal("1.25"), Decimal("0.125"), Decimal(10)),
+    world.UNPRICED_MODEL: (Decimal("4.00"), Decimal("0.40"), Decimal(16)),
 }
-_CONTRACT = {"claude": Decimal("0.95"), "gpt": Decimal(1)}
-#: Tokens of PAST_GATEWAY_DAY that OpenAI bills and no gateway logged.
-PAST_GATEWAY_TOKENS = {"input": 4_000_000, "output": 250_000}
+TOKEN_CLASSES = ("input", "cached_input", "output")
+_LLM_VENDORS = {world.PREMIUM_MODEL: ANTHROPIC, world.CODING_MODEL: OPENAI, world.UNPRICED_MODEL: OPENAI}
+_LLM_POOLS = {"Anthropic": "llm-anthropic", "OpenAI": "llm-openai"}
 
-Usage = dict[tuple[date, str, str], int]
+#: A GPU and hour: committed, as it comes, list.
+AWS_GPU = (Decimal("2.85"), Decimal("4.10"), Decimal("4.10"))
+GCP_GPU = (Decimal("2.60"), Decimal("3.67"), Decimal("3.67"))
+SPOT_GPU, A10G, RACK_GPU = Decimal("1.14"), Decimal("1.01"), Decimal("0.55")
+_NOTEBOOK = Decimal("1.408")
+_CREDIT, _SUPPORT, _LABELS, _TAX = Decimal(-1500), Decimal(180), Decimal(420), Decimal("0.002")
 
-
-CLOUD = Vendor("aws.csv", "AWS", "111122223333", region="us-east-1")
-VENDORS = {
-    "claude": Vendor("anthropic.csv", "Anthropic", "org-acme"),
-    "gpt": Vendor("openai.csv", "OpenAI", "org-acme-prod"),
-}
-VECTORLY = Vendor("vectorly.csv", "Vectorly", "acme")
-TOOLS = Vendor("saas.csv", "Tracewell", "acme")
-TOOLS_EUR = Vendor("saas-eur.csv", "Prüfwerk", "acme-gmbh", "EUR")
-
-
-def add_usage(usage: Usage, requests: Iterable[Request]) -> None:
-    """Count the tokens that vendors bill by day, model and class: logged or not, a cancelled request is billed."""
-    for request in requests:
-        if request.route == "served":
-            continue
-        day = (WEEK_BEGIN + timedelta(seconds=request.arrived)).date()
-        classes = {
-            "input": request.input_tokens - request.cached_tokens - request.cache_write_tokens,
-            "cache_read": request.cached_tokens,
-            "cache_write_5m": request.cache_write_tokens - request.cache_write_1h_tokens,
-            "cache_write_1h": request.cache_write_1h_tokens,
-            "output": request.output_tokens,
-        }
-        for name, tokens in classes.items():
-            if tokens:
-                usage[day, request.route, name] = usage.get((day, request.route, name), 0) + tokens
+Usage = Mapping[tuple[date, str], tuple[int, int, int]]
+#: What many share, a day: vendor, pool, service, category, subcategory, unit, quantity, price.
+_DAILY: list[tuple[Vendor, str, str, str, str, str, str, str]] = [
+    (AWS, "app-servers", "Amazon EKS", "Compute", "Containers", "vCPU-Hours", "17280", "0.0432"),
+    (GCP, "app-servers", "Cloud Run", "Compute", "Containers", "vCPU-Hours", "5760", "0.0384"),
+    (AZURE, "app-servers", "Azure Front Door", "Networking", "Network Infrastructure", "GB", "1875.5", "0.064"),
+    (AWS, "data", "Amazon RDS for PostgreSQL", "Databases", "Relational Databases", "Instance-Hours", "96", "2.695"),
+    (AWS, "data", "Amazon S3", "Storage", "Object Storage", "GB-Days", "131400.25", "0.000741935484"),
+    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "Million Vector-Days", "2712.5", "0.11"),
+    (TOOLS, "tooling", "Tracewell", "Developer Tools", "Other (Developer Tools)", "Spans (1k)", "40120", "0.0078"),
+    (TOOLS_EUR, "tooling", "Prüfwerk", "Developer Tools", "Other (Developer Tools)", "Seat-Days", "12", "1.65"),
+]  # fmt: skip
 
 
-def charges(usage: Usage, *, scale: int) -> list[Charge]:
-    """Every row of every bill of the week; fleets and shared costs grow with `scale`."""
-    rows = [*_machines(scale), *_shared(scale), *_vendors(usage)]
-    cloud = sum((row.cost for row in rows if row.vendor is CLOUD), Decimal(0))
-    tax = (cloud * Decimal("0.02")).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    rows.append(_flat(CLOUD, "tax", "Tax", "Other", "Other (Other)", "Tax on cloud services", tax, kind="Tax"))
-    return rows
+def charges(usage: Usage, calendar: Calendar, scale: int) -> list[Charge]:
+    """Every row of every bill; fleets and shared costs grow with `scale`. GCP's last days have not been billed yet."""
+    rows = [*_machines(calendar, scale), *_shared(calendar, scale), *_vendors(usage), *_monthly(calendar)]
+    cloud: dict[date, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        if row.vendor is AWS and row.charge_category == "Usage":
+            cloud[row.begin.date().replace(day=1)] += row.cost
+    for month, cost in cloud.items():
+        tax = (cost * _TAX).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        rows.append(_flat(AWS, "tax", month, "Tax", "Other", "Other (Other)", "Tax on services", tax, kind="Tax"))
+    return [row for row in rows if row.vendor is not GCP or row.begin < world.at(world.LATE_FROM)]
 
 
-def sums(charges: Iterable[Charge]) -> dict[str, object]:
-    """The exact sums of the bills by currency, and by pool and currency, as text."""
-    whole: dict[str, Decimal] = {}
-    pools: dict[str, dict[str, Decimal]] = {}
+def sums(charges: Iterable[Charge], classes: Mapping[str, str]) -> dict[str, object]:
+    """The exact sums of the bills as text: by currency; by pool; by month and class, the class of a pool given."""
+    whole: dict[str, Decimal] = defaultdict(Decimal)
+    pools: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    months: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for charge in charges:
-        for by_currency in (whole, pools.setdefault(charge.pool, {})):
-            by_currency[charge.vendor.currency] = by_currency.get(charge.vendor.currency, Decimal(0)) + charge.cost
-    return {"bill": _text(whole), "bill_by_pool": {pool: _text(costs) for pool, costs in pools.items()}}
+        currency, cost = charge.vendor.currency, charge.cost
+        whole[currency] += cost
+        pools[charge.pool][currency] += cost
+        months[f"{charge.begin:%Y-%m}"][f"{classes[charge.pool]} {currency}"] += cost
+    return {
+        "bill": _text(whole),
+        "bill_by_pool": {pool: _text(costs) for pool, costs in sorted(pools.items())},
+        "bill_by_month_and_class": {month: _text(costs) for month, costs in sorted(months.items())},
+    }
 
 
-def _text(costs: dict[str, Decimal]) -> dict[str, str]:
-    return {currency: str(cost) for currency, cost in sorted(costs.items())}
+def _text(costs: Mapping[str, Decimal]) -> dict[str, str]:
+    return {key: str(cost) for key, cost in sorted(costs.items())}
 
 
-def _machines(scale: int) -> Iterator[Charge]:
-    """The GPU nodes, one row an hour; and one machine that nobody tagged."""
-    nodes = [
-        (name, "gpu-serving", "p4d.24xlarge", REPLICAS_PER_NODE * GPUS_PER_REPLICA)
-        for cell in range(scale)
-        for name in node_names(cell)
-    ]
-    nodes.append((TRAINING_NODE, "research-training", "p4d.12xlarge", TRAINING_GPUS))
-    tags = {"team": "platform", "environment": "production"}
-    for name, pool, kind, gpus in nodes:
-        for hour in range(7 * 24):
-            begin = WEEK_BEGIN + timedelta(hours=hour)
+def _machines(calendar: Calendar, scale: int) -> Iterator[Charge]:
+    """Machines with GPUs, one row an hour: reserved, from the own books, forgotten, and spot while a run is on."""
+    for node in world.serving_nodes(scale, calendar):
+        pool = "rack" if node.cloud == "Acme rack" else "inference"
+        yield from _hours(node, pool, {"team": node.team, "environment": "production"})
+    forgotten = world.forgotten_node(calendar)
+    if forgotten:
+        yield from _hours(forgotten, "inference", {})
+    for run in world.runs(calendar):
+        yield from _hours(run.node, "training", {"team": "research"})
+
+
+def _hours(node: world.Node, pool: str, tags: Mapping[str, str]) -> Iterator[Charge]:
+    vendor, begin = _CLOUDS[node.cloud], node.begin
+    service, kind = {
+        "AWS": ("Amazon EC2", "p4d.12xlarge" if node.model else "g5.4xlarge"),
+        "GCP": ("Compute Engine", "a2-ultragpu-4g"),
+        "Azure": ("Virtual Machines", "ND96asr-spot"),
+        "Acme rack": ("GPU rack", "rack-4xV100"),
+    }[node.cloud]
+    while begin < node.end:
+        price, list_price, pricing, commitment = _gpu_price(node, begin)
+        yield Charge(
+            vendor, pool, begin, begin + timedelta(hours=1), service, "Compute", "Virtual Machines",
+            f"{kind} with {node.gpus} {node.gpu_model}", "Hours", Decimal(1), node.gpus * price, node.gpus * list_price,
+            resource=node.resource, resource_type="Machine", sku=kind, meter="Hours", tags=tags, pricing=pricing,
+            commitment=commitment,
+        )  # fmt: skip
+        begin += timedelta(hours=1)
+
+
+def _gpu_price(node: world.Node, moment: datetime) -> tuple[Decimal, Decimal, str, str]:
+    """Price and list price of a GPU and hour, pricing category, commitment."""
+    if node.cloud == "Acme rack":
+        return RACK_GPU, RACK_GPU, "Standard", ""
+    if node.cloud == "Azure":
+        return SPOT_GPU, Decimal("3.40"), "Dynamic", ""
+    if node.cloud == "AWS":
+        if node.model is None:
+            return A10G, A10G, "Standard", ""
+        return AWS_GPU[0], AWS_GPU[2], "Committed", "ri-acme-2025"
+    if moment < world.at(world.COMMITMENT_ENDS):
+        return GCP_GPU[0], GCP_GPU[2], "Committed", "cud-acme-2025"
+    return GCP_GPU[1], GCP_GPU[2], "Standard", ""
+
+
+def _shared(calendar: Calendar, scale: int) -> Iterator[Charge]:
+    """What many share, and the notebooks that belong to teams; one of those has lost its tag."""
+    for day in calendar.days:
+        begin, end = world.at(day), world.at(day + timedelta(days=1))
+        for vendor, pool, service, category, subcategory, unit, quantity, daily_price in _DAILY:
             yield Charge(
-                CLOUD,
-                pool,
-                begin,
-                begin + timedelta(hours=1),
-                "AmazonEC2",
-                "Compute",
-                "Virtual Machines",
-                f"{kind} with {gpus} A100 GPUs",
-                "Hours",
-                Decimal(1),
-                gpus * GPU_HOUR_PRICE,
-                gpus * GPU_HOUR_LIST_PRICE,
-                resource=f"i-{name}",
-                resource_type="EC2 instance",
-                sku=f"{kind}-usage",
-                meter="BoxUsage",
-                tags=tags,
-            )
-    for begin, end in _days():
-        price = Decimal("0.7712")
-        yield Charge(
-            CLOUD,
-            "unassigned",
-            begin,
-            end,
-            "AmazonEC2",
-            "Compute",
-            "Virtual Machines",
-            "m5.4xlarge",
-            "Hours",
-            Decimal(24),
-            price,
-            price,
-            resource="i-0f00d",
-            resource_type="EC2 instance",
-            sku="m5.4xlarge-usage",
-        )
-
-
-def _shared(scale: int) -> Iterator[Charge]:
-    """What many share: stores, traffic, tools, support; the notebooks that belong to teams; one credit."""
-    for number, (begin, end) in enumerate(_days()):
-        gigabytes = scale * (Decimal("18250.375") + number * Decimal("41.125"))
-        storage, sent = Decimal("0.000741935484"), Decimal("0.09")
-        yield Charge(
-            CLOUD,
-            "storage-and-network",
-            begin,
-            end,
-            "AmazonS3",
-            "Storage",
-            "Object Storage",
-            "S3 Standard",
-            "GB-Days",
-            gigabytes,
-            storage,
-            storage,
-            resource="acme-documents",
-            resource_type="S3 bucket",
-            tags={"environment": "production"},
-        )
-        yield Charge(
-            CLOUD,
-            "storage-and-network",
-            begin,
-            end,
-            "AWS Data Transfer",
-            "Networking",
-            "Network Infrastructure",
-            "Data transfer out",
-            "GB",
-            scale * (Decimal("96.5") + number * Decimal("1.75")),
-            sent,
-            sent,
-        )
-        for team, hours in (("agents", Decimal("31.25")), ("search", Decimal("12.5"))):
-            price = Decimal("1.408")
+                vendor, pool, begin, end, service, category, subcategory, f"{service}, {unit}", unit,
+                scale * Decimal(quantity), Decimal(daily_price), Decimal(daily_price),
+                resource=f"acme-{pool}-{vendor.file}", resource_type="Service",
+            )  # fmt: skip
+        for team, hours in (("platform", Decimal("1.25")), ("research", Decimal("2.5"))):
             yield Charge(
-                CLOUD,
-                "notebooks",
-                begin,
-                end,
-                "Amazon SageMaker",
-                "AI and Machine Learning",
-                "AI Platforms",
-                "Notebook hours",
-                "Hours",
-                scale * hours,
-                price,
-                price,
-                resource=f"notebooks-{team}",
+                AWS, "notebooks", begin, end, "Amazon SageMaker", "AI and Machine Learning", "AI Platforms",
+                "Notebook hours", "Hours", hours, _NOTEBOOK, _NOTEBOOK, resource=f"notebooks-{team}",
+                resource_type="Notebook", tags={"team": team},
+            )  # fmt: skip
+        if day == world.UNTAGGED_DAY:
+            yield Charge(
+                AWS, "notebooks", begin, end, "Amazon SageMaker", "AI and Machine Learning", "AI Platforms",
+                "Notebook hours", "Hours", Decimal("42.5"), _NOTEBOOK, _NOTEBOOK, resource="notebooks-untagged",
                 resource_type="Notebook",
-                tags={"team": team},
-            )
-        vectors, price = scale * (Decimal("412.5") + number * Decimal("3.25")), Decimal("0.11")
-        yield Charge(
-            VECTORLY,
-            "vector-db",
-            begin,
-            end,
-            "Vectorly",
-            "Databases",
-            "NoSQL Databases",
-            "Stored vectors",
-            "Million Vector-Days",
-            vectors,
-            price,
-            price,
-            resource="acme-prod",
-            resource_type="Index",
-        )
-        seats, price = Decimal(38), Decimal("0.65")
-        yield Charge(
-            TOOLS_EUR,
-            "tooling",
-            begin,
-            end,
-            "Prüfwerk",
-            "Developer Tools",
-            "Other (Developer Tools)",
-            "Test runner seats",
-            "Seat-Days",
-            seats,
-            price,
-            price,
-        )
-    yield _flat(
-        TOOLS,
-        "tooling",
-        "Tracewell",
-        "Developer Tools",
-        "Other (Developer Tools)",
-        "Tracing, one week",
-        scale * Decimal("184.20"),
-    )
-    yield _flat(
-        CLOUD,
-        "support-contract",
-        "AWS Support",
-        "Other",
-        "Other (Other)",
-        "Business support, one week",
-        scale * Decimal("420.00"),
-    )
-    yield _flat(
-        VECTORLY,
-        "vector-db",
-        "Vectorly",
-        "Databases",
-        "NoSQL Databases",
-        "Credit for the outage of September",
-        Decimal("-35.00"),
-        kind="Credit",
-    )
+            )  # fmt: skip
 
 
 def _vendors(usage: Usage) -> Iterator[Charge]:
-    """Model APIs: a row for each day, model and class of tokens, with what went past the gateway."""
-    billed = dict(usage)
-    for name, tokens in PAST_GATEWAY_TOKENS.items():
-        billed[PAST_GATEWAY_DAY, "gpt", name] = billed.get((PAST_GATEWAY_DAY, "gpt", name), 0) + tokens
-    for (day, route, name), tokens in sorted(billed.items()):
-        model = VENDOR_MODELS[route].response_model
-        begin = at(day.day, 0)
-        list_price = _TOKEN_PRICES[route][name]
-        yield Charge(
-            VENDORS[route],
-            f"llm-{VENDOR_MODELS[route].provider}",
-            begin,
-            begin + timedelta(days=1),
-            f"{VENDORS[route].name} API",
-            "AI and Machine Learning",
-            "Generative AI",
-            f"{model} {name}",
-            "1M Tokens",
-            Decimal(tokens) / 1_000_000,
-            list_price * _CONTRACT[route],
-            list_price,
-            sku=model,
-            meter=name,
-            details={"x_Model": model, "x_TokenType": name},
-        )
+    """Model APIs: a row for each day, model and class of tokens."""
+    for (day, model), tokens in sorted(usage.items()):
+        vendor, begin = _LLM_VENDORS[model], world.at(day)
+        rise = RISE if model == world.CODING_MODEL and day >= world.PRICE_RISE else Decimal(1)
+        for name, number, price in zip(TOKEN_CLASSES, tokens, TOKEN_PRICES[model], strict=True):
+            if number:
+                yield Charge(
+                    vendor, _LLM_POOLS[vendor.name], begin, begin + timedelta(days=1), f"{vendor.name} API",
+                    "AI and Machine Learning", "Generative AI", f"{model} {name}", "1M Tokens",
+                    Decimal(number) / 1_000_000, price * rise, price * rise, sku=model, meter=name,
+                    details={"x_Model": model, "x_TokenType": name},
+                )  # fmt: skip
+
+
+def _monthly(calendar: Calendar) -> Iterator[Charge]:
+    """Support, labelling and the start-up credits, for the months that begin inside the calendar."""
+    for days in calendar.months:
+        month = days[0]
+        if month.day != 1:
+            continue
+        support = "Business support"
+        yield _flat(AWS, "support", month, "AWS Support", "Other", "Other (Other)", support, _SUPPORT)
+        labels = "Labelling of training data (labour)"
+        yield _flat(LABELS, "labelling", month, "Labelwerk", "Other", "Other (Other)", labels, _LABELS, team="research")
+        if month <= world.LAST_CREDIT:
+            name = "Start-up credits"
+            yield _flat(AWS, "credits", month, "AWS Activate", "Other", "Other (Other)", name, _CREDIT, kind="Credit")
 
 
 def _flat(
     vendor: Vendor,
     pool: str,
+    month: date,
     service: str,
     category: str,
     subcategory: str,
@@ -299,24 +202,12 @@ def _flat(
     amount: Decimal,
     *,
     kind: str = "Purchase",
+    team: str | None = None,
 ) -> Charge:
-    """One amount for the whole week."""
+    """One amount for a month."""
+    begin = world.at(month.replace(day=1))
+    end = (begin + timedelta(days=32)).replace(day=1)
     return Charge(
-        vendor,
-        pool,
-        WEEK_BEGIN,
-        WEEK_END,
-        service,
-        category,
-        subcategory,
-        description,
-        "Weeks",
-        Decimal(1),
-        amount,
-        amount,
-        charge_category=kind,
-    )
-
-
-def _days() -> list[tuple[datetime, datetime]]:
-    return [(at(day.day, 0), at(day.day, 0) + timedelta(days=1)) for day in DAYS]
+        vendor, pool, begin, end, service, category, subcategory, description, "Months", Decimal(1), amount, amount,
+        charge_category=kind, tags={"team": team} if team else None,
+    )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 #: The columns of FOCUS 1.2 Cost and Usage, all of them, in alphabetical order.
@@ -24,7 +24,7 @@ SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName SubAccountType T
 
 @dataclass(frozen=True)
 class Vendor:
-    """Who sends a bill: the file it comes in, and the account and currency it speaks of."""
+    """Who sends a bill: the name of its files, and the account and currency it speaks of."""
 
     file: str
     name: str
@@ -56,6 +56,8 @@ class Charge:
     details: Mapping[str, str] | None = None
     tags: Mapping[str, str] | None = None
     charge_category: str = "Usage"
+    pricing: str = "Standard"
+    commitment: str = ""
 
     @property
     def cost(self) -> Decimal:
@@ -64,14 +66,15 @@ class Charge:
 
     def row(self) -> dict[str, str]:
         """The FOCUS 1.2 columns that apply, as text."""
+        month = self.begin.replace(day=1, hour=0)
         cost, metered = str(self.cost), self.charge_category in ("Usage", "Purchase")
         values = {
             "BillingAccountId": self.vendor.account,
             "BillingAccountName": "acme (simulated)",
             "BillingAccountType": "Account",
             "BillingCurrency": self.vendor.currency,
-            "BillingPeriodStart": "2026-10-01T00:00:00Z",
-            "BillingPeriodEnd": "2026-11-01T00:00:00Z",
+            "BillingPeriodStart": _time(month),
+            "BillingPeriodEnd": _time((month + timedelta(days=32)).replace(day=1)),
             "ChargePeriodStart": _time(self.begin),
             "ChargePeriodEnd": _time(self.end),
             "ChargeCategory": self.charge_category,
@@ -81,7 +84,7 @@ class Charge:
             "EffectiveCost": cost,
             "ContractedCost": cost,
             "ListCost": str(_money(self.quantity * self.list_price)),
-            "InvoiceId": f"{self.vendor.file.removesuffix('.csv').upper()}-2026-10",
+            "InvoiceId": f"{self.vendor.account}-{month:%Y-%m}",
             "InvoiceIssuerName": self.vendor.name,
             "ProviderName": self.vendor.name,
             "PublisherName": self.vendor.name,
@@ -98,7 +101,7 @@ class Charge:
         if metered:
             sku = self.sku or self.service.replace(" ", "-").lower()
             values |= {
-                "PricingCategory": "Standard",
+                "PricingCategory": self.pricing,
                 "PricingCurrency": self.vendor.currency,
                 "PricingQuantity": str(self.quantity),
                 "PricingUnit": self.unit,
@@ -108,6 +111,16 @@ class Charge:
                 "SkuMeter": self.meter or self.unit,
                 "SkuPriceId": f"{sku}.{self.meter or self.unit}".replace(" ", "-").lower(),
                 "SkuPriceDetails": json.dumps(self.details) if self.details else "",
+            }
+        if self.commitment:
+            values |= {
+                "CommitmentDiscountCategory": "Usage",
+                "CommitmentDiscountId": self.commitment,
+                "CommitmentDiscountName": self.commitment,
+                "CommitmentDiscountType": "Reservation",
+                "CommitmentDiscountStatus": "Used",
+                "CommitmentDiscountQuantity": str(self.quantity),
+                "CommitmentDiscountUnit": self.unit,
             }
         if self.charge_category == "Usage":
             values |= {"ConsumedQuantity": str(self.quantity), "ConsumedUnit": self.unit}

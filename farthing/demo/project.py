@@ -1,5 +1,7 @@
 """The simulated company's farthing.toml, written so that a newcomer learns the file from it."""
 
+import tomllib
+
 TOML = """\
 # SIMULATED: the company, its people, its requests and its bills are made up by `farthing demo`.
 # This is a whole project: the keys are those that you would write for your own company.
@@ -8,11 +10,14 @@ TOML = """\
 name = "acme (simulated)"
 currency = "USD"                # what reports lead with; other currencies stand beside it, never added
 
+[warehouse]
+request_days = 31               # single requests of so many days can be looked up; the ledger keeps all days
+
 # --- Sources: what `farthing collect` reads into the lake. `kind` says what a file holds. -----------------------
 
-[sources.bill]                  # every bill in the FOCUS format: the cloud, two model vendors, three SaaS tools
+[sources.bill]                  # every bill in the FOCUS format: three clouds, two model vendors, SaaS, the own rack
 kind = "focus"
-path = "bills/*.csv"
+path = ["bills/*.csv", "bills/*.csv.gz"]
 
 [sources.serving]               # requests to our own models; columns already have farthing's names
 kind = "requests"
@@ -31,7 +36,7 @@ first_token_at = "first_token_time"
 ended_at = "end_time"
 model = "requested_model"
 
-[sources.gpu]                   # what each GPU did: covered and busy seconds, every ten seconds
+[sources.gpu]                   # what each GPU did: busy seconds of every five minutes, later of every ten seconds
 kind = "gpu_usage"
 path = "gpu/*.parquet"
 
@@ -39,86 +44,206 @@ path = "gpu/*.parquet"
 kind = "gpu_inventory"
 path = "inventory.csv"
 
-[sources.people]                # gateway keys and users -> user, team, customer
+[sources.people]                # service accounts and users -> user, customer, team, plan, cost center
 kind = "identities"
 path = "identities.csv"
 
-[sources.jobs]                  # training and batch jobs
+[sources.jobs]                  # training runs
 kind = "jobs"
 path = "jobs.csv"
 
-[sources.metrics]               # drivers that only you know: here the vectors that each customer stores
+[sources.metrics]               # quantities that only you know: vectors and gigabytes stored, tickets solved
 kind = "metrics"
-path = "metrics.csv"
+path = "metrics.parquet"
+
+[sources.revenue]               # what customers pay
+kind = "revenue"
+path = "revenue.csv"
+
+# --- People: who stands for nobody, and where teams stand in the company. ----------------------------------------
+
+[identities]
+sentinel_users = ["", "anonymous", "default_user_id"]
+
+[teams.support]
+cost_center = "CC-100"
+department = "Product/Support"
+
+[teams.platform]
+cost_center = "CC-200"
+department = "Engineering/Platform"
+
+[teams.research]
+cost_center = "CC-300"
+department = "Engineering/Research"
+
+[teams.finance]
+cost_center = "CC-900"
+department = "Administration"
+
+# --- Models that training produced: their training is written off over so many months. ---------------------------
+
+[models.acme-support-70b]
+released = 2026-07-01
+life_months = 12
+
+[models.acme-summary-8b]
+released = 2026-08-01
+life_months = 12
+
+# --- Prices that you know: an estimate, marked provisional, until the bill comes. The bill always wins. -----------
+# nimbus-preview has no price here on purpose: what it cost shows as `unpriced`.
+
+[[prices]]
+model = "claude-opus-4-1*"
+provider = "anthropic"
+input = 14.25                   # per million tokens
+cached_input = 1.425
+output = 71.25
+
+[[prices]]
+model = "gpt-5"
+provider = "openai"
+input = 1.25
+cached_input = 0.125
+output = 10
+
+[[prices]]                      # the vendor raised its prices; the entry that began last counts
+model = "gpt-5"
+provider = "openai"
+input = 1.5625
+cached_input = 0.15625
+output = 12.5
+valid_from = 2026-08-01
+
+[[prices]]
+gpu_model = "*A100*"
+resource = ["i-serve-*", "gke-serve-*"]
+gpu_hour = 2.75
+pool = "inference"
 
 # --- Pools: which charges belong together, and how they reach people. The first pool that matches takes a charge. --
+# `class` keeps cost of sales (cogs), research (rnd) and overhead (opex) apart; `gl_account` is for the journal.
+
+[[pools]]                       # start-up credits: kept apart, so that the cost of sales is shown before them
+name = "credits"
+kind = "owned"
+class = "opex"
+gl_account = "7100"
+owner = "team:finance"
+match = { ChargeCategory = "Credit" }
+
+[[pools]]
+name = "tax"
+kind = "shared"
+class = "opex"
+gl_account = "6900"
+driver = "fixed"
+weights = { finance = 1 }
+match = { ChargeCategory = "Tax" }
 
 [[pools]]                       # our inference fleet: split by what each request took of the GPUs
-name = "gpu-serving"
+name = "inference"
 kind = "gpu"
-match = { ServiceCategory = "Compute", ResourceId = "i-serve-*" }
+class = "cogs"
+gl_account = "5010"
+match = { ServiceCategory = "Compute", ResourceId = ["i-serve-*", "gke-serve-*", "i-bench-*"] }
 method = "phase_time"           # docs/methods.md; others: gpu_seconds, tokens, requests
 idle = "separate"               # idle time is a line of its own, carried by the team that owns the replica
 
-[[pools]]                       # a machine for training: paid by the jobs that ran on it
-name = "research-training"
+[[pools]]                       # a rack of our own, at the hourly cost of our books
+name = "rack"
+kind = "gpu"
+class = "cogs"
+gl_account = "5015"
+match = { ProviderName = "Acme rack" }
+
+[[pools]]                       # spot machines for training: paid by the runs; research, not cost of sales
+name = "training"
 kind = "training"
 class = "rnd"
-match = { ServiceCategory = "Compute", ResourceId = "i-train-*" }
+gl_account = "6010"
+match = { ServiceCategory = "Compute", ResourceId = "vm-train-*" }
 
 [[pools]]                       # a model vendor: its bill of a day is shared by the tokens of that day's requests
 name = "llm-anthropic"
 kind = "api"
+class = "cogs"
+gl_account = "5020"
 provider = "anthropic"          # as the requests name it
 match = { ProviderName = "Anthropic" }
-token_weights = { input = 20, cached_input = 2, cache_write = 25, output = 100 }  # the proportions of its price list
+token_weights = { input = 10, cached_input = 1, cache_write = 12, output = 50 }  # the proportions of its price list
 
 [[pools]]
 name = "llm-openai"
 kind = "api"
+class = "cogs"
+gl_account = "5020"
 provider = "openai"
 match = { ProviderName = "OpenAI" }
 token_weights = { input = 10, cached_input = 1, cache_write = 10, output = 80 }
 
-[[pools]]                       # shared by what each customer stores; the vendor's credit lands here too
+[[pools]]                       # shared by what each customer stores
 name = "vector-db"
 kind = "shared"
+class = "cogs"
+gl_account = "5030"
 driver = "metric"
 metric = "vectors_stored"
 match = { ServiceName = "Vectorly" }
 
-[[pools]]                       # shared by tokens
-name = "storage-and-network"
+[[pools]]                       # PostgreSQL and object storage: shared by the gigabytes of each feature
+name = "data"
 kind = "shared"
-driver = "tokens"
-match = { ServiceCategory = ["Storage", "Networking"] }
+class = "cogs"
+gl_account = "5030"
+driver = "metric"
+metric = "gigabytes"
+match = { ServiceName = ["Amazon RDS*", "Amazon S3"] }
 
-[[pools]]                       # belongs to the team that its tag names
+[[pools]]                       # shared by the tickets of each customer
+name = "app-servers"
+kind = "shared"
+class = "cogs"
+gl_account = "5040"
+driver = "metric"
+metric = "tickets_solved"
+match = { ServiceName = ["Amazon EKS", "Cloud Run", "Azure Front Door"] }
+
+[[pools]]                       # shared by weights agreed between the teams; in dollars and in euros, each on its own
+name = "tooling"
+kind = "shared"
+class = "cogs"
+gl_account = "5050"
+driver = "fixed"
+weights = { support = 6, platform = 3, research = 1 }
+match = { ServiceCategory = "Developer Tools" }
+
+[[pools]]                       # belongs to the team that its tag names; one row has none and shows as `unassigned`
 name = "notebooks"
 kind = "owned"
 class = "opex"
+gl_account = "6200"
 owner = "Tags.team"
 match = { ServiceName = "Amazon SageMaker" }
 
-[[pools]]                       # the same for every active user; in dollars and in euros, each on its own
-name = "tooling"
+[[pools]]                       # labour as a charge like any other, with the team that it was for
+name = "labelling"
+kind = "owned"
+class = "rnd"
+gl_account = "6020"
+owner = "Tags.team"
+match = { ServiceName = "Labelwerk" }
+
+[[pools]]
+name = "support"
 kind = "shared"
 class = "opex"
-driver = "users"
-match = { ServiceCategory = "Developer Tools" }
-
-[[pools]]                       # shared by weights agreed between the teams
-name = "support-contract"
-kind = "shared"
+gl_account = "6900"
 driver = "fixed"
-weights = { assistant = 4, search = 3, agents = 2, platform = 1 }
+weights = { support = 2, platform = 1 }
 match = { ServiceName = "AWS Support" }
-
-[[pools]]                       # follows the cost that people already have
-name = "tax"
-kind = "shared"
-driver = "cost"
-match = { ChargeCategory = "Tax" }
-
-# One machine matches no pool on purpose: its cost shows as `unassigned`. `farthing pools test` names it.
 """
+
+#: The class of each pool of the file above.
+CLASSES: dict[str, str] = {pool["name"]: pool["class"] for pool in tomllib.loads(TOML)["pools"]}

@@ -1,175 +1,302 @@
-"""The simulated requests of one cell: who asked which model what, and when."""
+"""The simulated requests of one month, as arrays: who asked which model what, and when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
-from farthing.demo.engine import Work
-from farthing.demo.world import (
-    FEATURES,
-    KEY_HANDED_OVER,
-    REQUESTS_PER_CELL,
-    SERVED_MODEL,
-    TASKS_PER_CELL,
-    Habit,
-    Person,
-    seconds,
-    successor,
-)
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
-#: Relative traffic of the hours of a weekday, UTC; a weekend day has WEEKEND of it.
-_HOURS = [1, 0.6, 0.4, 0.4, 0.6, 2, 6, 16, 30, 40, 42, 38, 30, 38, 44, 44, 40, 32, 22, 14, 9, 6, 3, 1.5]
-_WEEKEND = 0.28
+from farthing.demo import world
+from farthing.demo.world import CODING, DAY_US, PREMIUM, RACK, SECOND_US, SERVED, UNPRICED, Floats, Integers
+
+#: Relative traffic of the hours of a day, UTC; none in the last one, so that everything ends on its day.
+_HOURS = np.array([
+    1, 0.6, 0.4, 0.4, 0.6, 2, 8, 20, 32, 40, 42, 40, 36, 40, 42, 42, 40, 34, 26, 18, 12, 7, 3, 0
+])  # fmt: skip
+_WEEKDAY, _WEEKEND = 1.2, 0.5
+TICKETS_A_DAY = 3287  # 100,000 a month
+_TASK_SHARE = 0.05
+_SECOND_CALL_SHARE = 0.35
+_SUMMARY_SHARE = 0.25
 _BLOCK = 16  # an inference engine caches prefixes in blocks of so many tokens
 
-_AGENTS = [("planner", "claude"), ("researcher", "served"), ("coder", "served"), ("reviewer", "gpt")]
-_TOOLS: dict[str, list[str | None]] = {
-    "planner": [None],
-    "researcher": ["search", "browser", None],
-    "coder": ["python", None],
-    "reviewer": [None],
-}
+AGENTS = [
+    "planner", "researcher", "analyst", "retriever", "coder", "billing-expert", "returns-expert", "reviewer",
+    "translator", "writer",
+]  # fmt: skip
+TOOLS = [
+    f"{system}.{verb}"
+    for system in "crm orders billing shipping docs search calendar email sandbox inventory".split()
+    for verb in "find read list update check".split()
+]
+FEATURES = ["answers", "tasks", "summaries", "coding"]
+ANSWERS, TASKS, SUMMARIES, CODE = range(len(FEATURES))
+
+
+@dataclass
+class Requests:
+    """Requests as arrays of one length; `user` indexes `People.logged`, `trace` a list of names, -1 is none.
+
+    Tokens are inclusive: input contains cache reads and writes, output contains reasoning.
+    """
+
+    at: Integers
+    user: Integers
+    model: Integers
+    feature: Integers
+    input_tokens: Integers
+    cached_tokens: Integers
+    output_tokens: Integers
+    trace: Integers
+    agent: Integers
+    tool: Integers
+    staging: Integers
+
+    def take(self, rows: Integers) -> Requests:
+        """The chosen rows, in that order."""
+        return Requests(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+@dataclass
+class Month:
+    """What was asked in one month: the requests in order of time, trace names, and tickets by (day, customer)."""
+
+    requests: Requests
+    traces: list[str]
+    tickets: pl.DataFrame
 
 
 @dataclass(frozen=True)
-class VendorModel:
-    """A model behind an API, with the share of prompts that hit the cache and how fast it writes."""
+class People:
+    """Everybody whom a gateway logs: service accounts of customers, coding users, employees, a lost key, nobody."""
 
-    provider: str
-    model: str
-    response_model: str
-    cached_share: float
-    writes_cache: bool
-    reasons: bool
-    tokens_per_second: float
+    customers: world.Customers
+    coders: list[str]
+    logged: list[str] = field(init=False)
 
-
-VENDOR_MODELS = {
-    "claude": VendorModel("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929", 0.45, True, False, 75),
-    "gpt": VendorModel("openai", "gpt-5-mini", "gpt-5-mini-2025-08-07", 0.30, False, True, 110),
-}
+    def __post_init__(self) -> None:
+        logged = [*self.customers.accounts, *self.coders, *world.EMPLOYEES, world.LOST_KEY, world.SENTINEL]
+        object.__setattr__(self, "logged", logged)
 
 
-@dataclass(slots=True, eq=False)
-class Request:
-    """One request with what its gateway logs; `work` is its course on our GPUs, None for a vendor's model.
+def month(days: Sequence[date], people: People, *, scale: int, seed: int, share: float) -> Month:
+    """All requests of `days`, which are of one month; `share` of the usual number of them."""
+    random = np.random.default_rng([seed, 2, days[0].year, days[0].month])
+    volume = scale * share
+    tickets = _tickets(random, days, people.customers, volume)
+    traces = [f"task-{days[0]:%Y%m}-{number + 1:06d}" for number in range(int(tickets.task.sum()))]
+    parts = [
+        _answers(random, tickets, people.customers),
+        _summaries(random, tickets),
+        _tasks(random, tickets),
+        _coding(random, days, people, volume),
+        _others(random, days, people, volume),
+    ]
+    if world.RUNAWAY_DAY in days:
+        parts.append(_runaway(random, trace=len(traces)))
+        traces.append(world.RUNAWAY_TRACE)
+    if days[-1] >= world.PAIR_FROM:
+        parts.append(_pair(random, [day for day in days if day >= world.PAIR_FROM], people))
+    whole = Requests(*(np.concatenate([getattr(part, name) for part in parts]) for name in parts[0].__dict__))
+    unpriced = (
+        (whole.model == CODING)
+        & (whole.feature == ANSWERS)
+        & (whole.at >= world.microseconds(world.at(world.UNPRICED_FROM)))
+        & (random.random(len(whole.at)) < world.UNPRICED_SHARE)
+    )
+    whole.model = np.where(unpriced, UNPRICED, whole.model)
+    counts = (
+        pl.DataFrame({"day": tickets.at // DAY_US, "customer": tickets.customer})
+        .group_by("day", "customer")
+        .len("tickets")
+        .sort("day", "customer")
+    )
+    return Month(whole.take(np.argsort(whole.at, kind="stable")), traces, counts)
 
-    Tokens are inclusive: input contains cache reads and both kinds of cache writes, output contains reasoning.
-    """
 
-    person: Person
-    route: str  # "served" or a key of VENDOR_MODELS
-    arrived: float
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    feature: str
-    environment: str
-    cache_write_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    reasoning_tokens: int = 0
-    first_token: float = 0.0
-    ended: float = 0.0
-    cancelled: bool = False  # the client went away: the vendor bills, the log has no usage
-    trace_id: str | None = None
-    agent: str | None = None
-    tool: str | None = None
-    work: Work | None = None
-    request_id: str = ""
-
-    @property
-    def model(self) -> str:
-        """The model asked for."""
-        return SERVED_MODEL if self.route == "served" else VENDOR_MODELS[self.route].model
+@dataclass
+class _Tickets:
+    at: Integers
+    customer: Integers
+    task: npt.NDArray[np.bool_]
 
 
-def requests(random: Random, people: list[Person], cell: int) -> list[Request]:
-    """One week of requests in order of time: single ones and the calls of agent tasks."""
-    hours: list[float] = []
-    weight = 0.0
-    for hour in range(7 * 24):
-        # nothing in the last hour, so that every request ends inside the week
-        day_share = _WEEKEND if hour >= 5 * 24 else 1.0
-        weight += 0.0 if hour == 7 * 24 - 1 else _HOURS[hour % 24] * day_share
-        hours.append(weight)
+def _epoch_day(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
 
-    def moment() -> float:
-        return random.choices(range(7 * 24), cum_weights=hours)[0] * 3600 + round(random.random() * 3600, 6)
 
-    found: list[Request] = []
-    builders = [person for person in people if person.team_id == "agents"]
-    for number in range(TASKS_PER_CELL):
-        begin, trace_id = min(moment(), 6.9 * 86_400), f"task-{cell + 1:02d}-{number + 1:04d}"
-        found += _task(random, random.choice(builders), begin, trace_id)
-    singles = random.choices(people, [person.weight for person in people], k=REQUESTS_PER_CELL - len(found))
-    found += [_single(random, person, moment()) for person in singles]
-    first, heir, handed_over = people[0], successor(people[0]), seconds(KEY_HANDED_OVER)
-    for request in found:
-        if cell == 0 and request.person is first and request.arrived >= handed_over:
-            request.person = heir
-    found.sort(key=lambda request: request.arrived)
-    for number, request in enumerate(found):
-        request.request_id = f"req-{cell + 1:02d}-{number + 1:06d}"
+def _moments(random: np.random.Generator, day: Integers) -> Integers:
+    """A moment on each of `day` (days since 1970), by the hours of a working day."""
+    hour = np.searchsorted(np.cumsum(_HOURS) / _HOURS.sum(), random.random(len(day)), "right")
+    return day * DAY_US + hour * 3_600_000_000 + random.integers(0, 3_600_000_000, len(day))
+
+
+def _spread(days: Sequence[date], a_day: float) -> Integers:
+    """Days since 1970, each as often as something happens on it: `a_day` times in the mean of a week."""
+    numbers = [round(a_day * (_WEEKEND if day.weekday() >= 5 else _WEEKDAY)) for day in days]
+    return np.repeat(np.array([_epoch_day(day) for day in days], dtype=np.int64), numbers)
+
+
+def _tickets(random: np.random.Generator, days: Sequence[date], customers: world.Customers, volume: float) -> _Tickets:
+    day = _spread(days, TICKETS_A_DAY * volume)
+    cumulative = np.cumsum(customers.weights)
+    customer = np.searchsorted(cumulative / cumulative[-1], random.random(len(day)), "right").astype(np.int64)
+    task = random.random(len(day)) < _TASK_SHARE
+    # the customer who loses money: a small plan, and agent tasks every day
+    extra = np.repeat(np.array([_epoch_day(one) for one in days], dtype=np.int64), world.LOSER_TASKS_A_DAY)
+    day = np.concatenate([day, extra])
+    customer = np.concatenate([customer, np.full(len(extra), world.LOSER, dtype=np.int64)])
+    return _Tickets(_moments(random, day), customer, np.concatenate([task, np.ones(len(extra), dtype=np.bool_)]))
+
+
+def _tokens(random: np.random.Generator, median: float | Floats, spread: float, size: int, most: int) -> Integers:
+    drawn = median * random.lognormal(0, spread, size)
+    return np.clip(np.rint(drawn), 8, most).astype(np.int64)
+
+
+def _blocks(cached: npt.NDArray[Any]) -> Integers:
+    found: Integers = cached.astype(np.int64) // _BLOCK * _BLOCK
     return found
 
 
-def _single(random: Random, person: Person, arrived: float) -> Request:
-    route = random.choices(["served", "gpt", "claude"], [70, 16, 14])[0]
-    feature = random.choice(FEATURES[person.team_id or "assistant"])
-    environment = "staging" if random.random() < 0.04 else "production"
-    habit = person.habit
-    if route != "served":  # long questions go to the vendors
-        habit = Habit(habit.name, habit.input_median * 4, habit.output_median * 4, habit.spread, habit.cached_share)
-    question = _tokens(random, habit.input_median, habit.spread, 12_000 if route == "served" else 60_000)
-    answer = _tokens(random, habit.output_median, habit.spread, 2_000)
-    return _request(random, person, route, arrived, question, answer, habit.cached_share, feature, environment)
+def _made(
+    at: Integers,
+    user: Integers,
+    model: Integers,
+    feature: int,
+    input_tokens: Integers,
+    cached_tokens: Integers,
+    output_tokens: Integers,
+    **more: Integers,
+) -> Requests:
+    size, none = len(at), np.full(len(at), -1, dtype=np.int64)
+    return Requests(
+        at=at,
+        user=user,
+        model=model,
+        feature=np.full(size, feature, dtype=np.int64),
+        input_tokens=input_tokens,
+        cached_tokens=cached_tokens,
+        output_tokens=output_tokens,
+        trace=more.get("trace", none),
+        agent=more.get("agent", none),
+        tool=more.get("tool", none),
+        staging=more.get("staging", np.zeros(size, dtype=np.int64)),
+    )
 
 
-def _task(random: Random, person: Person, begin: float, trace_id: str) -> list[Request]:
-    """One agent task: 10 to 60 calls of several agents, each with a longer conversation than the last."""
-    calls = random.randint(10, 60)
-    arrived, found = begin, []
-    for number in range(calls):
-        agent, route = _AGENTS[0] if number == 0 else random.choices(_AGENTS, [1, 4, 4, 1])[0]
-        tokens = min(800 + number * random.randint(80, 200), 9_000)
-        answer = _tokens(random, 110, 0.6, 900)
-        request = _request(random, person, route, round(arrived, 6), tokens, answer, 0.85, "tasks", "production")
-        request.trace_id, request.agent, request.tool = trace_id, agent, random.choice(_TOOLS[agent])
-        found.append(request)
-        arrived += random.uniform(3, 16)
-    return found
+def _answers(random: np.random.Generator, tickets: _Tickets, customers: world.Customers) -> Requests:
+    """Tickets that are answered in one call or two; longer documents go to the vendors."""
+    begin, customer = tickets.at[~tickets.task], tickets.customer[~tickets.task]
+    again = np.flatnonzero(random.random(len(begin)) < _SECOND_CALL_SHARE)
+    at = np.concatenate([begin, begin[again] + random.integers(25, 120, len(again)) * SECOND_US])
+    user = np.concatenate([customer, customer[again]])
+    model, size = customers.models[user], len(user)
+    bought = model != SERVED
+    tokens = _tokens(random, np.where(bought, 21_000.0, 5_200.0), 0.45, size, 120_000)
+    answer = _tokens(random, np.where(bought, 800.0, 380.0), 0.5, size, 1800)
+    cached = _blocks(tokens * np.where(random.random(size) < 0.3, random.uniform(0.2, 0.6, size), 0))
+    return _made(at, user, model, ANSWERS, tokens, cached, answer)
 
 
-def _request(
-    random: Random,
-    person: Person,
-    route: str,
-    arrived: float,
-    input_tokens: int,
-    output_tokens: int,
-    cached_share: float,
-    feature: str,
-    environment: str,
-) -> Request:
-    cached = int(input_tokens * random.uniform(0.3, 0.9)) if random.random() < cached_share else 0
-    request = Request(person, route, arrived, input_tokens, cached, output_tokens, feature, environment)
-    if route == "served":
-        request.cached_tokens -= cached % _BLOCK
-        request.work = Work(arrived, input_tokens, request.cached_tokens, output_tokens)
-        return request
-    vendor = VENDOR_MODELS[route]
-    if vendor.writes_cache and random.random() < vendor.cached_share:
-        written = int((input_tokens - cached) * random.uniform(0.4, 0.9))
-        one_hour = random.random() < 0.2
-        request.cache_write_tokens, request.cache_write_1h_tokens = written, written if one_hour else 0
-    if vendor.reasons:
-        request.reasoning_tokens = int(output_tokens * random.uniform(0.2, 0.7))
-    request.first_token = arrived + 0.25 + random.lognormvariate(-1.0, 0.5) + input_tokens * 2e-5
-    request.ended = request.first_token + output_tokens / vendor.tokens_per_second
-    request.cancelled = random.random() < 0.005
-    return request
+def _summaries(random: np.random.Generator, tickets: _Tickets) -> Requests:
+    """Some tickets are summed up at their end by a small model on the rack."""
+    chosen = np.flatnonzero(random.random(len(tickets.at)) < _SUMMARY_SHARE)
+    size = len(chosen)
+    tokens, answer = _tokens(random, 3600, 0.4, size, 12_000), _tokens(random, 260, 0.4, size, 900)
+    model, none = np.full(size, RACK, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    at = tickets.at[chosen] + 600 * SECOND_US
+    return _made(at, tickets.customer[chosen], model, SUMMARIES, tokens, none, answer)
 
 
-def _tokens(random: Random, median: int, spread: float, most: int) -> int:
-    return min(most, max(4, round(median * random.lognormvariate(0, spread))))
+def _tasks(random: np.random.Generator, tickets: _Tickets) -> Requests:
+    """Agent tasks: 10 to 100 calls by 5 to 10 agents; some are far larger than others."""
+    begin, customer = tickets.at[tickets.task], tickets.customer[tickets.task]
+    calls = np.clip(np.rint(17 * random.lognormal(0, 0.65, len(begin))), 10, 100).astype(np.int64)
+    size = random.lognormal(0, 0.45, len(begin))
+    return _calls(random, begin, customer, calls, size, np.arange(len(begin), dtype=np.int64))
+
+
+def _calls(
+    random: np.random.Generator, begin: Integers, customer: Integers, calls: Integers, size: Floats, trace: Integers
+) -> Requests:
+    """The calls of agent tasks: each agent has its model, and a conversation that grows from call to call."""
+    total = int(calls.sum())
+    task = np.repeat(np.arange(len(begin)), calls)
+    first = np.cumsum(calls) - calls
+    number = np.arange(total, dtype=np.int64) - first[task]
+    waits = np.cumsum(random.integers(2, 9, total) * SECOND_US + random.integers(0, SECOND_US, total))
+    at = begin[task] + waits - waits[first[task]] if total else waits
+    agents = random.integers(5, len(AGENTS) + 1, len(begin))
+    agent = (number % agents[task] + task) % len(AGENTS)
+    bought = agent % 3 == 2
+    median = np.minimum(2200.0 + 320.0 * number, 11_000.0) * size[task] * np.where(bought, 5.0, 1.0)
+    tokens = _tokens(random, median, 0.3, total, 150_000)
+    answer = _tokens(random, np.where(bought, 520.0, 340.0), 0.5, total, 1800)
+    cached = _blocks(tokens * random.uniform(0.2, 0.7, total) * (number > 0))
+    model = np.where(bought, PREMIUM, SERVED).astype(np.int64)
+    tool = np.where(random.random(total) < 0.7, random.integers(0, len(TOOLS), total), -1)
+    return _made(at, customer[task], model, TASKS, tokens, cached, answer, trace=trace[task], agent=agent, tool=tool)
+
+
+def _runaway(random: np.random.Generator, *, trace: int) -> Requests:
+    """One task that calls a vendor's model thousands of times and never comes to an end by itself."""
+    size = world.RUNAWAY_CALLS
+    at = world.microseconds(world.at(world.RUNAWAY_DAY, 9)) + np.cumsum(random.integers(6, 12, size) * SECOND_US)
+    tokens, answer = _tokens(random, 14_000, 0.2, size, 60_000), _tokens(random, 300, 0.3, size, 1800)
+
+    def constant(value: int) -> Integers:
+        return np.full(size, value, dtype=np.int64)
+
+    return _made(
+        at, constant(world.RUNAWAY_CUSTOMER), constant(PREMIUM), TASKS, tokens, _blocks(tokens * 0.5), answer,
+        trace=constant(trace), agent=constant(AGENTS.index("analyst")), tool=constant(0),
+    )  # fmt: skip
+
+
+def _coding(random: np.random.Generator, days: Sequence[date], people: People, volume: float) -> Requests:
+    """The coding assistant's users, but for the planted two."""
+    coders = len(people.coders)
+    eager = random.lognormal(0, 1.0, coders)
+    eager[:2] = 0
+    cumulative = np.cumsum(eager)
+    day = _spread(days, 500 * volume)
+    user = np.searchsorted(cumulative / cumulative[-1], random.random(len(day)), "right").astype(np.int64)
+    tokens, answer = _tokens(random, 1500, 0.6, len(day), 12_000), _tokens(random, 160, 0.6, len(day), 1800)
+    cached = _blocks(tokens * np.where(random.random(len(day)) < 0.5, 0.5, 0.0))
+    model = np.full(len(day), CODING, dtype=np.int64)
+    return _made(_moments(random, day), user + len(people.customers.ids), model, CODE, tokens, cached, answer)
+
+
+def _pair(random: np.random.Generator, days: Sequence[date], people: People) -> Requests:
+    """Two users of one plan: ten completions a day, and a hundred times as many of five times the tokens."""
+    light = world.PAIR_COMPLETIONS
+    day = np.repeat(np.array([_epoch_day(one) for one in days], dtype=np.int64), light)
+    tokens, answer = _tokens(random, 420, 0.4, len(day), 2000), _tokens(random, 55, 0.4, len(day), 300)
+    first = len(people.customers.ids)
+    index = np.concatenate([np.arange(len(day)), np.repeat(np.arange(len(day)), 100)])
+    factor = np.where(np.arange(len(index)) < len(day), 1, 5)
+    user = first + (factor == 5).astype(np.int64)
+    zero = np.zeros(len(index), dtype=np.int64)
+    model = np.full(len(index), CODING, dtype=np.int64)
+    at = _moments(random, day[index])
+    return _made(at, user, model, CODE, tokens[index] * factor, zero, answer[index] * factor)
+
+
+def _others(random: np.random.Generator, days: Sequence[date], people: People, volume: float) -> Requests:
+    """Employees who try things in staging, a key that nobody knows, and calls that the gateway has no user for."""
+    first = len(people.customers.ids) + len(people.coders)
+    size = len(world.EMPLOYEES)
+    day = _spread(days, 110 * volume)
+    user = first + np.searchsorted(np.array([80, 95, 110]) / 110, random.random(len(day)), "right")
+    user = np.where(user == first, first + random.integers(0, size, len(day)), user + size - 1)
+    tokens, answer = _tokens(random, 2500, 0.6, len(day), 12_000), _tokens(random, 250, 0.5, len(day), 1800)
+    model = np.where(random.random(len(day)) < 0.8, SERVED, CODING).astype(np.int64)
+    zero = np.zeros(len(day), dtype=np.int64)
+    staging = (user < first + size).astype(np.int64)
+    return _made(_moments(random, day), user, model, ANSWERS, tokens, zero, answer, staging=staging)

@@ -1,142 +1,109 @@
-"""What telemetry says of the simulated GPUs, and what is true of them: the planted facts that tests read."""
+"""What is true of the simulated company: every planted thing with its dates, keys and amounts, as JSON values."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from random import Random
+from datetime import timedelta
 
-from farthing.demo import world
-from farthing.demo.bill import PAST_GATEWAY_TOKENS
-from farthing.demo.engine import Replica, busy_microseconds
-from farthing.demo.traffic import Request
-
-BUCKET_SECONDS = 10
-BUCKETS = world.WEEK_SECONDS // BUCKET_SECONDS
-_PLANTED_BUSY = 9_000_000  # microseconds of each bucket in which the planted work keeps its GPU busy
+from farthing.demo import bill, world
+from farthing.demo.telemetry import COARSE_SECONDS, FINE_SECONDS
+from farthing.demo.traffic import People
+from farthing.demo.world import Calendar
 
 
-@dataclass(frozen=True)
-class Telemetry:
-    """One GPU's week: busy microseconds of every bucket, and the buckets that were never observed."""
-
-    gpu: world.Gpu
-    busy: list[int]
-    unobserved: range = range(0)
-
-
-def _buckets(window: world.Window | world.Job) -> range:
-    return range(int(world.seconds(window.begin)) // BUCKET_SECONDS, int(world.seconds(window.end)) // BUCKET_SECONDS)
-
-
-def drained(cell: int, replica: int) -> list[tuple[float, float]]:
-    """When the router sends a replica nothing, in seconds: around what is planted on one of its GPUs."""
-    return [
-        (world.seconds(window.begin - world.DRAIN), world.seconds(window.end))
-        for window in (world.BATCH_JOB, world.UNEXPLAINED)
-        if cell == 0 and window.replica == replica
-    ]
-
-
-def telemetry(cell: int, replicas: Sequence[Replica]) -> list[Telemetry]:
-    """The serving GPUs of a cell: each is busy when its replica is, besides what is planted."""
-    of_replica = [
-        busy_microseconds(replica.busy, bucket_seconds=BUCKET_SECONDS, buckets=BUCKETS) for replica in replicas
-    ]
-    found = []
-    for number, gpu in enumerate(world.serving_gpus(cell)):
-        busy = of_replica[number // world.GPUS_PER_REPLICA]
-        for window in (world.BATCH_JOB, world.UNEXPLAINED):
-            if window.gpu_uuid == gpu.gpu_uuid:
-                busy = list(busy)
-                for bucket in _buckets(window):
-                    busy[bucket] += _PLANTED_BUSY
-        hidden = _buckets(world.UNOBSERVED) if gpu.node_id == world.UNOBSERVED.node_id else range(0)
-        found.append(Telemetry(gpu, busy, hidden))
-    return found
-
-
-def training_telemetry(random: Random) -> list[Telemetry]:
-    """The training GPUs: nearly always busy while a job runs on them, idle otherwise."""
-    found = []
-    for index, gpu in enumerate(world.training_gpus()):
-        busy = [0] * BUCKETS
-        for job in world.jobs():
-            if gpu.gpu_uuid in job.gpu_uuids or (job.node_id == gpu.node_id and index < (job.gpu_count or 0)):
-                for bucket in _buckets(job):
-                    busy[bucket] = random.randint(90, 99) * 100_000
-        found.append(Telemetry(gpu, busy))
-    return found
-
-
-@dataclass
-class Record:
-    """Gathers the truth, cell after cell."""
-
-    requests: int = 0
-    by_user: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    by_replica: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    hidden: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    users: set[str] = field(default_factory=set)
-
-    def add(self, cell: int, requests: Iterable[Request], observed: Iterable[Telemetry]) -> None:
-        """Add one cell's requests, and the busy time of its GPUs that telemetry never showed."""
-        names = world.replica_names(cell)
-        for request in requests:
-            self.requests += 1
-            self.users.add(request.person.user_id)
-            if request.work:
-                gpu_seconds = request.work.replica_seconds * world.GPUS_PER_REPLICA
-                self.by_user[request.person.user_id] += gpu_seconds
-                self.by_replica[names[request.work.replica]] += gpu_seconds
-        for trace in observed:
-            if trace.unobserved:
-                lost = sum(trace.busy[bucket] for bucket in trace.unobserved)
-                self.hidden[str(trace.gpu.replica_id)] += lost / 1_000_000
-
-    def facts(self) -> dict[str, object]:
-        """The truth as JSON values; per replica: telemetry's busy = requests - hidden + planted."""
-        return {
-            "requests": self.requests,
-            "users": len(self.users),
-            "gpu_seconds_by_user": _rounded(self.by_user),
-            "gpu_seconds_by_replica": _rounded(self.by_replica),
-            "hidden_gpu_seconds_by_replica": _rounded(self.hidden),
-            "planted": {
-                "unobserved": _window(world.UNOBSERVED),
-                "batch_job": {**_window(world.BATCH_JOB), "job_id": "job-102"},
-                "unexplained": _window(world.UNEXPLAINED),
-                "key_handed_over": {
-                    "key": "key-0001",
-                    "at": world.KEY_HANDED_OVER.isoformat(),
-                    "from": "user-0001",
-                    "to": "user-0001-successor",
-                },
-                "unknown_key": world.LOST_KEY,
-                "past_gateway": {
-                    "day": world.PAST_GATEWAY_DAY.isoformat(),
-                    "provider": "openai",
-                    "tokens": PAST_GATEWAY_TOKENS,
-                },
-            },
-        }
-
-
-def _window(window: world.Window) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "begin": window.begin.isoformat(),
-        "end": window.end.isoformat(),
-        "node_id": window.node_id,
+def planted(calendar: Calendar, people: People, unlogged: dict[str, object]) -> dict[str, object]:
+    """The planted things whose days are in the calendar."""
+    everything = _everything(people, unlogged)
+    runs = {run.job_id: run for run in world.runs(calendar)}
+    present = {
+        "coding_pair": calendar.last >= world.PAIR_FROM,
+        "runaway_agent": world.RUNAWAY_DAY in calendar,
+        "forgotten_node": calendar.last >= world.FORGOTTEN_FROM,
+        "unpriced_model": calendar.last >= world.UNPRICED_FROM,
+        "price_rise": world.PRICE_RISE in calendar,
+        "late_bill": world.LATE_FROM in calendar,
+        "commitment_expiring": world.COMMITMENT_ENDS in calendar,
+        "failed_training": world.FAILED_RUN in runs,
+        "credits_end": world.LAST_CREDIT in calendar,
+        "untagged_cost": world.UNTAGGED_DAY in calendar,
+        "unlogged_stretch": bool(unlogged),
     }
-    if window.gpu_uuid is not None and window.replica is not None:
-        facts |= {
-            "gpu_uuid": window.gpu_uuid,
-            "replica_id": world.replica_names(0)[window.replica],
-            "busy_gpu_seconds": len(_buckets(window)) * _PLANTED_BUSY / 1_000_000,
+    if world.FAILED_RUN in runs:
+        run = runs[world.FAILED_RUN]
+        everything["failed_training"] = {
+            "job_id": run.job_id,
+            "experiment": run.experiment,
+            "begin": run.begin.isoformat(),
+            "last_checkpoint_at": run.checkpoint.isoformat() if run.checkpoint else None,
+            "end": run.end.isoformat(),
+            "cost": str(8 * bill.SPOT_GPU * ((run.end - run.begin) // timedelta(hours=1))),
+            "lost_cost": str(8 * bill.SPOT_GPU * (world.FAILED_AFTER_CHECKPOINT // timedelta(hours=1))),
         }
-    return facts
+    return {name: facts for name, facts in everything.items() if present.get(name, True)}
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {key: round(value, 6) for key, value in sorted(values.items())}
+def _everything(people: People, unlogged: dict[str, object]) -> dict[str, object]:
+    ids = people.customers.ids
+    late = [f"gke-serve-{number:02d}" for number in (4, 5)]
+    return {
+        "coding_pair": {
+            "light": world.LIGHT_USER,
+            "heavy": world.HEAVY_USER,
+            "from": world.PAIR_FROM.isoformat(),
+            "completions_a_day": [world.PAIR_COMPLETIONS, 100 * world.PAIR_COMPLETIONS],
+            "cost_ratio": 500,
+            "plan": "coding",
+        },
+        "runaway_agent": {
+            "trace_id": world.RUNAWAY_TRACE,
+            "day": world.RUNAWAY_DAY.isoformat(),
+            "calls": world.RUNAWAY_CALLS,
+            "customer_id": ids[world.RUNAWAY_CUSTOMER],
+        },
+        "forgotten_node": {
+            "ResourceId": "i-bench-07",
+            "from": world.FORGOTTEN_FROM.isoformat(),
+            "cost_a_day": str(2 * 24 * bill.A10G),
+        },
+        "idle_night": {"hours": [0, 1, 2, 3, 4], "day_hours": [9, 16], "busy_share_below": 0.1, "pool": "inference"},
+        "unpriced_model": {
+            "model": world.UNPRICED_MODEL,
+            "from": world.UNPRICED_FROM.isoformat(),
+            "share": world.UNPRICED_SHARE,
+            "of": {"provider": "openai", "feature": "answers"},
+        },
+        "price_rise": {
+            "provider": "openai",
+            "model": world.CODING_MODEL,
+            "day": world.PRICE_RISE.isoformat(),
+            "factor": str(bill.RISE),
+        },
+        "late_bill": {
+            "provider": bill.GCP.name,
+            "from": world.LATE_FROM.isoformat(),
+            "provisional_resources": late,
+            "missing_services": ["Cloud Run"],
+        },
+        "commitment_expiring": {
+            "provider": bill.GCP.name,
+            "commitment": "cud-acme-2025",
+            "first_day_without": world.COMMITMENT_ENDS.isoformat(),
+            "gpu_hour": [str(bill.GCP_GPU[0]), str(bill.GCP_GPU[1])],
+        },
+        "credits_end": {"pool": "credits", "last_month": f"{world.LAST_CREDIT:%Y-%m}"},
+        "untagged_cost": {
+            "pool": "notebooks",
+            "day": world.UNTAGGED_DAY.isoformat(),
+            "ResourceId": "notebooks-untagged",
+            "cost": "59.84",
+        },
+        "unlogged_stretch": {
+            "replica_id": world.UNLOGGED_REPLICA,
+            "begin": world.UNLOGGED[0].isoformat(),
+            "end": world.UNLOGGED[1].isoformat(),
+            **unlogged,
+        },
+        "losing_customer": {"customer_id": ids[world.LOSER], "plan": people.customers.plans[world.LOSER]},
+        "unknown_key": world.LOST_KEY,
+        "sentinel_user": world.SENTINEL,
+        "telemetry": {"seconds": [COARSE_SECONDS, FINE_SECONDS], "fine_from": world.FINE_FROM.isoformat()},
+    }

@@ -1,215 +1,215 @@
-"""The simulated company: its calendar, people, machines and the oddities planted for farthing to find."""
+"""The simulated company: its calendar, customers, people, machines and what is planted for farthing to find."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from random import Random
 
-FIRST_DAY = date(2026, 10, 5)  # a Monday
-DAYS = [FIRST_DAY + timedelta(days=number) for number in range(7)]
-WEEK_BEGIN = datetime(2026, 10, 5, tzinfo=UTC)
-WEEK_END = WEEK_BEGIN + timedelta(days=7)
-WEEK_SECONDS = 7 * 86_400
+import numpy as np
+import numpy.typing as npt
 
-SERVED_MODEL = "acme-chat-70b"
-GPU_MODEL = "NVIDIA A100-SXM4-80GB"
-GPU_HOUR_PRICE = Decimal("3.67")
-GPU_HOUR_LIST_PRICE = Decimal("4.10")
-GPUS_PER_REPLICA = 4
-REPLICAS_PER_NODE = 2
-NODES_PER_CELL = 2
-REPLICAS_PER_CELL = REPLICAS_PER_NODE * NODES_PER_CELL
-TRAINING_GPUS = 4
-TRAINING_NODE = "train-01"
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
-USERS_PER_CELL = 300
-CUSTOMERS_PER_CELL = 40
-REQUESTS_PER_CELL = 120_000
-TASKS_PER_CELL = 260
+FIRST_DAY, LAST_DAY = date(2026, 4, 1), date(2026, 10, 31)
+#: Telemetry has rows of five minutes before this day and of ten seconds from it on.
+FINE_FROM = date(2026, 10, 25)
+SIMULATION_ENDS = datetime(2026, 11, 1, tzinfo=UTC)
+DAY_US = 86_400_000_000
+SECOND_US = 1_000_000
 
-TEAMS = {"assistant": "CC-10", "search": "CC-20", "agents": "CC-30", "platform": "CC-90"}
-FEATURES = {
-    "assistant": ["chat", "drafting"],
-    "search": ["answers", "summaries"],
-    "agents": ["chat", "extraction"],
-    "platform": ["code-review", "chat"],
-}
-FLEET_OWNER = "platform"
-#: An id that the gateway knows and identities.csv does not.
+SERVED_MODEL, RACK_MODEL = "acme-support-70b", "acme-summary-8b"
+PREMIUM_MODEL, CODING_MODEL, UNPRICED_MODEL = "claude-opus-4-1", "gpt-5", "nimbus-preview"
+MODELS = [SERVED_MODEL, RACK_MODEL, PREMIUM_MODEL, CODING_MODEL, UNPRICED_MODEL]
+SERVED, RACK, PREMIUM, CODING, UNPRICED = range(len(MODELS))
+PROVIDERS = ["vllm", "vllm", "anthropic", "openai", "openai"]
+GPUS_PER_NODE = 4
+TEAMS = {"support": "CC-100", "platform": "CC-200", "research": "CC-300"}
+EMPLOYEES = [f"{team}-{number}" for team in TEAMS for number in range(1, 5)]
+#: plan: customers, dollars a month, tickets a month of a customer in the middle.
+PLANS = {"enterprise": (30, 4500, 950), "scale": (120, 1500, 270), "growth": (350, 400, 80), "starter": (500, 80, 16)}
+CODING_USERS, CODING_PRICE = 200, 20
+
 LOST_KEY = "key-lost"
+SENTINEL = "default_user_id"
+LIGHT_USER, HEAVY_USER = "dev-0001", "dev-0002"
+PAIR_FROM = date(2026, 8, 1)
+PAIR_COMPLETIONS = 10
+RUNAWAY_DAY, RUNAWAY_TRACE, RUNAWAY_CALLS, RUNAWAY_CUSTOMER = date(2026, 9, 17), "task-runaway", 3000, 149
+LOSER = 999  # the last customer of the smallest plan
+LOSER_TASKS_A_DAY = 3
+FORGOTTEN_FROM = date(2026, 9, 10)
+UNPRICED_FROM, UNPRICED_SHARE = date(2026, 10, 1), 0.15
+PRICE_RISE = date(2026, 8, 1)
+LATE_FROM = date(2026, 10, 29)
+COMMITMENT_ENDS = date(2026, 10, 16)
+LAST_CREDIT = date(2026, 7, 1)
+UNTAGGED_DAY = date(2026, 9, 22)
+UNLOGGED_REPLICA = "serve-02"
+UNLOGGED = (datetime(2026, 10, 14, 12, tzinfo=UTC), datetime(2026, 10, 14, 16, tzinfo=UTC))
 
 
-def at(day: int, hour: int, minute: int = 0) -> datetime:
-    """A moment of October 2026, UTC."""
-    return datetime(2026, 10, day, hour, minute, tzinfo=UTC)
+def at(day: date, hour: int = 0) -> datetime:
+    """The beginning of an hour of `day`, UTC."""
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
 
 
-def seconds(moment: datetime) -> float:
-    """Seconds since the begin of the week."""
-    return (moment - WEEK_BEGIN).total_seconds()
-
-
-@dataclass(frozen=True)
-class Window:
-    """A planted stretch on one node or GPU of the first cell."""
-
-    begin: datetime
-    end: datetime
-    node_id: str
-    replica: int | None = None
-    gpu_uuid: str | None = None
-
-
-#: Telemetry of this node never arrived.
-UNOBSERVED = Window(at(7, 13), at(7, 17), "serve-02")
-#: A nightly evaluation on one GPU of a drained replica; jobs.csv knows it.
-BATCH_JOB = Window(at(6, 1), at(6, 4), "serve-01", 1, "GPU-serve-01-7")
-#: The same without a job: nobody knows who it was.
-UNEXPLAINED = Window(at(8, 2), at(8, 2, 40), "serve-01", 0, "GPU-serve-01-2")
-#: Before each of the two the router has sent the replica nothing for so long.
-DRAIN = timedelta(minutes=30)
-#: From here on the first user's key belongs to a successor.
-KEY_HANDED_OVER = at(8, 0)
-#: On this day somebody called OpenAI past the gateway.
-PAST_GATEWAY_DAY = date(2026, 10, 8)
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return round(moment.timestamp()) * SECOND_US
 
 
 @dataclass(frozen=True)
-class Habit:
-    """How somebody uses a model: median tokens, the sigma of their logarithm, the share with a cached prefix."""
+class Calendar:
+    """The days that are simulated, both ends included; what is planted outside of them is left out."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> list[date]:
+        """All days in order."""
+        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+
+    @property
+    def months(self) -> list[list[date]]:
+        """The days of each month in order."""
+        found: dict[tuple[int, int], list[date]] = {}
+        for day in self.days:
+            found.setdefault((day.year, day.month), []).append(day)
+        return list(found.values())
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Who buys support tickets: by index the id, the plan, how many tickets relative to others, the model used."""
+
+    ids: list[str]
+    plans: list[str]
+    weights: Floats
+    models: Integers
+
+    @property
+    def accounts(self) -> list[str]:
+        """The service account of each customer, as gateways log it."""
+        return [f"sa-{customer}" for customer in self.ids]
+
+
+def customers(scale: int, seed: int) -> Customers:
+    """`scale` times a thousand customers; two of three are served by our own model, the others by vendors."""
+    random = np.random.default_rng([seed, 1])
+    plans = [plan for _ in range(scale) for plan, (number, _, _) in PLANS.items() for _ in range(number)]
+    size = np.array([PLANS[plan][2] for plan in plans], dtype=np.float64)
+    weights = size * np.clip(random.lognormal(0, 0.35, len(plans)), 0.4, 2.2)
+    models = np.array([SERVED, SERVED, PREMIUM, SERVED, SERVED, PREMIUM, SERVED, SERVED, CODING])[
+        np.arange(len(plans)) % 9
+    ].astype(np.int64)
+    models[LOSER] = PREMIUM
+    return Customers([f"customer-{number + 1:04d}" for number in range(len(plans))], plans, weights, models)
+
+
+def coding_users(scale: int) -> list[str]:
+    """The named users of the coding assistant."""
+    return [f"dev-{number + 1:04d}" for number in range(CODING_USERS * scale)]
+
+
+def coding_customer(number: int) -> int:
+    """Index of the customer who bought the seat of coding user `number`: ten seats each, for the large ones."""
+    return number // 10 % 20 + number // CODING_USERS * 1000
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine with GPUs: its name, the billed resource, whose cloud it is in, what it serves and since when."""
 
     name: str
-    input_median: int
-    output_median: int
-    spread: float
-    cached_share: float
+    resource: str
+    cloud: str
+    gpus: int
+    gpu_model: str
+    model: str | None
+    begin: datetime
+    end: datetime
+    team: str = "platform"
+
+    @property
+    def gpu_uuids(self) -> list[str]:
+        """Its GPUs."""
+        return [f"GPU-{self.name}-{number}" for number in range(self.gpus)]
 
 
-HABITS = [
-    Habit("chat", 700, 95, 0.7, 0.35),
-    Habit("documents", 2_600, 55, 0.6, 0.15),
-    Habit("writing", 260, 210, 0.6, 0.05),
-]
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user of the product with the gateway key that stands for them; `weight` is how much they use it."""
-
-    user_id: str
-    key: str
-    customer_id: str | None
-    team_id: str | None
-    plan: str | None
-    habit: Habit
-    weight: float
-
-
-def people(random: Random, cell: int) -> list[Person]:
-    """The users of one cell; a few use it more than a hundred times as much as others, one in ten is an employee."""
-    first_customer = cell * CUSTOMERS_PER_CELL
-    customers = [f"customer-{first_customer + number + 1:03d}" for number in range(CUSTOMERS_PER_CELL)]
-    product_teams = [team for team in TEAMS if team != FLEET_OWNER]
-    team_of = {customer: product_teams[number % len(product_teams)] for number, customer in enumerate(customers)}
-    plan_of = {customer: random.choice(["free", "pro", "pro", "enterprise"]) for customer in customers}
-    size = [random.lognormvariate(0, 1) for _ in customers]
+def serving_nodes(scale: int, calendar: Calendar) -> list[Node]:
+    """Five replicas of the 70B model for each `scale`, three at AWS and two at GCP; then the racks."""
+    begin, end = at(calendar.first), at(calendar.last + timedelta(days=1))
+    clouds = ["AWS", "AWS", "AWS", "GCP", "GCP"] * scale
     found = []
-    for number in range(USERS_PER_CELL):
-        serial = cell * USERS_PER_CELL + number + 1
-        # every customer has somebody, the big ones have most
-        customer = (
-            None
-            if number % 10 == 9
-            else customers[number]
-            if number < CUSTOMERS_PER_CELL
-            else random.choices(customers, size)[0]
-        )
-        found.append(
-            Person(
-                user_id=f"user-{serial:04d}",
-                key=f"key-{serial:04d}",
-                customer_id=customer,
-                team_id=team_of[customer] if customer else random.choice(list(TEAMS)),
-                plan=plan_of[customer] if customer else None,
-                habit=random.choices(HABITS, [5, 3, 2])[0],
-                weight=random.lognormvariate(0, 1.4),
-            )
-        )
-    if cell == 0:
-        found.append(Person(LOST_KEY, LOST_KEY, None, None, None, HABITS[0], 0.8))
+    for number, cloud in enumerate(clouds):
+        name = f"serve-{number + 1:02d}"
+        resource = f"i-{name}" if cloud == "AWS" else f"gke-{name}"
+        found.append(Node(name, resource, cloud, 4, "NVIDIA A100-SXM4-80GB", SERVED_MODEL, begin, end, "support"))
+    for number in range(scale):
+        name = f"rack-{number + 1:02d}"
+        found.append(Node(name, name, "Acme rack", 4, "Tesla V100-SXM2-32GB", RACK_MODEL, begin, end, "support"))
     return found
 
 
-def successor(person: Person) -> Person:
-    """Who holds the first user's key from KEY_HANDED_OVER on."""
-    return Person(
-        "user-0001-successor", person.key, person.customer_id, person.team_id, person.plan, person.habit, person.weight
-    )
+def forgotten_node(calendar: Calendar) -> Node | None:
+    """A machine that somebody started for a benchmark and never stopped; None where the calendar ends before."""
+    if calendar.last < FORGOTTEN_FROM:
+        return None
+    begin = at(max(FORGOTTEN_FROM, calendar.first))
+    return Node("bench-07", "i-bench-07", "AWS", 2, "NVIDIA A10G", None, begin, at(calendar.last + timedelta(days=1)))
 
 
 @dataclass(frozen=True)
-class Gpu:
-    """One GPU and where it stands; `replica_id` is None on the training node."""
-
-    gpu_uuid: str
-    node_id: str
-    resource_id: str
-    replica_id: str | None
-
-
-def node_names(cell: int) -> list[str]:
-    """Names of a cell's serving nodes."""
-    return [f"serve-{cell * NODES_PER_CELL + number + 1:02d}" for number in range(NODES_PER_CELL)]
-
-
-def replica_names(cell: int) -> list[str]:
-    """Names of a cell's replicas, in the order of its nodes."""
-    return [f"{node}-{side}" for node in node_names(cell) for side in "ab"]
-
-
-def serving_gpus(cell: int) -> list[Gpu]:
-    """A cell's serving GPUs, replica after replica."""
-    found = []
-    for node in node_names(cell):
-        for index in range(REPLICAS_PER_NODE * GPUS_PER_REPLICA):
-            side = "ab"[index // GPUS_PER_REPLICA]
-            found.append(Gpu(f"GPU-{node}-{index}", node, f"i-{node}", f"{node}-{side}"))
-    return found
-
-
-def training_gpus() -> list[Gpu]:
-    """The GPUs of the training node."""
-    return [Gpu(f"GPU-{TRAINING_NODE}-{index}", TRAINING_NODE, f"i-{TRAINING_NODE}", None) for index in range(4)]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A line of jobs.csv: on GPUs by name, or on a count of GPUs of a node (the first ones)."""
+class Run:
+    """A training run on eight spot GPUs, billed and sampled only while it is on."""
 
     job_id: str
     experiment: str
-    team_id: str
-    user_id: str
     begin: datetime
     end: datetime
     status: str
-    node_id: str | None = None
-    gpu_count: int | None = None
-    gpu_uuids: tuple[str, ...] = ()
-    model_produced: str | None = None
+    model: str
+    checkpoint: datetime | None
+
+    @property
+    def node(self) -> Node:
+        """The spot machine of this run."""
+        name = f"train-{self.job_id}"
+        return Node(name, f"vm-{name}", "Azure", 8, "NVIDIA A100-SXM4-80GB", None, self.begin, self.end, "research")
 
 
-def jobs() -> list[Job]:
-    """Training on its own node, and the evaluation on a serving GPU."""
-    return [
-        Job("job-101", "chat-70b-sft", "platform", "user-0010", at(5, 10), at(6, 16), "completed", TRAINING_NODE, 4,
-            model_produced="acme-chat-70b-v2"),
-        Job("job-102", "nightly-eval", "assistant", "user-0020", BATCH_JOB.begin, BATCH_JOB.end, "completed",
-            gpu_uuids=(str(BATCH_JOB.gpu_uuid),)),
-        Job("job-103", "retriever-ablation", "search", "user-0030", at(8, 9), at(9, 3), "failed",
-            gpu_uuids=(f"GPU-{TRAINING_NODE}-0", f"GPU-{TRAINING_NODE}-1")),
-        Job("job-104", "agent-rl", "agents", "user-0040", at(8, 12), at(9, 20), "completed",
-            gpu_uuids=(f"GPU-{TRAINING_NODE}-2", f"GPU-{TRAINING_NODE}-3"), model_produced="acme-agent-8b"),
-    ]  # fmt: skip
+#: First day, first hour, hours, experiment, model; all completed but the one that failed.
+_RUNS = [
+    (date(2026, 4, 7), 8, 120, "support-70b-sft", SERVED_MODEL),
+    (date(2026, 4, 20), 6, 110, "summary-8b-distill", RACK_MODEL),
+    (date(2026, 5, 11), 9, 130, "support-70b-sft", SERVED_MODEL),
+    (date(2026, 5, 25), 7, 80, "tone-ablation", "acme-tone-8b"),
+    (date(2026, 6, 8), 8, 150, "support-70b-dpo", SERVED_MODEL),
+    (date(2026, 6, 22), 8, 70, "tone-ablation", "acme-tone-8b"),
+    (date(2026, 7, 6), 8, 140, "summary-8b-distill", RACK_MODEL),
+    (date(2026, 7, 20), 9, 90, "tone-ablation", "acme-tone-8b"),
+    (date(2026, 8, 10), 8, 160, "support-70b-v2", "acme-support-70b-v2"),
+    (date(2026, 9, 7), 8, 96, "support-70b-v2", "acme-support-70b-v2"),
+    (date(2026, 9, 21), 8, 130, "support-70b-v2", "acme-support-70b-v2"),
+    (date(2026, 10, 5), 8, 150, "support-70b-v2", "acme-support-70b-v2"),
+    (date(2026, 10, 27), 6, 20, "nightly-eval", "acme-support-70b-v2"),
+]
+FAILED_RUN = "run-10"
+FAILED_AFTER_CHECKPOINT = timedelta(hours=30)
+
+
+def runs(calendar: Calendar) -> list[Run]:
+    """The training runs that lie inside the calendar as a whole."""
+    found = []
+    for number, (day, hour, hours, experiment, model) in enumerate(_RUNS):
+        begin, job_id = at(day, hour), f"run-{number + 1:02d}"
+        end, failed = begin + timedelta(hours=hours), job_id == FAILED_RUN
+        saved = end - FAILED_AFTER_CHECKPOINT if failed else end
+        if day in calendar and end.date() in calendar:
+            found.append(Run(job_id, experiment, begin, end, "failed" if failed else "completed", model, saved))
+    return found

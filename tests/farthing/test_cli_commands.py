@@ -269,11 +269,11 @@ def test_the_dashboard_process_gets_project_address_and_no_usage_statistics(
 
 
 def test_the_demo_is_labelled_simulated_ties_to_its_bill_and_runs_again(tmp_path: Path) -> None:
-    said = farthing("demo", "--no-dashboard", "--project", tmp_path / "demo")
+    said = farthing("demo", "--no-dashboard", "--days", 1, "--project", tmp_path / "demo")
     assert said.code == 0, said.err
     assert "SIMULATED" in said.out
     assert "0.000000000000" in said.out
-    again = farthing("demo", "--no-dashboard", "--json", "--project", tmp_path / "demo")
+    again = farthing("demo", "--no-dashboard", "--days", 1, "--json", "--project", tmp_path / "demo")
     assert again.code == 0
     assert again.value["demo"]["simulated"] is True
     truth = json.loads((tmp_path / "demo" / "truth" / "truth.json").read_text(encoding="utf-8"))

@@ -1,9 +1,10 @@
-"""Twenty builds of the demo at one, two and eight threads give one ledger."""
+"""Twenty builds of a small demo at one, two and eight threads give one ledger."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from tests.farthing.commands import farthing
 @pytest.mark.timeout(1200)
 def test_twenty_builds_at_one_two_and_eight_threads_give_one_ledger(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    facts = demo.write(folder)
+    facts = demo.write(folder, first_day=date(2026, 10, 22), last_day=date(2026, 10, 24), share=0.3)
     assert farthing("collect", "--project", folder).code == 0
     hashes = set()
     for number in range(20):
