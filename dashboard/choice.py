@@ -7,8 +7,9 @@ from datetime import date, datetime, timedelta
 
 import streamlit as st
 
-from dashboard import figures, queries
+from dashboard import queries
 from dashboard.published import Published
+from farthing import figures
 
 ALL_DAYS, CHOSEN_DAYS = "all", "days"
 

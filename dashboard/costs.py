@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import streamlit as st
 
-from dashboard import charts, figures, queries, tables
-from dashboard.charts import KINDS
+from dashboard import queries, tables
 from dashboard.choice import Choice, choose, currencies
-from dashboard.figures import count, exact, money
+from dashboard.drawing import draw, legend
 from dashboard.published import Published, Row, published
 from dashboard.tables import Column
+from farthing import charts, figures
+from farthing.charts import KINDS
+from farthing.figures import count, exact, money
 
 QUESTION = "What did each user and model cost, and does it tie to the bill?"
 NO_USER, NO_MODEL = "(no user)", "(no model)"
@@ -29,7 +31,7 @@ def page() -> None:
             st.info("The published ledger has no costs yet: no charge of the bill lies before now.")
             return
         _tie(warehouse, choice)
-        charts.legend()
+        legend()
         left, right = st.columns(2, gap="medium")
         with left:
             _days(warehouse, choice)
@@ -109,9 +111,8 @@ def _days(warehouse: Published, choice: Choice) -> None:
         anchor=False,
         help="  \n".join(f"**{one}** {money(totals[one])}: {KINDS[one][1]}" for one in KINDS if one in totals),
     )
-    charts.kinds_by_day(
-        [(row["day"], row["kind"], row["cost"]) for row in rows], choice.first, choice.last, choice.currency
-    )
+    bars = [(row["day"], row["kind"], row["cost"]) for row in rows]
+    draw(charts.kinds_by_day(bars, choice.first, choice.last, choice.currency), "kinds-by-day")
 
 
 def _models(models: Sequence[Row], choice: Choice) -> None:
@@ -127,7 +128,7 @@ def _models(models: Sequence[Row], choice: Choice) -> None:
     if rest := known[TOP_MODELS:]:
         bars.append((f"{len(rest)} other models", _added(rest)))
     bars += [(NO_MODEL, _kinds(row)) for row in models if row["model"] is None and row["cost"]]
-    charts.stacked_by_name(bars, choice.currency, key="models", height=270)
+    draw(charts.stacked_by_name(bars, choice.currency, height=270), "models")
 
 
 def _model_table(models: Sequence[Row], choice: Choice) -> None:
@@ -193,7 +194,7 @@ def _users(warehouse: Published, choice: Choice) -> None:
             others = f"; the top {TOP_USERS} of {len(known):,} cost {figures.share(most, theirs)}"
             st.subheader(first + (others if len(known) > TOP_USERS else ""), anchor=False)
             bars = [(row["user_id"], _kinds(row)) for row in known[:TOP_USERS]]
-            charts.stacked_by_name(bars, choice.currency, key="users", height=340)
+            draw(charts.stacked_by_name(bars, choice.currency, height=340), "users")
         else:
             st.subheader(f"No cost in {choice.currency} is known to be a user's", anchor=False)
         if nobody:
@@ -227,7 +228,7 @@ def _spread(warehouse: Published, choice: Choice) -> None:
     for name, cost in (("median", median), ("p95", p95), ("highest", highest)):
         label = _bin_name(sum(edge <= cost for edge in EDGES))
         marks[label] = f"{marks[label]}, {name}" if label in marks else name
-    charts.histogram(bins, marks, choice.currency)
+    draw(charts.histogram(bins, marks, choice.currency), "spread")
 
 
 def _bin_name(number: int) -> str:

@@ -13,8 +13,8 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts, figures
 from dashboard.costs import NO_USER
+from farthing import charts, figures
 from tests.dashboard import conftest as company
 from tests.farthing.build.world import World, at
 

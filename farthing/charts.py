@@ -1,4 +1,4 @@
-"""The charts' one look: a colour for each kind of cost everywhere, units on the axes, quiet lines."""
+"""Charts of pages and reports in one look: a colour for each kind of cost, units on the axes, quiet lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import altair as alt
-import streamlit as st
 
-from dashboard import figures
+from farthing import figures
 
 #: What the ledger says of each amount. Blue went to somebody; every other colour asks a question of its own.
 KINDS: dict[str, tuple[str, str]] = {
@@ -22,24 +21,13 @@ KINDS: dict[str, tuple[str, str]] = {
     "unpriced": ("#b03a78", "use of models without a price"),
     "unassigned": ("#2f2f2f", "charges that no rule, driver or inventory places"),
 }
-_INK, _QUIET, _LINE = "#1d2730", "#5c6a76", "#e6ebef"
+INK, _QUIET, _LINE = "#1d2730", "#5c6a76", "#e6ebef"
 _AMOUNTS = ",.4~r"
 Amounts = Mapping[str, Decimal | None]
+Chart = alt.Chart | alt.LayerChart
 
 
-def legend() -> None:
-    """One line that says which colour is which kind of cost, for all charts of a page."""
-    entries = "".join(
-        f'<span title="{meaning}" style="margin-right:1.2rem;white-space:nowrap"><span style="display:inline-block;'
-        f'width:.75rem;height:.75rem;margin-right:.35rem;background:{colour};vertical-align:-1px"></span>{kind}</span>'
-        for kind, (colour, meaning) in KINDS.items()
-    )
-    st.html(
-        f'<div style="font-size:.8rem;color:{_INK}"><b style="margin-right:1.2rem">Kinds of cost</b>{entries}</div>'
-    )
-
-
-def kinds_by_day(rows: Sequence[tuple[date, str, Decimal]], first: date, last: date, currency: str) -> None:
+def kinds_by_day(rows: Sequence[tuple[date, str, Decimal]], first: date, last: date, currency: str) -> Chart:
     """Stacked bars: one a day, of every day of the period."""
     days = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
     values = [_value(kind, cost, currency) | {"day": day.isoformat()} for day, kind, cost in rows]
@@ -53,10 +41,10 @@ def kinds_by_day(rows: Sequence[tuple[date, str, Decimal]], first: date, last: d
         order=alt.Order("place:Q"),
         tooltip=[alt.Tooltip("day:O", title="day"), *_said()],
     )
-    _draw(chart.properties(height=270), "kinds-by-day")
+    return _in_our_look(chart.properties(height=270))
 
 
-def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, key: str, height: int) -> None:
+def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, height: int) -> Chart:
     """Lying bars, one for each name in the order given, made of kinds of cost; at most `height` pixels."""
     names = [name for name, _ in bars]
     values = [
@@ -72,10 +60,10 @@ def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, key: 
         order=alt.Order("place:Q"),
         tooltip=[alt.Tooltip("name:N", title="of"), *_said()],
     )
-    _draw(chart.properties(height=min(height, 60 + 32 * len(bars))), key)
+    return _in_our_look(chart.properties(height=min(height, 60 + 32 * len(bars))))
 
 
-def histogram(bins: Sequence[tuple[str, int, Decimal]], marks: Mapping[str, str], currency: str) -> None:
+def histogram(bins: Sequence[tuple[str, int, Decimal]], marks: Mapping[str, str], currency: str) -> Chart:
     """Standing bars: users in each bin of cost; `marks` names bins, such as the one of the median."""
     labels = [label for label, _, _ in bins]
     values = [
@@ -93,8 +81,8 @@ def histogram(bins: Sequence[tuple[str, int, Decimal]], marks: Mapping[str, str]
             alt.Tooltip("shown:N", title="together"),
         ],
     )
-    words = base.mark_text(dy=-7, fontSize=11, fontWeight="bold", color=_INK).encode(x=axis, y="users:Q", text="mark:N")
-    _draw((bars + words).properties(height=300), "spread")
+    words = base.mark_text(dy=-7, fontSize=11, fontWeight="bold", color=INK).encode(x=axis, y="users:Q", text="mark:N")
+    return _in_our_look((bars + words).properties(height=300))
 
 
 def _value(kind: str, cost: Decimal, currency: str) -> dict[str, object]:
@@ -124,8 +112,8 @@ def _colours() -> alt.Color:
     return alt.Color("kind:N").scale(domain=list(KINDS), range=[colour for colour, _ in KINDS.values()]).legend(None)
 
 
-def _draw(chart: alt.Chart | alt.LayerChart, key: str) -> None:
-    looks = (
+def _in_our_look(chart: Chart) -> Chart:
+    looks: Chart = (
         chart.configure(font="Inter, Helvetica Neue, Helvetica, Arial, DejaVu Sans, sans-serif")
         .configure_view(stroke=None)
         .configure_axis(
@@ -138,4 +126,4 @@ def _draw(chart: alt.Chart | alt.LayerChart, key: str) -> None:
             titleFontSize=11,
         )
     )
-    st.altair_chart(looks, theme=None, width="stretch", key=f"chart-{key}")
+    return looks
