@@ -43,8 +43,8 @@ def wait_until_up(url: str) -> None:
     raise TimeoutError(f"no dashboard at {url} after {START_SECONDS} s")
 
 
-#: The pages by their address; each is a picture of that name. The overview is higher: it is the README's.
-PAGES = ("overview", "customers", "models", "gpus", "agents", "bills")
+#: The pictures by name, each with the address of its page.
+PAGES = {"overview": "", **{name: name for name in ("customers", "models", "gpus", "agents", "bills")}}
 
 
 def capture(url: str) -> None:
@@ -55,8 +55,8 @@ def capture(url: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        for name in PAGES:
-            page.goto(f"{url}/{name}")
+        for name, path in PAGES.items():
+            page.goto(f"{url}/{path}")
             page.get_by_test_id("stHeading").nth(1).wait_for(timeout=1000 * START_SECONDS)
             page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
             page.wait_for_load_state("networkidle")

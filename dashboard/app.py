@@ -17,7 +17,7 @@ _ICON = (
 )
 _STYLE = """
 <style>
-  .block-container { padding: 2.2rem 2rem 3rem; max-width: 1500px; }
+  .block-container { padding: 4rem 2rem 3rem; max-width: 1500px; }
   h1 { font-size: 1.5rem !important; padding: 0 !important; }
   h3 { font-size: 1rem !important; padding: 0.6rem 0 0.3rem !important; font-weight: 600 !important; }
   [data-testid="stMetricValue"] { font-size: 1.3rem; font-variant-numeric: tabular-nums; }
@@ -32,7 +32,7 @@ def main() -> None:
     st.html(_STYLE)
     page = st.navigation(
         [
-            st.Page(overview.page, title="Overview", url_path="overview", default=True),
+            st.Page(overview.page, title="Overview", default=True),
             st.Page(customers.page, title="Users and customers", url_path="customers"),
             st.Page(models.page, title="Models", url_path="models"),
             st.Page(gpus.page, title="GPUs", url_path="gpus"),

@@ -155,7 +155,9 @@ def _restatements(warehouse: Published, choice: Choice) -> None:
         return
     rows = warehouse.rows(bills.RESTATEMENTS, **choice.parameters)
     finding(
-        f"{len(rows):,} times a later bill changed what was stated before" if rows else "No figure was restated",
+        f"A later bill changed what was stated before by {money(sum(row['change'] for row in rows))} {choice.currency}"
+        if rows
+        else "No figure was restated",
         "cost less what was stated for the same pool and days before",
     )
     if not rows:

@@ -16,7 +16,7 @@ from dashboard.tables import Column
 from farthing import charts, figures
 from farthing.figures import count, exact, money
 
-QUESTION = "What does each user and customer cost, and who costs more than he pays?"
+QUESTION = "What does each user cost, and who costs more than he pays?"
 TOP_USERS, TOP_CUSTOMERS = 10, 10
 
 
@@ -64,11 +64,7 @@ def _pair(warehouse: Published, choice: Choice) -> None:
         f" {parts.name(pair['cheap_user'])}, on the same plan: {parts.name(pair['plan'])}"
     )
     for who in ("dear", "cheap"):
-        st.metric(
-            parts.name(pair[f"{who}_user"]),
-            f"{money(pair[f'{who}_cost'])} {choice.currency}",
-            help=f"{count(pair[f'{who}_requests'])} requests on these days",
-        )
+        st.metric(parts.name(pair[f"{who}_user"]), f"{money(pair[f'{who}_cost'])} {choice.currency}")
         st.caption(f"{count(pair[f'{who}_requests'])} requests")
 
 

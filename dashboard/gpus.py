@@ -93,13 +93,13 @@ def _node(row: Row) -> str:
 
 
 def _nodes(nodes: Sequence[Row], choice: Choice) -> None:
-    forgotten = [row for row in nodes if row["covered_seconds"] and not row["busy_seconds"] and row["cost"]]
+    forgotten = [row for row in nodes if not row["busy_seconds"] and row["cost"]]
     if forgotten:
         cost = sum((row["cost"] for row in forgotten), Decimal(0))
         named = ", ".join(parts.name(_node(row)) for row in forgotten[:3])
-        finding(f"Paid and never busy: {named}, {money(cost)} {choice.currency}")
+        finding(f"Paid and never seen busy: {named}, {money(cost)} {choice.currency}")
     else:
-        finding("Every node that was observed was busy at some time")
+        finding("Every node was busy at some time")
     bars = [(_node(row), _kinds(row)) for row in nodes[:TOP_NODES]]
     if rest := nodes[TOP_NODES:]:
         sums = {kind: sum((row[f"{kind}_cost"] or Decimal(0) for row in rest), Decimal(0)) for kind in GPU_KINDS}
@@ -145,7 +145,7 @@ def _rates(warehouse: Published, choice: Choice) -> None:
         "cheapest_contracted_rate",
         "premium",
     )
-    tables.show("gpu-rates", columns, [[row[n] for n in names] for row in rows], height=300)
+    tables.show("gpu-rates", columns, [[row[n] for n in names] for row in rows], height=300 if len(rows) > 9 else None)
 
 
 def _node_table(nodes: Sequence[Row], choice: Choice) -> None:

@@ -67,13 +67,12 @@ def _key_figures(warehouse: Published, choice: Choice, classes: Sequence[Row]) -
     )
     places[3].metric(unit, money(cost), help=said)
     places[4].metric("Idle", figures.share(idle, spend), help=f"{money(idle)} {choice.currency}: {KINDS['idle'][1]}")
-    places[5].metric("Provisional", figures.share(provisional, spend), help="No bill confirms it yet.")
+    places[5].metric(
+        "Provisional",
+        figures.share(provisional, spend) if provisional else "none",
+        help="No bill confirms it yet.",
+    )
     places[6].metric("Bill less ledger", exact(tie["difference"]), help="The page of bills has the whole sum.")
-    if revenue is None:
-        parts.missing(
-            f"Revenue in {choice.currency} is not known on these days, so there is no margin.",
-            '[sources.revenue]\nkind = "revenue"\npath = "revenue.csv"',
-        )
 
 
 def _unit_cost(warehouse: Published, choice: Choice, serving: Decimal) -> tuple[str, Decimal | None, str]:
@@ -154,7 +153,11 @@ def _movers(warehouse: Published, choice: Choice) -> None:
 def _losses(warehouse: Published, choice: Choice) -> None:
     rows = [row for row in warehouse.rows(customers.CUSTOMERS, **choice.parameters) if row["margin"] is not None]
     if not rows:
-        finding("Which customers lose money is not known without revenue")
+        finding("Margin, and who loses money, is not known without revenue")
+        parts.missing(
+            f"Revenue in {choice.currency} is not known on these days.",
+            '[sources.revenue]\nkind = "revenue"\npath = "revenue.csv"',
+        )
         return
     lost = [row for row in rows if row["margin"] < 0]
     if not lost:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from farthing import figures
 
@@ -138,7 +139,9 @@ def busy_hours(
         }
         for day, hour, share, idle in cells
     ]
-    base = alt.Chart(alt.InlineData(values=values)).encode(
+    with debug_mode(False):  # of thousands of values Altair would check each on its own, for a second
+        data = alt.InlineData(values=values)
+    base = alt.Chart(data).encode(
         x=alt.X("day:O")
         .scale(domain=days)
         .axis(labelExpr="utcFormat(toDate(datum.value), '%-d %b')", labelAngle=0, labelOverlap=True, ticks=False)
@@ -159,7 +162,7 @@ def busy_hours(
         .mark_rect()
         .encode(
             color=alt.Color("busy:Q")
-            .scale(domain=[0, 0.1, 0.5, 1], range=["#e3a72f", "#f6e3b4", "#8fb8d0", "#24577a"])
+            .scale(domain=[0, 0.1, 0.5, 1], range=["#e3a72f", "#f6e3b4", "#8fb8d0", "#24577a"], interpolate="rgb")
             .legend(title="busy", format=".0%", gradientLength=height - 40)
         )
     )
