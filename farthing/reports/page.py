@@ -15,7 +15,7 @@ from farthing.charts import KINDS
 from farthing.reports.document import Report, Section
 from farthing.reports.markdown import is_number
 
-_WIDTH = 610  # pixels of a chart between its axes
+_WIDTH = 780  # pixels of a chart between its axes
 #: Inside a page SVG needs no namespaces, and ids of several charts must not meet.
 _NAMESPACES = re.compile(r' xmlns(:\w+)?="[^"]*"')
 _IDS = re.compile(r'(\bid="|url\(#)')

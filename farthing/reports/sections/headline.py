@@ -36,12 +36,7 @@ def _figures(asked: Asked, found: Sums) -> list[Figure]:
         _amount("spend", "Spend", found.cost, currency, "all lines of the ledger on these days"),
         _amount("revenue", "Revenue", found.revenue, currency, "paid for these days"),
         _amount("gross_margin", "Gross margin", found.gross_margin, currency, "revenue less cost of serving (cogs)"),
-        _share(
-            "gross_margin_share",
-            "Gross margin share",
-            part(found.gross_margin, found.revenue),
-            "gross margin of revenue",
-        ),
+        _share("gross_margin_share", "Gross margin share", margin, "gross margin of revenue"),
         _unit(found, currency),
         _amount("idle", "Idle", idle, currency, "GPU time that was paid and not used"),
         _share("idle_share", "Idle share", part(idle, found.cost), "idle of spend"),
