@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images from the dashboard of a fresh demo: `make screenshots`."""
+"""Takes the pictures of docs/images from the dashboard and the report of a fresh demo: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def wait_until_up(url: str) -> None:
 PAGES = {"overview": "", **{name: name for name in ("customers", "models", "gpus", "agents", "bills")}}
 
 
-def capture(url: str) -> None:
-    """Save the upper part of each page at `url`, when it has finished drawing, as a PNG of 1280 pixels width."""
+def capture(url: str, report: Path) -> None:
+    """Save the upper part of each page at `url`, when it has finished drawing, and of `report`, as PNGs 1280 wide."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,9 @@ def capture(url: str) -> None:
             page.wait_for_timeout(1500)  # charts fade in
             page.screenshot(path=IMAGES / f"{name}.png")
             print(IMAGES / f"{name}.png")
+        page.goto(report.as_uri())
+        page.screenshot(path=IMAGES / "report.png")
+        print(IMAGES / "report.png")
         browser.close()
 
 
@@ -72,10 +75,12 @@ def main() -> None:
     settings = {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_HEADLESS": "true"}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([FARTHING, "demo", "--no-dashboard", "--project", folder], check=True)
+        report = Path(folder) / "report.html"
+        subprocess.run([FARTHING, "report", "monthly", "--project", folder, "--output", report], check=True)
         dashboard = subprocess.Popen([FARTHING, "dashboard", "--project", folder], env=os.environ | settings)
         try:
             wait_until_up(f"http://127.0.0.1:{port}")
-            capture(f"http://127.0.0.1:{port}")
+            capture(f"http://127.0.0.1:{port}", report)
         finally:
             dashboard.terminate()
             dashboard.wait()

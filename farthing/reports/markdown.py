@@ -65,8 +65,9 @@ def _lines(heads: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[
 
 
 def is_number(column: Column, rows: Sequence[Row]) -> bool:
-    """Whether a column stands on the right: it has numbers, which are shown as such."""
-    return any(isinstance(row[column.name], int | float | Decimal) for row in rows)
+    """Whether a column stands on the right: it has numbers, or would have if they were known."""
+    known = [row[column.name] for row in rows if row[column.name] is not None]
+    return isinstance(known[0], int | float | Decimal) if known else column.form is not None
 
 
 def _text(words: str) -> str:

@@ -239,8 +239,9 @@ def margin(asked: Asked, found: Sums) -> Section:
     known = sum(1 for row in rows if row["margin"] is not None and row["customer_id"] is not None)
     heading = f"None of {figures.count(known)} paying customers costs more than he pays"
     if lost:
+        many = "cost more than they pay" if len(lost) > 1 else "costs more than he pays"
         heading = (
-            f"{figures.count(len(lost))} of {figures.count(known)} paying customers cost more than they pay;"
+            f"{figures.count(len(lost))} of {figures.count(known)} paying customers {many};"
             f" {lost[0]['customer_id']} loses {figures.money(-lost[0]['margin'])} {asked.currency}"
         )
     free = [row for row in rows if row["customer_id"] is not None and row["revenue"] is None and row["cost"]]
@@ -286,7 +287,7 @@ def margin(asked: Asked, found: Sums) -> Section:
         heading,
         said,
         tables=tables,
-        chart=chart if lost else None,
+        chart=chart if len(lost) > 1 else None,
         chart_says=f"The largest losses, {asked.currency}",
     )
 

@@ -130,7 +130,7 @@ def test_who_costs_more_than_he_pays_is_named_first(report: Make, warehouse: Con
     assert margins == {"acme": 310 - spent["acme"], MARKUP: Decimal("0.31") - spent[MARKUP]}
     assert margins[MARKUP] < 0 < margins["acme"]
     assert [row["customer_id"] for row in rows(made, "losses")] == [MARKUP]
-    assert section(made, "margin").heading.startswith("1 of 2 paying customers cost more than they pay; <script>")
+    assert section(made, "margin").heading.startswith("1 of 2 paying customers costs more than he pays; <script>")
 
 
 def test_a_customer_without_revenue_has_no_margin(report: Make) -> None:
