@@ -16,9 +16,9 @@ from farthing.reports.document import Report, Section
 from farthing.reports.markdown import is_number
 
 _WIDTH = 780  # pixels of a chart between its axes
-#: Inside a page SVG needs no namespaces, and ids of several charts must not meet.
+_TAG = re.compile(r"<[^<>]*>")
 _NAMESPACES = re.compile(r' xmlns(:\w+)?="[^"]*"')
-_IDS = re.compile(r'(\bid="|url\(#)')
+_IDS = re.compile(r'(\bid="|url\(#)([\w-]+)')
 
 
 def page(report: Report) -> str:
@@ -39,6 +39,15 @@ def _svg(section: Section) -> Markup:
     """The chart of a section."""
     assert section.chart is not None
     specification = section.chart().properties(width=_WIDTH).to_dict()
-    drawn = vl_convert.vegalite_to_svg(json.dumps(specification))
     # What vega writes of foreign names is escaped by it; a test holds that.
-    return Markup(_IDS.sub(rf"\g<1>{section.name}-", _NAMESPACES.sub("", drawn)))
+    return Markup(_inside_a_page(vl_convert.vegalite_to_svg(json.dumps(specification)), section.name))
+
+
+def _inside_a_page(svg: str, name: str) -> str:
+    """`svg` without namespaces, which HTML knows, and with ids of its own: vega numbers them through all charts."""
+    ids: dict[str, str] = {}
+
+    def renamed(found: re.Match[str]) -> str:
+        return found[1] + ids.setdefault(found[2], f"{name}-{len(ids)}")
+
+    return _TAG.sub(lambda tag: _IDS.sub(renamed, _NAMESPACES.sub("", tag[0])), svg)

@@ -49,7 +49,8 @@ _HOURS = """
 select
     day,
     hour,
-    sum(busy_seconds) / nullif(sum(covered_seconds), 0) as busy_share,
+    -- rounded, as sums of floats differ in their last digits from run to run
+    cast(round(sum(busy_seconds) / nullif(sum(covered_seconds), 0), 6) as decimal(9, 6)) as busy_share,
     coalesce(sum(idle_cost), 0) as idle_cost
 from gpu_hours
 where BillingCurrency = $currency and day between $first and $last
@@ -99,7 +100,7 @@ def gpus(asked: Asked) -> Section:
         from farthing import charts
 
         if hours:
-            busy_cells = [(row["day"], row["hour"], row["busy_share"], row["idle_cost"]) for row in hours]
+            busy_cells = [(row["day"], row["hour"], _float(row["busy_share"]), row["idle_cost"]) for row in hours]
             return charts.busy_hours(busy_cells, asked.period.first, asked.period.last, asked.currency, height=230)
         bars = [
             (str(row["node"]), {kind: row[f"{kind}_cost"] for kind in _KINDS if row[f"{kind}_cost"]})
@@ -152,6 +153,10 @@ def _decimal(seconds: float | None) -> Decimal:
 
 def _share(busy: float | None, covered: float | None) -> Decimal | None:
     return _decimal(busy) / _decimal(covered) if covered else None
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _one_decimal(value: Decimal | None) -> str:

@@ -39,7 +39,7 @@ order by sum(matched) / sum(total), subject, measure
 """
 
 _UNMATCHED = """
-select subject, key, sum(requests) as requests, sum(gpu_seconds) as gpu_seconds, sum(cost) as cost
+select subject, key, sum(requests) as requests, round(sum(gpu_seconds), 3) as gpu_seconds, sum(cost) as cost
 from unmatched_days
 where day between $first and $last and (BillingCurrency = $currency or BillingCurrency is null)
 group by all

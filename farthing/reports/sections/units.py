@@ -22,7 +22,7 @@ select
     coalesce(experiment, model_produced, job_id) as run,
     model_produced,
     count(distinct job_id) as jobs,
-    sum(gpu_hours) as gpu_hours,
+    round(sum(gpu_hours), 6) as gpu_hours,
     sum(cost) as cost,
     sum(lost_cost) as lost_cost
 from training_runs

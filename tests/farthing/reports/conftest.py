@@ -35,13 +35,14 @@ POOLS: list[dict[str, Any]] = [
     {"name": "gpu", "kind": "gpu", "gl_account": "5010", "match": {"ResourceId": "node*"}},
     {"name": "llm", "kind": "api", "provider": "openai", "match": {"ProviderName": "OpenAI"}},
     {"name": "lab", "kind": "owned", "class": "rnd", "owner": "team:research", "match": {"ServiceName": "Lab"}},
-    {"name": "tools", "kind": "shared", "driver": "users", "match": {"ProviderName": "Tools"}},
+    {"name": "tools", "kind": "shared", "class": "opex", "driver": "requests", "match": {"ProviderName": "Tools"}},
 ]
 #: Customer, plan, first of the month, amount, currency.
 PAID = [
     ("acme", "pro", date(2026, 9, 1), "100", "USD"),
     ("acme", "pro", date(2026, 10, 1), "310", "USD"),
     (MARKUP, "free", date(2026, 10, 1), "0.31", "USD"),
+    ("customer-16", "free", date(2026, 10, 1), "1", "USD"),
     ("acme", "pro", date(2026, 11, 1), "300", "USD"),
     ("acme", "pro", date(2026, 10, 1), "31", "EUR"),
 ]
@@ -61,6 +62,7 @@ def company() -> World:
         world.charge("0.5", noon, resource="forgotten", **bill)
         world.charge("2", noon, resource=None, ServiceName="Lab", **bill)
         world.charge("0.07", noon, resource=None, ProviderName="Tools", currency="EUR", **bill)
+        world.charge("0.36", noon, resource=None, ProviderName="Tools", **bill)
         world.request(noon, noon + timedelta(minutes=5), first=noon + timedelta(seconds=1), user="ann")
         for place in range(18):
             customer = ("acme", MARKUP, FORMULA)[place] if place < 3 else f"customer-{place:02}"
