@@ -131,7 +131,7 @@ def quality(asked: Asked) -> Section:
         Column("total", "total", figures.number),
     ]
     note = "Counts are of each day, added up."
-    tables = [Table("data_quality", columns, rows, note=note, currency=asked.currency)]
+    tables = [Table("data_quality", columns, rows, note=note)]
     if asked.has("unmatched_days"):
         tables += _unmatched(asked)
     return Section("quality", title, heading, said, tables=tables)
