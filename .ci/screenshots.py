@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images from the dashboard of a fresh demo: `make screenshots`."""
+"""Takes the pictures of docs/images from the dashboard and the report of a fresh demo: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -43,37 +43,47 @@ def wait_until_up(url: str) -> None:
     raise TimeoutError(f"no dashboard at {url} after {START_SECONDS} s")
 
 
-def capture(url: str, picture: Path) -> None:
-    """Save the upper part of the page at `url`, when it has finished drawing, as a PNG of 1280 pixels width."""
+#: The pictures by name, each with the address of its page.
+PAGES = {"overview": "", **{name: name for name in ("customers", "models", "gpus", "agents", "bills")}}
+
+
+def capture(url: str, report: Path) -> None:
+    """Save the upper part of each page at `url`, when it has finished drawing, and of `report`, as PNGs 1280 wide."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
+    IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport={"width": 1280, "height": 1180})
-        page.goto(url)
-        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-        page.get_by_text("users.csv").wait_for(timeout=1000 * START_SECONDS)
-        page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(1500)  # charts fade in
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=picture)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        for name, path in PAGES.items():
+            page.goto(f"{url}/{path}")
+            page.get_by_test_id("stHeading").nth(1).wait_for(timeout=1000 * START_SECONDS)
+            page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(1500)  # charts fade in
+            page.screenshot(path=IMAGES / f"{name}.png")
+            print(IMAGES / f"{name}.png")
+        page.goto(report.as_uri())
+        page.screenshot(path=IMAGES / "report.png")
+        print(IMAGES / "report.png")
         browser.close()
 
 
 def main() -> None:
-    """Run the demo in a temporary folder, serve it, and take the picture."""
+    """Run the demo in a temporary folder, serve it, and take the pictures."""
     port = free_port()
     settings = {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_HEADLESS": "true"}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([FARTHING, "demo", "--no-dashboard", "--project", folder], check=True)
+        report = Path(folder) / "report.html"
+        subprocess.run([FARTHING, "report", "monthly", "--project", folder, "--output", report], check=True)
         dashboard = subprocess.Popen([FARTHING, "dashboard", "--project", folder], env=os.environ | settings)
         try:
             wait_until_up(f"http://127.0.0.1:{port}")
-            capture(f"http://127.0.0.1:{port}", IMAGES / "costs.png")
+            capture(f"http://127.0.0.1:{port}", report)
         finally:
             dashboard.terminate()
             dashboard.wait()
-    print(IMAGES / "costs.png")
 
 
 if __name__ == "__main__":

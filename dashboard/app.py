@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import streamlit as st
 
-from dashboard import costs
+from dashboard import agents, bills, customers, gpus, models, overview
 from dashboard.published import project_folder
 from farthing.errors import ConfigError, FarthingError
 from farthing.warehouse import WarehouseMissingError
@@ -17,7 +17,7 @@ _ICON = (
 )
 _STYLE = """
 <style>
-  .block-container { padding: 2.2rem 2rem 3rem; max-width: 1500px; }
+  .block-container { padding: 4rem 2rem 3rem; max-width: 1500px; }
   h1 { font-size: 1.5rem !important; padding: 0 !important; }
   h3 { font-size: 1rem !important; padding: 0.6rem 0 0.3rem !important; font-weight: 600 !important; }
   [data-testid="stMetricValue"] { font-size: 1.3rem; font-variant-numeric: tabular-nums; }
@@ -30,7 +30,17 @@ def main() -> None:
     """Draw the chosen page; what a reader can mend is said in words."""
     st.set_page_config(page_title="farthing", page_icon=_ICON, layout="wide")
     st.html(_STYLE)
-    page = st.navigation([st.Page(costs.page, title="Costs", url_path="costs", default=True)], position="top")
+    page = st.navigation(
+        [
+            st.Page(overview.page, title="Overview", default=True),
+            st.Page(customers.page, title="Users and customers", url_path="customers"),
+            st.Page(models.page, title="Models", url_path="models"),
+            st.Page(gpus.page, title="GPUs", url_path="gpus"),
+            st.Page(agents.page, title="Agents and tasks", url_path="agents"),
+            st.Page(bills.page, title="Bills and reconciliation", url_path="bills"),
+        ],
+        position="top",
+    )
     try:
         page.run()
     except WarehouseMissingError:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import streamlit as st
 
-from dashboard import figures, queries
 from dashboard.published import Published
+from dashboard.queries import common
+from farthing import figures
 
 ALL_DAYS, CHOSEN_DAYS = "all", "days"
 
@@ -34,12 +36,12 @@ def choose(warehouse: Published, question: str) -> Choice | None:
     with title:
         st.title(question, anchor=False)
         badge = " :orange-badge[SIMULATED]" if "(simulated)" in name.lower() else ""
-        build = warehouse.one(queries.PUBLISHED)
+        build = warehouse.one(common.PUBLISHED)
         st.caption(
             f"{figures.plain(name)}{badge} · published {_moment(build['built_at'])} UTC"
             f" · costs up to {_moment(build['horizon'])} UTC"
         )
-    days = warehouse.one(queries.DAYS)
+    days = warehouse.one(common.DAYS)
     first, last = days["first"], days["last"]
     if first is None:
         return None
@@ -71,7 +73,27 @@ def choose(warehouse: Published, question: str) -> Choice | None:
 
 def currencies(warehouse: Published) -> list[str]:
     """The currencies of the bill, the one with the largest amount first."""
-    return [row["BillingCurrency"] for row in warehouse.rows(queries.CURRENCIES)]
+    return [row["BillingCurrency"] for row in warehouse.rows(common.CURRENCIES)]
+
+
+def standing(warehouse: Published, choice: Choice) -> None:
+    """Say in one line which currency and days are shown, and how much of it is provisional and how much estimated."""
+    row = warehouse.one(common.STANDING, **choice.parameters)
+    said = [
+        f"{choice.currency}, {figures.period(choice.first, choice.last)}",
+        _firm("provisional", "no bill confirms it yet", row["provisional_cost"], row["cost"], choice),
+    ]
+    if "estimated" in warehouse.columns("cost_ledger"):
+        cost = warehouse.one(common.ESTIMATED, **choice.parameters)["estimated_cost"]
+        said.append(_firm("estimated", "no telemetry watched how it was used", cost, row["cost"], choice))
+    st.markdown(" · ".join(said))
+
+
+def _firm(word: str, meaning: str, cost: Decimal, whole: Decimal, choice: Choice) -> str:
+    if not cost:
+        return f"nothing is {word}"
+    amount = f"{figures.money(cost)} {choice.currency} ({figures.share(cost, whole)})"
+    return f":orange-badge[{word}] {amount}: {meaning}"
 
 
 def _months(first: date, last: date) -> list[date]:

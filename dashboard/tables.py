@@ -12,7 +12,7 @@ from decimal import Decimal
 import pandas as pd  # type: ignore[import-untyped]
 import streamlit as st
 
-from dashboard import figures
+from farthing import figures
 from farthing.console import no_formula
 
 #: Rows drawn on screen; the CSV has all.

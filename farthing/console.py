@@ -99,9 +99,9 @@ def show(sheets: Sheet | Sequence[Sheet], form: Form = Form.TABLE, *, main: str 
         sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], to: TextIO | None = None) -> None:
     """Rows as RFC 4180 text; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(to or sys.stdout, lineterminator="\n")
     writer.writerow([_unharmful(name) for name in columns])
     for row in rows:
         writer.writerow([_unharmful(value) for value in row])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
 from farthing import config as configuration
 from farthing.lake import Lake
+from farthing.lake.schemas import REVENUE
 from farthing.warehouse import open_warehouse
 from tests.farthing.build.world import World, at
 
@@ -51,16 +54,40 @@ def company() -> World:
             for extra in range(1 + (number + place) % 3):
                 moment = noon + timedelta(minutes=extra)
                 tokens = 100 * (place + 1) * number
-                world.request(moment, moment, user=user, model=f"model-{place % 3}", input_tokens=tokens, **vendor)
+                task: dict[str, Any] = {
+                    "trace_id": f"task-{number}-{place}",
+                    "agent": f"agent-{extra}",
+                    "tool": "search",
+                }
+                task |= {"customer_id": ("acme", "loser")[place % 2], "tool": "search"}
+                model = f"model-{place % 3}"
+                world.request(moment, moment, user=user, model=model, input_tokens=tokens, **task, **vendor)
+        world.metric("tickets_solved", "customer", "acme", 7 * number, day=noon.date())
+    for user in USERS[4:10]:
+        world.identity(user, user, plan="pro")
     last = at("00:00", DAYS[-1])
     world.charge("1", last, last + timedelta(days=2), resource="late", month=date(2026, 11, 1), invoice="2026-11")
     return world
 
 
-def publish(world: World, folder: Path) -> None:
+#: Revenue has no table in World: rows of (customer, plan, first of the month, amount, currency).
+PAID = [
+    ("acme", "pro", date(2026, 10, 1), "310", "USD"),
+    ("acme", "pro", date(2026, 11, 1), "300", "USD"),
+    ("loser", "free", date(2026, 10, 1), "0.31", "USD"),
+    ("acme", "pro", date(2026, 10, 1), "31", "EUR"),
+]
+
+
+def publish(world: World, folder: Path, *, paid: Sequence[tuple[Any, ...]] = ()) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "farthing.toml").write_text(TOML)
-    world.land(Lake(world.config(folder).lake_path))
+    lake = Lake(world.config(folder).lake_path)
+    world.land(lake)
+    if paid:
+        names = ("customer_id", "plan", "period", "amount", "currency")
+        rows = [dict(zip(names, (*row[:3], Decimal(row[3]), row[4]), strict=True)) for row in paid]
+        lake.append(REVENUE, pa.Table.from_pylist(rows, schema=REVENUE.schema), load="paid")
     world.build(folder, now=NOW)
 
 
@@ -68,7 +95,7 @@ def publish(world: World, folder: Path) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project of `company`, published; tests only read it."""
     folder = tmp_path_factory.mktemp("company")
-    publish(company(), folder)
+    publish(company(), folder, paid=PAID)
     return folder
 
 
@@ -79,11 +106,14 @@ def warehouse(project: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], AppTest]:
-    """Opens the dashboard of a project, as a browser would."""
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Opens the dashboard of a project as a browser would, or one page of it by its name."""
 
-    def open_it(folder: Path) -> AppTest:
+    def open_it(folder: Path, page: str | None = None) -> AppTest:
         monkeypatch.setenv("FARTHING_PROJECT", str(folder))
-        return AppTest.from_file(str(APP), default_timeout=30).run()
+        if page is None:
+            return AppTest.from_file(str(APP), default_timeout=30).run()
+        script = f"from dashboard import {page}\n{page}.page()\n"
+        return AppTest.from_string(script, default_timeout=30).run()
 
     return open_it

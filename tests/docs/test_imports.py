@@ -14,10 +14,15 @@ MAY_IMPORT = {
     "models": (),
     "sql": (),
     "collectors": tuple(f"farthing.{name}" for name in ("clock", "config", "errors", "lake", "locks", "objects")),
-    "dashboard": tuple(f"farthing.{name}" for name in ("clock", "config", "console", "errors", "warehouse")),
+    "dashboard": tuple(
+        f"farthing.{name}" for name in ("charts", "clock", "config", "console", "errors", "figures", "warehouse")
+    ),
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
     "farthing.build": ("farthing", "models"),
+    "farthing.reports": tuple(
+        f"farthing.{name}" for name in ("charts", "config", "console", "errors", "figures", "warehouse")
+    ),
     "farthing": ("farthing",),
     "farthing.doctor": ("farthing", "collectors"),
     "farthing.starter": ("farthing", "collectors"),
@@ -107,6 +112,8 @@ def test_sql_is_select_files_and_no_code() -> None:
         ("farthing.build.runner", "import collectors"),
         ("farthing.build.runner", "from farthing.cli import common"),
         ("farthing.summary", "from dashboard import app"),
+        ("farthing.charts", "from dashboard import drawing"),
+        ("farthing.reports.sections.gpus", "from farthing.lake import Lake"),
         ("farthing.lake.files", "from farthing.config import Config"),
     ],
 )

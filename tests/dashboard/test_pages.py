@@ -1,4 +1,4 @@
-"""The page of costs shows what SQL on the same warehouse says, for the currency and days that are chosen."""
+"""Each page shows what SQL on the same warehouse says, for the currency and days that are chosen."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts, figures
-from dashboard.costs import NO_USER
+from dashboard.parts import NO_USER
+from farthing import charts, figures
 from tests.dashboard import conftest as company
 from tests.farthing.build.world import World, at
 
-Open = Callable[[Path], AppTest]
+Open = Callable[..., AppTest]
+PAGES = ("overview", "customers", "models", "gpus", "agents", "bills")
 OCTOBER = ("2026-10-01", "2026-10-31")
 NOVEMBER = ("2026-11-01", "2026-11-01")
 ALL = ("2026-10-01", "2026-11-01")
@@ -64,7 +65,9 @@ def test_figures_are_those_of_the_warehouse(
     period: str,
     days: tuple[str, str],
 ) -> None:
-    app = chosen(opened(project), currency, period)
+
+    def shown(page: str) -> AppTest:
+        return chosen(opened(project, page), currency, period)
 
     def ask(query: str) -> list[tuple[Any, ...]]:
         where = f"BillingCurrency = '{currency}' and day between '{days[0]}' and '{days[1]}'"
@@ -72,12 +75,17 @@ def test_figures_are_those_of_the_warehouse(
 
     [(ledger,)] = ask("select sum(cost) from cost_ledger where {where}")
     [(spread,)] = ask("select sum(cost) from pool_days where {where}")
-    shown = metrics(app)
-    assert shown["less ledger"] == f"{ledger:,}"
-    assert Decimal(shown["Bill"]) - Decimal(shown["less accrued"]) == spread == ledger
-    assert shown["Difference"] == ZERO
+    app = shown("bills")
+    tie = metrics(app)
+    assert tie["less ledger"] == f"{ledger:,}"
+    assert Decimal(tie["Bill"]) - Decimal(tie["less accrued"]) == spread == ledger
+    assert tie["Difference"] == ZERO
+    pools = ask("select pool, sum(cost) from cost_ledger where {where} group by 1")
+    assert {row["pool"]: row["ledger"] for row in table(app, "pool")} == dict(pools)
+    assert {row["difference"] for row in table(app, "pool")} == {Decimal(0)}
 
     users = ask("select user_id, sum(cost) from cost_ledger where {where} group by 1 order by 2 desc, 1")
+    app = shown("customers")
     found = {row["user"]: known(row["cost"]) for row in table(app, "user")}
     assert {name: cost for name, cost in found.items() if cost is not None} == {
         NO_USER if user is None else user: cost for user, cost in users
@@ -87,18 +95,120 @@ def test_figures_are_those_of_the_warehouse(
     assert any(title.value.startswith(finding) for title in app.subheader)
 
     models = ask("select coalesce(model, '(no model)'), sum(cost) from cost_ledger where {where} group by 1")
-    found = {row["model"]: known(row["cost"]) for row in table(app, "model")}
+    found = {row["model"]: known(row["cost"]) for row in table(shown("models"), "model")}
     assert {name: cost for name, cost in found.items() if cost is not None} == dict(models)
 
-    pools = ask("select pool, sum(cost) from cost_ledger where {where} group by 1")
-    assert {row["pool"]: row["ledger"] for row in table(app, "pool")} == dict(pools)
-    assert {row["difference"] for row in table(app, "pool")} == {Decimal(0)}
+    assert metrics(shown("overview"))[f"Spend, {currency}"] == figures.money(ledger)
+
+
+def test_margin_is_revenue_of_the_chosen_days_less_cost_of_serving(
+    project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
+) -> None:
+    # The ledger's last day is the first of November: a thirtieth of what is paid for that month.
+    for period, paid in (("all", "320.31"), ("2026-11", "10")):
+        begin, end = ALL if period == "all" else NOVEMBER
+        [(serving,)] = warehouse.execute(
+            "select sum(cost) from cost_ledger join pools using (pool) where class = 'cogs'"
+            f" and BillingCurrency = 'USD' and day between '{begin}' and '{end}'"
+        ).fetchall()
+        shown = metrics(chosen(opened(project, "overview"), "USD", period))
+        assert shown["Revenue"] == figures.money(Decimal(paid))
+        assert shown["Gross margin"] == figures.share(Decimal(paid) - serving, Decimal(paid))
+
+
+def test_customers_who_cost_more_than_they_pay_come_first(
+    project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
+) -> None:
+    app = chosen(opened(project, "customers"), "USD", "all")
+    rows = table(app, "customer")
+    costs = dict(
+        warehouse.execute(
+            "select customer_id, sum(cost) from cost_ledger join pools using (pool) where class = 'cogs'"
+            " and BillingCurrency = 'USD' group by 1"
+        ).fetchall()
+    )
+    assert [row["customer"] for row in rows] == ["loser", "acme"]
+    assert [row["margin"] for row in rows] == [Decimal("0.31") - costs["loser"], Decimal(320) - costs["acme"]]
+    loss = figures.money(costs["loser"] - Decimal("0.31"))
+    assert any(f"1 of 2 customers cost more than they pay: {loss} USD" in title.value for title in app.subheader)
+
+
+def test_pair_is_of_one_plan_and_furthest_apart(
+    project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
+) -> None:
+    app = chosen(opened(project, "customers"), "USD", "all")
+    costs = warehouse.execute(
+        "select user_id, sum(cost) from cost_ledger where BillingCurrency = 'USD' and user_id in ("
+        "select user_id from identities where plan = 'pro') group by 1 order by 2"
+    ).fetchall()
+    (cheap, low), (dear, high) = costs[0], costs[-1]
+    said = f"{figures.plain(dear)} cost {figures.ratio(high, low)} as much as {figures.plain(cheap)}"
+    assert f"{said}, on the same plan: pro" in [title.value for title in app.subheader]
+
+
+def test_cost_per_unit_is_of_what_no_pool_is_spread_by(
+    project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
+) -> None:
+    [(serving,)] = warehouse.execute(
+        "select sum(cost) from cost_ledger join pools using (pool) where class = 'cogs' and BillingCurrency = 'USD'"
+    ).fetchall()
+    shown = metrics(chosen(opened(project, "overview"), "USD", "all"))
+    assert shown["Per tickets solved"] == figures.money(serving / (7 * sum(company.DAYS)))
+
+
+def test_tasks_are_those_of_the_mart(project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open) -> None:
+    app = chosen(opened(project, "agents"), "USD", "all")
+    costs = [
+        cost
+        for (cost,) in warehouse.execute(
+            "select cost from trace_costs where BillingCurrency = 'USD' order by cost"
+        ).fetchall()
+    ]
+    shown = metrics(app)
+    assert shown["Tasks"] == str(len(costs)) != "0"
+    for label, part in (("Median", 50), ("p95", 95), ("p99", 99), ("Dearest", 100)):
+        assert shown[f"{label}, USD"] == figures.money(costs[-(-len(costs) * part // 100) - 1])
+    agents = dict(
+        warehouse.execute("select agent, sum(cost) from trace_days where BillingCurrency = 'USD' group by 1").fetchall()
+    )
+    assert {row["agent"]: row["cost"] for row in table(app, "agent")} == agents
+    # Every call of these tasks is within the days whose requests are kept, and made for one tool.
+    assert [(row["tool"], row["cost"]) for row in table(app, "tool")] == [("search", sum(agents.values()))]
+
+
+def test_nodes_cost_what_their_gpus_cost(project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open) -> None:
+    app = chosen(opened(project, "gpus"), "USD", "all")
+    nodes = dict(
+        warehouse.execute(
+            "select coalesce(node_id, ResourceId), sum(cost) from gpu_day where BillingCurrency = 'USD' group by 1"
+        ).fetchall()
+    )
+    assert {row["node"]: row["cost"] for row in table(app, "node")} == nodes
+    [(idle, cost)] = warehouse.execute(
+        "select sum(idle_cost), sum(cost) from gpu_day where BillingCurrency = 'USD'"
+    ).fetchall()
+    assert metrics(app)["Idle, USD"] == f"{figures.money(idle)} ({figures.share(idle, cost)})"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_bill_alone_shows_every_page_and_says_what_is_missing(page: str, tmp_path: Path, opened: Open) -> None:
+    world = World(*company.POOLS)
+    world.charge("5", at("12:00"), resource=None, ProviderName="Tools")
+    company.publish(world, tmp_path / "bill")
+    app = opened(tmp_path / "bill", page)
+    assert not app.exception
+    assert app.title[0].value.endswith("?")
+    assert "USD, 1 Oct 2026 · nothing is provisional" in app.markdown[0].value
+    wanted = {"overview": "revenue", "customers": "revenue", "models": "requests", "gpus": "gpu_inventory"}
+    wanted["agents"] = "trace_id"
+    if page in wanted:
+        assert any(wanted[page] in code.value for code in app.code)
 
 
 def test_all_days_tie_to_the_totals_of_every_currency(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
-    app = opened(project)
+    app = opened(project, "bills")
     totals = warehouse.execute("from totals").fetchall()
     assert {row[0] for row in totals} == {"USD", "EUR"}
     for currency, bill, ledger, accrued, difference in totals:
@@ -112,7 +222,7 @@ def test_all_days_tie_to_the_totals_of_every_currency(
 def test_requests_and_tokens_are_counted_once_whatever_the_currency(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
-    app = opened(project)
+    app = opened(project, "customers")
     asked = dict(
         warehouse.execute(
             "select coalesce(user_id, '(no user)'), count(*) from requests where day < '2026-11-01' group by 1"
@@ -126,7 +236,7 @@ def test_requests_and_tokens_are_counted_once_whatever_the_currency(
 def test_spread_is_of_users_and_not_of_the_line_without_one(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
-    app = chosen(opened(project), "USD", "all")
+    app = chosen(opened(project, "customers"), "USD", "all")
     costs = [
         cost
         for (cost,) in warehouse.execute(
@@ -142,8 +252,9 @@ def test_spread_is_of_users_and_not_of_the_line_without_one(
 
 
 def test_newest_month_is_shown_first_and_every_choice_says_its_days(project: Path, opened: Open) -> None:
-    app = opened(project)
+    app = opened(project, "bills")
     assert app.selectbox(key="period").value == "2026-11"
+    assert app.markdown[0].value == "USD, 1 Nov 2026 · nothing is provisional"
     assert "USD, 1 Nov 2026" in app.subheader[0].value
     assert "SIMULATED" in app.caption[0].value
     assert any("And in EUR, never added: bill 0.07" in caption.value for caption in app.caption)
@@ -151,7 +262,7 @@ def test_newest_month_is_shown_first_and_every_choice_says_its_days(project: Pat
 
 
 def test_chosen_days_change_the_figures(project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open) -> None:
-    app = chosen(opened(project), "USD", "days")
+    app = chosen(opened(project, "bills"), "USD", "days")
     app.date_input(key="days").set_value((date(2026, 10, 2), date(2026, 10, 2))).run()
     [(cost,)] = warehouse.execute(
         "select sum(cost) from cost_ledger where day = '2026-10-02' and BillingCurrency = 'USD'"
@@ -160,13 +271,13 @@ def test_chosen_days_change_the_figures(project: Path, warehouse: duckdb.DuckDBP
 
 
 def test_search_keeps_the_line_without_a_user(project: Path, opened: Open) -> None:
-    app = opened(project)
+    app = opened(project, "customers")
     app.text_input(key="search").set_value("USER-03").run()
     assert [row["user"] for row in table(app, "user")] == [NO_USER, "user-03"]
 
 
 def test_names_of_users_are_never_markup(project: Path, opened: Open) -> None:
-    app = opened(project)
+    app = opened(project, "customers")
     app.text_input(key="search").set_value(company.LINK).run()
     assert company.LINK in [row["user"] for row in table(app, "user")]
     written = [one.value for kind in (app.subheader, app.caption, app.markdown) for one in kind]
@@ -177,7 +288,7 @@ def test_names_of_users_are_never_markup(project: Path, opened: Open) -> None:
 def test_a_new_publish_shows_on_the_next_run(project: Path, tmp_path: Path, opened: Open) -> None:
     folder = tmp_path / "moving"
     shutil.copytree(project, folder)
-    app = chosen(opened(folder), "USD", "all")
+    app = chosen(opened(folder, "bills"), "USD", "all")
     before = Decimal(metrics(app)["Bill"])
     late = World(*company.POOLS)
     late.charge("1000", at("13:00", company.DAYS[-1]), resource="late", month=date(2026, 11, 1))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from dashboard import figures
+from farthing import figures
 
 
 @pytest.mark.parametrize(

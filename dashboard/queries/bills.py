@@ -1,0 +1,98 @@
+"""What the page of bills asks: the tie, pools, invoices, restatements, what is unmatched, and how fresh all is."""
+
+from __future__ import annotations
+
+#: What is still to come after the last day that was built belongs to a period that ends with that day.
+TIE = """
+with newest as (select max(day) as day from cost_ledger),
+bill as (
+    select coalesce(sum(cost), 0) as cost from pool_days
+    where BillingCurrency = $currency and day between $first and $last
+),
+ledger as (
+    select
+        coalesce(sum(cost), 0) as cost,
+        coalesce(sum(cost) filter (where provisional), 0) as provisional_cost
+    from cost_ledger
+    where BillingCurrency = $currency and day between $first and $last
+),
+accrued as (
+    select coalesce(sum(totals.accrued_cost), 0) as cost
+    from totals cross join newest
+    where totals.BillingCurrency = $currency and newest.day <= $last
+)
+select
+    bill.cost + accrued.cost as bill_cost,
+    ledger.cost as ledger_cost,
+    accrued.cost as accrued_cost,
+    bill.cost - ledger.cost as difference,
+    ledger.provisional_cost
+from bill cross join ledger cross join accrued
+"""
+
+POOLS = """
+with bill as (
+    select pool, pool_kind as kind, sum(cost) as bill_cost
+    from pool_days
+    where BillingCurrency = $currency and day between $first and $last
+    group by all
+),
+ledger as (
+    select pool, sum(cost) as ledger_cost
+    from cost_ledger
+    where BillingCurrency = $currency and day between $first and $last
+    group by all
+)
+select
+    coalesce(bill.pool, ledger.pool) as pool,
+    bill.kind,
+    pools.class,
+    coalesce(bill.bill_cost, 0) as bill_cost,
+    coalesce(ledger.ledger_cost, 0) as ledger_cost,
+    coalesce(bill.bill_cost, 0) - coalesce(ledger.ledger_cost, 0) as difference
+from bill
+full join ledger on bill.pool = ledger.pool
+left join pools on coalesce(bill.pool, ledger.pool) = pools.pool
+order by bill_cost desc, pool
+"""
+
+INVOICES = """
+select
+    billing_month, InvoiceId, x_source, file_cost, rounding, landed_cost, ledger_cost, accrued_cost, difference
+from reconciliation
+where BillingCurrency = $currency
+order by billing_month desc, landed_cost desc, InvoiceId
+"""
+
+#: Counts are added up over the days: what is seen every day counts every day.
+QUALITY = """
+select subject, measure, unit, sum(matched) as matched, sum(total) as total, sum(unmatched) as unmatched
+from data_quality
+where day between $first and $last and unit in ('count', 'seconds', $currency)
+group by all
+having sum(total) <> 0
+order by sum(matched) / sum(total), subject, measure
+"""
+
+FRESHNESS = """
+select x_source, table_name, files, rows_landed, rows_rejected, failed_files, newest_load_at
+from freshness
+order by rows_rejected + failed_files desc, x_source
+"""
+
+RESTATEMENTS = """
+select stated_at, pool, min(day) as first_day, max(day) as last_day, sum(change) as change, sum(cost) as cost
+from restatements
+where BillingCurrency = $currency and day between $first and $last and change <> 0
+group by all
+order by stated_at desc, abs(sum(change)) desc
+limit 200
+"""
+
+UNMATCHED = """
+select subject, key, first_day, last_day, requests, gpu_seconds, cost
+from unmatched
+where (BillingCurrency = $currency or BillingCurrency is null) and first_day <= $last and last_day >= $first
+order by cost desc nulls last, requests desc nulls last
+limit 200
+"""

@@ -1,0 +1,48 @@
+"""What the page of models asks."""
+
+from __future__ import annotations
+
+MODELS = """
+with costs as (
+    select
+        model,
+        string_agg(distinct provider, ', ' order by provider) as providers,
+        sum(direct_cost) as direct_cost,
+        sum(idle_cost) as idle_cost,
+        sum(shared_cost) as shared_cost,
+        sum(training_cost) as training_cost,
+        sum(unexplained_cost) as unexplained_cost,
+        sum(unobserved_cost) as unobserved_cost,
+        sum(unpriced_cost) as unpriced_cost,
+        sum(unassigned_cost) as unassigned_cost,
+        sum(cost) as cost
+    from model_day
+    where BillingCurrency = $currency and day between $first and $last
+    group by all
+),
+usage as (
+    select
+        model,
+        cast(sum(requests) as bigint) as requests,
+        cast(sum(input_tokens) as bigint) as input_tokens,
+        cast(sum(output_tokens) as bigint) as output_tokens
+    from usage_days
+    where day between $first and $last
+    group by all
+)
+select
+    coalesce(costs.model, usage.model) as model,
+    costs.* exclude (model),
+    usage.* exclude (model)
+from costs
+full join usage on costs.model is not distinct from usage.model
+order by costs.cost desc nulls last, model
+"""
+
+AMORTISATION = """
+select model, sum(cost) as cost
+from training_amortisation
+where BillingCurrency = $currency and month between date_trunc('month', $first) and $last
+group by all
+order by cost desc, model
+"""

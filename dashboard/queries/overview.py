@@ -1,0 +1,54 @@
+"""What the first page asks: spend by class and kind, revenue, units, and what moved."""
+
+from __future__ import annotations
+
+from dashboard.queries.common import REVENUE_PIECES
+
+KINDS_BY_DAY = """
+select day, kind, sum(cost) as cost
+from cost_ledger
+where BillingCurrency = $currency and day between $first and $last
+group by all
+order by day, kind
+"""
+
+CLASSES = """
+select pools.class, cost_ledger.kind, sum(cost_ledger.cost) as cost
+from cost_ledger
+left join pools using (pool)
+where BillingCurrency = $currency and day between $first and $last
+group by all
+order by cost desc
+"""
+
+REVENUE = "with " + REVENUE_PIECES + "select sum(amount) as revenue from revenue_pieces"
+
+REQUESTS = "select cast(sum(requests) as bigint) as requests from usage_days where day between $first and $last"
+
+#: A metric that no pool is spread by counts what the company makes, for example tickets solved.
+UNITS = """
+with sums as (
+    select name, dimension, sum(quantity) as quantity
+    from metrics
+    where
+        day between $first and $last
+        and name not in (select metric from pools where metric is not null)
+    group by all
+)
+select name, max(quantity) as quantity from sums group by all order by name
+"""
+
+#: A model where one is known, else the pool: every line of the ledger is in one of them.
+MOVERS = """
+select
+    coalesce(model, pool) as thing,
+    sum(cost) filter (where day >= $first) as cost,
+    sum(cost) filter (where day < $first) as cost_before,
+    coalesce(sum(cost) filter (where day >= $first), 0) - coalesce(sum(cost) filter (where day < $first), 0) as change
+from cost_ledger
+where BillingCurrency = $currency and day between $before and $last
+group by all
+having change <> 0
+order by abs(change) desc, thing
+limit 8
+"""

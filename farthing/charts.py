@@ -1,0 +1,218 @@
+"""Charts of pages and reports in one look: a colour for each kind of cost, units on the axes, quiet lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+
+import altair as alt
+from altair.utils.schemapi import debug_mode
+
+from farthing import figures
+
+#: What the ledger says of each amount. Blue went to somebody; every other colour asks a question of its own.
+KINDS: dict[str, tuple[str, str]] = {
+    "direct": ("#24577a", "requests, and owned pools, themselves"),
+    "shared": ("#8fb8d0", "part of shared pools, by their driver"),
+    "training": ("#6b5b95", "training and batch jobs"),
+    "idle": ("#e3a72f", "GPU time that was paid and not used"),
+    "unexplained": ("#c8553d", "busy GPU time or API use that no request or job explains"),
+    "unobserved": ("#9aa3ab", "GPU time without telemetry"),
+    "unpriced": ("#b03a78", "use of models without a price"),
+    "unassigned": ("#2f2f2f", "charges that no rule, driver or inventory places"),
+}
+INK, _QUIET, _LINE = "#1d2730", "#5c6a76", "#e6ebef"
+_GOOD, _BAD = "#24577a", "#c8553d"
+_AMOUNTS = ",.4~r"
+#: Days from which on bars are months.
+LONG = 63
+Amounts = Mapping[str, Decimal | None]
+Chart = alt.Chart | alt.LayerChart
+
+
+def kinds_over_time(
+    rows: Sequence[tuple[date, str, Decimal]], first: date, last: date, currency: str, *, height: int = 250
+) -> Chart:
+    """Stacked bars: one a day, of every day of the period, and one a month where that is more than LONG days."""
+    months = (last - first).days >= LONG
+    steps = list(dict.fromkeys(_step(first + timedelta(number), months) for number in range((last - first).days + 1)))
+    sums: dict[tuple[date, str], Decimal] = {}
+    for day, kind, cost in rows:
+        place = (_step(day, months), kind)
+        sums[place] = sums.get(place, Decimal(0)) + cost
+    values = [_value(kind, cost, currency) | {"day": step.isoformat()} for (step, kind), cost in sums.items()]
+    form = "%b %Y" if months else "%-d %b"
+    chart = _bars(values).encode(
+        x=alt.X("day:O")
+        .scale(domain=[step.isoformat() for step in steps])
+        .axis(labelExpr=f"utcFormat(toDate(datum.value), '{form}')", labelAngle=0, labelOverlap=True, ticks=False)
+        .title(None),
+        y=alt.Y("cost:Q").title(f"{currency} per {'month' if months else 'day'}").axis(format=_AMOUNTS, tickCount=5),
+        color=_colours(),
+        order=alt.Order("place:Q"),
+        tooltip=[alt.Tooltip("day:O", title="month from" if months else "day"), *_said()],
+    )
+    return _in_our_look(chart.properties(height=height))
+
+
+def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, height: int) -> Chart:
+    """Lying bars, one for each name in the order given, made of kinds of cost; at most `height` pixels."""
+    names = [name for name, _ in bars]
+    values = [
+        _value(kind, cost, currency) | {"name": name}
+        for name, amounts in bars
+        for kind, cost in amounts.items()
+        if cost
+    ]
+    chart = _bars(values).encode(
+        y=alt.Y("name:N").scale(domain=names).axis(labelLimit=190, ticks=False).title(None),
+        x=alt.X("cost:Q").title(currency).axis(format=_AMOUNTS, tickCount=6),
+        color=_colours(),
+        order=alt.Order("place:Q"),
+        tooltip=[alt.Tooltip("name:N", title="of"), *_said()],
+    )
+    return _in_our_look(chart.properties(height=min(height, 60 + 32 * len(bars))))
+
+
+def histogram(
+    bins: Sequence[tuple[str, int, Decimal]], marks: Mapping[str, str], currency: str, *, of: str, height: int = 260
+) -> Chart:
+    """Standing bars: how many `of` (users, tasks) in each bin of cost; `marks` names bins, as that of the median."""
+    labels = [label for label, _, _ in bins]
+    values = [
+        {"bin": label, "number": number, "shown": f"{figures.money(cost)} {currency}", "mark": marks.get(label, "")}
+        for label, number, cost in bins
+    ]
+    axis = alt.X("bin:O").scale(domain=labels).axis(labelAngle=0, labelOverlap=True, ticks=False)
+    base = alt.Chart(alt.InlineData(values=values))
+    bars = base.mark_bar(color=KINDS["direct"][0]).encode(
+        x=axis.title(f"{currency} that one of the {of} cost (each bar: from this amount to the next)"),
+        y=alt.Y("number:Q").title(of).axis(tickCount=5, format=",d"),
+        tooltip=[
+            alt.Tooltip("bin:O", title="from"),
+            alt.Tooltip("number:Q", title=of, format=",d"),
+            alt.Tooltip("shown:N", title="together"),
+        ],
+    )
+    words = base.mark_text(dy=-7, fontSize=11, fontWeight="bold", color=INK).encode(x=axis, y="number:Q", text="mark:N")
+    return _in_our_look((bars + words).properties(height=height))
+
+
+def signed_by_name(bars: Sequence[tuple[str, Decimal]], title: str, *, bad: str, height: int) -> Chart:
+    """Lying bars in the order given, from zero to both sides; `bad` ("negative", "positive") is the red side."""
+    names = [name for name, _ in bars]
+    values = [
+        {
+            "name": name,
+            "amount": float(amount),
+            "shown": figures.money(amount),
+            "side": "bad" if (amount < 0) == (bad == "negative") else "good",
+        }
+        for name, amount in bars
+    ]
+    chart = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar()
+        .encode(
+            y=alt.Y("name:N").scale(domain=names).axis(labelLimit=190, ticks=False).title(None),
+            x=alt.X("amount:Q").title(title).axis(format=_AMOUNTS, tickCount=5),
+            color=alt.Color("side:N").scale(domain=["bad", "good"], range=[_BAD, _GOOD]).legend(None),
+            tooltip=[alt.Tooltip("name:N", title="of"), alt.Tooltip("shown:N", title=title)],
+        )
+    )
+    return _in_our_look(chart.properties(height=min(height, 60 + 28 * len(bars))))
+
+
+def busy_hours(
+    cells: Sequence[tuple[date, int, float | None, Decimal]], first: date, last: date, currency: str, *, height: int
+) -> Chart:
+    """A heat map, a column for each day and a row for each hour: busy share of observed GPU time; grey: unobserved."""
+    days = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    values = [
+        {
+            "day": day.isoformat(),
+            "hour": hour,
+            "busy": share,
+            "shown": "no telemetry" if share is None else f"{share:.1%}",
+            "idle": f"{figures.money(idle)} {currency}",
+        }
+        for day, hour, share, idle in cells
+    ]
+    with debug_mode(False):  # of thousands of values Altair would check each on its own, for a second
+        data = alt.InlineData(values=values)
+    base = alt.Chart(data).encode(
+        x=alt.X("day:O")
+        .scale(domain=days)
+        .axis(labelExpr="utcFormat(toDate(datum.value), '%-d %b')", labelAngle=0, labelOverlap=True, ticks=False)
+        .title(None),
+        y=alt.Y("hour:O")
+        .scale(domain=list(range(24)))
+        .axis(values=[0, 6, 12, 18, 23], ticks=False)
+        .title("hour of the day, UTC"),
+        tooltip=[
+            alt.Tooltip("day:O"),
+            alt.Tooltip("hour:O"),
+            alt.Tooltip("shown:N", title="busy"),
+            alt.Tooltip("idle:N", title="idle cost"),
+        ],
+    )
+    seen = (
+        base.transform_filter("isValid(datum.busy)")
+        .mark_rect()
+        .encode(
+            color=alt.Color("busy:Q")
+            .scale(domain=[0, 0.1, 0.5, 1], range=["#e3a72f", "#f6e3b4", "#8fb8d0", "#24577a"], interpolate="rgb")
+            .legend(title="busy", format=".0%", gradientLength=height - 40)
+        )
+    )
+    unseen = base.transform_filter("!isValid(datum.busy)").mark_rect(color=KINDS["unobserved"][0])
+    return _in_our_look((seen + unseen).properties(height=height))
+
+
+def _step(day: date, months: bool) -> date:
+    return day.replace(day=1) if months else day
+
+
+def _value(kind: str, cost: Decimal, currency: str) -> dict[str, object]:
+    return {
+        "kind": kind,
+        "cost": float(cost),
+        "place": list(KINDS).index(kind),
+        "shown": f"{figures.money(cost)} {currency}",
+        "meaning": KINDS[kind][1],
+    }
+
+
+def _said() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("kind:N", title="kind"),
+        alt.Tooltip("shown:N", title="cost"),
+        alt.Tooltip("meaning:N", title="is"),
+    ]
+
+
+def _bars(values: list[dict[str, object]]) -> alt.Chart:
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=values)).mark_bar()
+    return chart
+
+
+def _colours() -> alt.Color:
+    return alt.Color("kind:N").scale(domain=list(KINDS), range=[colour for colour, _ in KINDS.values()]).legend(None)
+
+
+def _in_our_look(chart: Chart) -> Chart:
+    looks: Chart = (
+        chart.configure(font="Inter, Helvetica Neue, Helvetica, Arial, DejaVu Sans, sans-serif")
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=_QUIET,
+            titleColor=_QUIET,
+            titleFontWeight="normal",
+            gridColor=_LINE,
+            domainColor=_LINE,
+            labelFontSize=11,
+            titleFontSize=11,
+        )
+    )
+    return looks

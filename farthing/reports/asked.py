@@ -1,0 +1,160 @@
+"""What a report asks: the published warehouse, for one currency and the days of one period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import duckdb
+
+from farthing import figures
+from farthing.config import Config
+from farthing.errors import FarthingError
+from farthing.reports.document import Row
+
+_DAYS = "select min(day) as first, max(day) as last from cost_ledger"
+_HORIZON = "select horizon from build_info"
+_CURRENCIES = "select BillingCurrency from totals order by bill_cost desc, BillingCurrency"
+_COLUMNS = "select column_name from duckdb_columns() where table_name = $name"
+_KINDS = """
+select replace(column_name, '_cost', '') as kind, comment as meaning
+from duckdb_columns()
+where table_name = 'user_month' and ends_with(column_name, '_cost')
+order by column_index
+"""
+
+
+class NoSuchMonthError(FarthingError):
+    """Yours: the ledger has nothing of the month that was asked for."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days that a report is on, both included; `whole` when all of them are over and in the ledger."""
+
+    name: str
+    title: str
+    first: date
+    last: date
+    whole: bool
+    before: tuple[date, date] | None  # the period before it, where the ledger has all of that
+
+    @property
+    def days(self) -> str:
+        """The days in words."""
+        return figures.period(self.first, self.last)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The connection to what is published, the currency that leads, and the period."""
+
+    con: duckdb.DuckDBPyConnection
+    currency: str
+    period: Period
+
+    def rows(self, sql: str, **more: object) -> list[Row]:
+        """The rows of `sql`, by column; its `$names` are the currency, the days, and `more`."""
+        known = {"currency": self.currency, "first": self.period.first, "last": self.period.last, **more}
+        return _rows(self.con, sql, {name: value for name, value in known.items() if f"${name}" in sql})
+
+    def one(self, sql: str, **more: object) -> Row:
+        """The only row of `sql`."""
+        [row] = self.rows(sql, **more)
+        return row
+
+    def has(self, table: str, column: str = "") -> bool:
+        """Whether the warehouse has `table`, and in it `column`."""
+        found = {row["column_name"] for row in self.rows(_COLUMNS, name=table)}
+        return column in found if column else bool(found)
+
+    def kinds(self) -> dict[str, str]:
+        """What each kind of cost means, in the words of the data dictionary."""
+        rows = self.rows(_KINDS)
+        return {row["kind"]: row["meaning"] for row in rows if row["kind"] not in {"provisional", "estimated"}}
+
+
+def currencies(con: duckdb.DuckDBPyConnection, config: Config) -> list[str]:
+    """The currencies of the bill: the project's own first, then the one with the largest amount."""
+    found = [row["BillingCurrency"] for row in _rows(con, _CURRENCIES)]
+    return sorted(found, key=lambda currency: currency != config.project.currency)
+
+
+def month(con: duckdb.DuckDBPyConnection, first: date | None) -> Period:
+    """The month that begins on `first`; by default the last one that is over, else the newest.
+
+    Raises:
+        NoSuchMonthError: the ledger has no cost in it.
+    """
+    [days] = _rows(con, _DAYS)
+    if days["first"] is None:
+        raise NoSuchMonthError("the published ledger has no costs yet: no charge of the bill lies before now.")
+    [(horizon,)] = [(row["horizon"],) for row in _rows(con, _HORIZON)]
+    months = list(_months(days["first"], days["last"]))
+    over = [one for one in months if _is_over(one, horizon)]
+    chosen = first or (over or months)[-1]
+    if chosen not in months:
+        named = months[0].isoformat()[:7]
+        if len(months) > 1:
+            named = f"{named} to {months[-1].isoformat()[:7]}"
+        raise NoSuchMonthError(
+            f"the ledger has no cost in {chosen.isoformat()[:7]}. Fix: choose a month that it has: {named}."
+        )
+    end = next_month(chosen) - timedelta(days=1)
+    eve = chosen - timedelta(days=1)
+    whole = chosen in over and days["first"] <= chosen
+    begun = eve.replace(day=1)
+    return Period(
+        name=chosen.isoformat()[:7],
+        title=f"{chosen:%B %Y}",
+        first=max(chosen, days["first"]),
+        last=min(end, days["last"]) if chosen not in over else end,
+        whole=whole,
+        before=(begun, eve) if whole and days["first"] <= begun else None,
+    )
+
+
+def next_month(first: date) -> date:
+    """The first day of the month after the one that begins on `first`."""
+    return (first + timedelta(days=31)).replace(day=1)
+
+
+def added(rows: Iterable[Row], column: str = "cost") -> Decimal:
+    """The sum of a column; what is null adds nothing."""
+    return sum((row[column] for row in rows if row[column] is not None), Decimal(0))
+
+
+def per(cost: Decimal | None, number: Decimal | float | None, unit: int = 1) -> Decimal | None:
+    """Cost per `unit` of `number`; None where either is not known."""
+    return cost * unit / Decimal(number) if cost is not None and number else None
+
+
+def part(of: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """`of` as a part of `whole`, 1 for all of it; None where there is no whole."""
+    return of / whole if of is not None and whole else None
+
+
+def percent(value: Decimal | None) -> str:
+    """A part of a whole for people."""
+    return figures.share(value, Decimal(1))
+
+
+def _is_over(first: date, horizon: datetime) -> bool:
+    return next_month(first) <= horizon.date()
+
+
+def _months(first: date, last: date) -> Iterable[date]:
+    current = first.replace(day=1)
+    while current <= last:
+        yield current
+        current = next_month(current)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:
+    cursor = con.execute(sql, parameters or None)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,214 @@
+"""How firm the figures are: what is provisional or restated, what is matched, and whether every invoice ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from farthing import figures
+from farthing.reports.asked import Asked, added, part, percent
+from farthing.reports.document import Column, Row, Section, Table
+from farthing.reports.sections.sums import Sums
+
+_TOP = 10
+
+_FIRM = """
+select pool, sum(cost) as cost, sum(cost) filter (where provisional) as provisional_cost, null as estimated_cost
+from cost_ledger
+where BillingCurrency = $currency and day between $first and $last
+group by all
+order by provisional_cost desc nulls last, pool
+"""
+
+_RESTATED = """
+select pool, cast(stated_at as date) as stated_on, sum(change) as change
+from restatements
+where BillingCurrency = $currency and day between $first and $last and change <> 0
+group by all
+order by stated_on desc, abs(sum(change)) desc, pool
+limit 15
+"""
+
+#: Counts are added up over the days: what is seen every day counts every day.
+_QUALITY = """
+select subject, measure, unit, sum(matched) as matched, sum(total) as total, sum(unmatched) as unmatched
+from data_quality
+where day between $first and $last and unit in ('count', 'seconds', $currency)
+group by all
+having sum(total) <> 0
+order by sum(matched) / sum(total), subject, measure
+"""
+
+_UNMATCHED = """
+select subject, key, sum(requests) as requests, round(sum(gpu_seconds), 3) as gpu_seconds, sum(cost) as cost
+from unmatched_days
+where day between $first and $last and (BillingCurrency = $currency or BillingCurrency is null)
+group by all
+order by cost desc nulls last, requests desc nulls last, gpu_seconds desc nulls last, subject, key
+limit 10
+"""
+
+_INVOICES = """
+select
+    billing_month, x_source, InvoiceId, BillingCurrency, charges, file_cost, rounding, landed_cost, ledger_cost,
+    accrued_cost, difference, billed_cost
+from reconciliation
+where billing_month between date_trunc('month', $first) and $last
+order by BillingCurrency <> $currency, BillingCurrency, x_source, InvoiceId
+"""
+
+_REJECTS = "select coalesce(sum(rows_rejected), 0) as rows, coalesce(sum(failed_files), 0) as files from freshness"
+
+
+def firmness(asked: Asked, found: Sums) -> Section:
+    """What no bill has confirmed yet, what is estimated, and what a later bill changed."""
+    money, title = asked.currency, "Provisional, estimated, restated"
+    heading = "Every amount is billed: nothing is provisional"
+    if found.provisional:
+        share = percent(part(found.provisional, found.cost))
+        heading = (
+            f"{figures.money(found.provisional)} {money}, {share} of spend, are provisional: no bill confirms them yet"
+        )
+    said = []
+    estimated = asked.has("cost_ledger", "estimated")
+    if estimated:
+        said.append(
+            f"How {figures.money(found.estimated)} {money} were divided is estimated: no telemetry watched."
+            if found.estimated
+            else "Nothing is estimated."
+        )
+    sql = _FIRM.replace("null as", "sum(cost) filter (where estimated) as") if estimated else _FIRM
+    rows = [row for row in asked.rows(sql) if row["provisional_cost"] or row["estimated_cost"]]
+    columns = [
+        Column("pool", "pool"),
+        Column("cost", "cost", figures.money),
+        Column("provisional_cost", "provisional", figures.money),
+        *([Column("estimated_cost", "estimated", figures.money)] if estimated else []),
+    ]
+    tables = [Table("provisional", columns, rows, currency=money)] if rows else []
+    if asked.has("restatements"):
+        restated = asked.rows(_RESTATED)
+        said.append(
+            f"Later bills changed what was stated before by {figures.money(added(restated, 'change'))} {money}."
+            if restated
+            else "No amount of these days was restated."
+        )
+        if restated:
+            names = [
+                Column("stated_on", "stated on"),
+                Column("pool", "pool"),
+                Column("change", "change", figures.money),
+            ]
+            tables.append(Table("restatements", names, restated, title="Restated", currency=money))
+    return Section("firmness", title, heading, said, tables=tables)
+
+
+def quality(asked: Asked) -> Section:
+    """How much of cost, GPUs and requests each join matches, and the largest things that nothing matches."""
+    rows = asked.rows(_QUALITY)
+    title = "Data quality"
+    if not rows:
+        return Section("quality", title, "There was nothing to match on these days")
+    for row in rows:
+        row["share"] = part(row["matched"], row["total"])
+    worst = rows[0]
+    heading = f"The weakest match is {percent(worst['share'])}: {worst['subject'].replace('_', '-')} {worst['measure']}"
+    if worst["share"] == 1:
+        heading = "Everything is matched"
+    bad = asked.one(_REJECTS)
+    said = []
+    if bad["rows"] or bad["files"]:
+        said.append(
+            f"{figures.count(bad['rows'])} rows and {figures.count(bad['files'])} files of all sources could not be"
+            " read: the table rejects has each with its reason."
+        )
+    columns = [
+        Column("subject", "of"),
+        Column("measure", "matched"),
+        Column("unit", "unit"),
+        Column("share", "share", percent),
+        Column("matched", "matched", figures.number),
+        Column("unmatched", "unmatched", figures.number),
+        Column("total", "total", figures.number),
+    ]
+    note = "Counts are of each day, added up."
+    tables = [Table("data_quality", columns, rows, note=note)]
+    if asked.has("unmatched_days"):
+        tables += _unmatched(asked)
+    return Section("quality", title, heading, said, tables=tables)
+
+
+def _unmatched(asked: Asked) -> list[Table]:
+    rows = asked.rows(_UNMATCHED)
+    columns = [
+        Column("subject", "what"),
+        Column("key", "key"),
+        Column("requests", "requests", figures.count),
+        Column("gpu_seconds", "GPU-seconds", _whole),
+        Column("cost", asked.currency, figures.money),
+    ]
+    title = f"The {len(rows)} largest things that nothing matches"
+    return [Table("unmatched", columns, rows[:_TOP], title=title, currency=asked.currency)] if rows else []
+
+
+def bills(asked: Asked) -> Section:
+    """Each invoice of the billing month, from the file to the ledger; every currency is a line of its own."""
+    rows = asked.rows(_INVOICES)
+    title = "Bills and reconciliation"
+    if not rows:
+        say = "Bills come days after the days that they are for; what is known before is provisional."
+        return Section("reconciliation", title, f"No bill for {asked.period.title} has come", [say])
+    off = [row for row in rows if row["difference"]]
+    heading = f"All {len(rows)} invoices tie to the ledger, to the last decimal"
+    if len(rows) == 1:
+        heading = "The invoice ties to the ledger, to the last decimal"
+    if off:
+        heading = f"{len(off)} of {len(rows)} invoices do not tie to the ledger"
+    columns = [
+        Column("x_source", "source"),
+        Column("InvoiceId", "invoice"),
+        Column("BillingCurrency", "currency"),
+        Column("charges", "charges", figures.count),
+        Column("file_cost", "file", figures.money),
+        Column("rounding", "less rounding", figures.trimmed),
+        Column("landed_cost", "landed", figures.money),
+        Column("ledger_cost", "less ledger", figures.money),
+        Column("accrued_cost", "less accrued", figures.money),
+        Column("difference", "difference", figures.trimmed),
+        Column("billed_cost", "BilledCost", figures.money),
+    ]
+    note = "Whole invoices for the billing month. Accrued: for hours still to come. BilledCost ties to the invoice."
+    return Section("reconciliation", title, heading, tables=[Table("reconciliation", columns, rows, note=note)])
+
+
+def other_currencies(others: Sequence[tuple[Asked, Sums]]) -> Section | None:
+    """The sums of each currency that does not lead; None where there is no other."""
+    if not others:
+        return None
+    rows: list[Row] = [
+        {
+            "BillingCurrency": asked.currency,
+            "cost": found.cost,
+            "provisional_cost": found.provisional,
+            "serving": found.serving,
+            "idle_cost": found.of_kind("idle"),
+            "revenue": found.revenue,
+            "difference": found.difference,
+        }
+        for asked, found in others
+    ]
+    columns = [
+        Column("BillingCurrency", "currency"),
+        Column("cost", "spend", figures.money),
+        Column("provisional_cost", "of it provisional", figures.money),
+        Column("serving", "serving (cogs)", figures.money),
+        Column("idle_cost", "idle", figures.money),
+        Column("revenue", "revenue", figures.money),
+        Column("difference", "bill less ledger", figures.trimmed),
+    ]
+    said = ", ".join(f"{figures.money(row['cost'])} {row['BillingCurrency']}" for row in rows)
+    heading = f"Besides, {said}: never added to the rest"
+    return Section("other_currencies", "Other currencies", heading, tables=[Table("other_currencies", columns, rows)])
+
+
+def _whole(value: float | None) -> str:
+    return figures.MISSING if value is None else f"{value:,.0f}"
