@@ -67,7 +67,7 @@ def prepare(
     con.execute("create schema if not exists settings")
     con.execute(MONEY_MACRO)
     con.execute(TOKEN_MACRO)
-    first, last = logged or (horizon, horizon)
+    first, last = logged or (horizon, _EPOCH)  # without any log nothing goes on after its bill
     con.execute(
         "create or replace table settings.build as"
         " select ?::bigint as horizon_us, ?::bigint as logged_from_us, ?::bigint as logged_until_us",
