@@ -1,7 +1,7 @@
 -- provisional_resources: what resources of the inventory cost after the end of their bill, by day: the rate of their last
 -- billed day, else the configured price of their GPUs.
 -- grain: resource, start
--- A bill speaks for its pool up to the end of its last charge of a day or less. Only after that is a known resource taken
+-- The bill of a provider speaks for its pool up to the end of its last charge of a day or less. Only after that is a known resource taken
 -- to go on; one whose own last charge ended more than a week before is not. All of it ends with the inventory, and with
 -- the last hour that requests or telemetry speak of: a bill of last year says nothing about today.
 with spans as (
@@ -28,6 +28,7 @@ pools as (
 bill_ends as (
     select
         x_source,
+        provider,
         pool,
         max(end_us) as until_us
     from spans
@@ -114,6 +115,7 @@ billed_before as (
     left join bill_ends
         on
             newest.x_source = bill_ends.x_source
+            and newest.provider is not distinct from bill_ends.provider
             and newest.pool = bill_ends.pool
     cross join build
     where newest.until_us + 604800000000 >= coalesce(bill_ends.until_us, 0)
