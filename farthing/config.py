@@ -231,6 +231,7 @@ class Config(BaseSettings):
     identities: Identities = Field(default_factory=Identities)
     teams: dict[str, Team] = Field(default_factory=dict)
     models: dict[str, TrainedModel] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)  # unit of unit_costs -> name in the table metrics
     attribution: Attribution = Field(default_factory=Attribution)
     ledger: Ledger = Field(default_factory=Ledger)
     lake: Lake = Field(default_factory=Lake)

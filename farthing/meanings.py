@@ -36,6 +36,7 @@ TABLES = {
     "pools": "the configured pools, in the order in which they are tried",
     "teams": "the configured teams: where each stands in the company",
     "trained_models": "the configured models of our own: over which months their training is written off",
+    "units": "the configured units whose cost `unit_costs` has",
     "pool_days": "what each pool costs on each day, by the bill it stands on; the ledger equals it",
     "bill_totals": "what each invoice came to by pool, and how much of it is for hours still to come",
     "totals": "bill, ledger and what is still to come, one row per currency",
@@ -250,6 +251,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         "model": "model that jobs produced, as `model_produced` names it",
         "released": "day from whose month on it is used",
         "life_months": "months over which its training is written off",
+    },
+    "units": {
+        "unit": "what one of it is called, for example ticket",
+        "metric": "`name` of the daily quantities in the table metrics",
     },
     "gpu_days": {
         "day": "day, UTC",

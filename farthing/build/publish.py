@@ -15,6 +15,7 @@ import duckdb
 from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
+from farthing.build.settings import MONEY_MACRO
 from farthing.commit_points import reached
 from farthing.config import Config
 from farthing.lake import Lake
@@ -102,6 +103,7 @@ def publish(
         "rules": identity,
         "window": config.warehouse.model_dump(),
         "teams": {name: team.model_dump(mode="json") for name, team in config.teams.items()},
+        "units": config.units,
         "trained_models": {name: model.model_dump(mode="json") for name, model in config.models.items()},
         "sql": hashlib.sha256(json.dumps(runner.texts("marts", "checks/warehouse")).encode()).hexdigest(),
     }
@@ -123,6 +125,7 @@ def publish(
         found = runner.models("marts", "checks/warehouse", known=_tables(con))
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
+        con.execute(MONEY_MACRO)
         runner.run(con, found, [model.name for model in marts])
         con.begin()  # hundreds of comments, one commit
         for model in marts:
@@ -177,7 +180,7 @@ def _fill(
     con.execute(f"create table published.cost_ledger as select *{promoted} from lake.cost_ledger")
     con.execute(f"create table published.charges as {_CHARGES}")
     con.execute("create table published.pools as select * from settings.pools")
-    for name in ("teams", "trained_models"):
+    for name in ("teams", "trained_models", "units"):
         con.execute(f"create table published.{name} as select * from settings.{name}")
     con.execute("create table published.pool_days as select * exclude (pico), money(pico) as cost from pool_days")
     con.execute(

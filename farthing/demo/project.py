@@ -81,6 +81,11 @@ department = "Engineering/Research"
 cost_center = "CC-900"
 department = "Administration"
 
+# --- What the company counts its work in: the cost of one of it stands beside that of a request. -------------------
+
+[units]
+ticket = "tickets_solved"
+
 # --- Models that training produced: their training is written off over so many months. ---------------------------
 
 [models.acme-support-70b]

@@ -17,6 +17,12 @@ marts as (
     select 'team_month' as mart, BillingCurrency, sum(cost) as cost from team_month group by all
     union all
     select 'customer_month' as mart, BillingCurrency, sum(cost) as cost from customer_month group by all
+    union all
+    select 'margin_month' as mart, BillingCurrency, sum(cost) as cost from margin_month group by all
+    union all
+    select 'cost_center_month' as mart, BillingCurrency, sum(cost) as cost from cost_center_month group by all
+    union all
+    select 'journal_month' as mart, BillingCurrency, sum(cost) as cost from journal_month group by all
 )
 
 select
