@@ -4,6 +4,8 @@
 -- column user_id: who made the requests; null: no user is known, or the cost is nobody's
 -- column team_id: team of the user or owner; null: none known
 -- column customer_id: customer that the requests were for; null: none known
+-- column plan: its plan, of the identity that was valid last in the month; null: none known
+-- column cost_center: its cost center, of the same identity; null: none known
 -- column BillingCurrency: currency of the costs; costs of different currencies are never added
 -- column requests: logged requests; repeated on the row of each currency
 -- column input_tokens: tokens read, caches included; null when no request said
@@ -54,7 +56,7 @@ usage as (
     group by all
 ),
 
-final as (
+joined as (
     select
         coalesce(costs.month, usage.month) as month,
         coalesce(costs.user_id, usage.user_id) as user_id,
@@ -82,6 +84,59 @@ final as (
             and costs.user_id is not distinct from usage.user_id
             and costs.team_id is not distinct from usage.team_id
             and costs.customer_id is not distinct from usage.customer_id
+),
+
+months as (
+    select distinct month from joined
+),
+
+-- several ids may stand for one user: the one that began last speaks
+identified as (
+    select
+        months.month,
+        identities.user_id,
+        identities.plan,
+        identities.cost_center
+    from identities
+    inner join months
+        on
+            coalesce(identities.valid_from, timestamp '0001-01-01') < months.month + interval 1 month
+            and coalesce(identities.valid_to, timestamp '9999-12-31') > months.month
+    qualify
+        row_number() over (
+            partition by months.month, identities.user_id
+            order by identities.valid_from desc nulls last, identities.id
+        ) = 1
+),
+
+final as (
+    select
+        joined.month,
+        joined.user_id,
+        joined.team_id,
+        joined.customer_id,
+        identified.plan,
+        identified.cost_center,
+        joined.BillingCurrency,
+        joined.requests,
+        joined.input_tokens,
+        joined.output_tokens,
+        joined.direct_cost,
+        joined.idle_cost,
+        joined.shared_cost,
+        joined.training_cost,
+        joined.unexplained_cost,
+        joined.unobserved_cost,
+        joined.unpriced_cost,
+        joined.unassigned_cost,
+        joined.provisional_cost,
+        joined.estimated_cost,
+        joined.cost
+    from joined
+    left join identified
+        on
+            joined.month = identified.month
+            and joined.user_id = identified.user_id
 )
 
 select * from final
