@@ -153,14 +153,14 @@ def _build(config: Config, lake: Lake) -> list[tuple[float, float]]:
     parts: list[tuple[float, float]] = []
     make, write = runner.run, Outputs._take_request_costs
 
-    def making(con: Any, found: Any, targets: Any = None, *, without: Any = ()) -> None:
-        make(con, found, targets, without=without)
+    def making(con: Any, found: Any, targets: Any = None, *, without: Any = (), as_tables: Any = frozenset()) -> None:
+        make(con, found, targets, without=without, as_tables=as_tables)
         if targets == ("cost_ledger",):
             parts.append(watch.read())
 
-    def writing(outputs: Outputs, con: Any, day: Any) -> bool:
+    def writing(outputs: Outputs, day: Any, reader: Any) -> bool:
         part = _Watch()
-        written = write(outputs, con, day)
+        written = write(outputs, day, reader)
         parts.append(part.read())
         return written
 

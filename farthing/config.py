@@ -144,6 +144,12 @@ class TrainedModel(Section):
     life_months: int = Field(ge=1)
 
 
+class Unit(Section):
+    """`[units.NAME]`: what the company counts its work in, beside requests and tokens."""
+
+    metric: str  # `name` in the table metrics of a quantity that adds up, such as tickets solved
+
+
 class Identities(Section):
     """`[identities]`: how user ids of request logs are read."""
 
@@ -231,7 +237,7 @@ class Config(BaseSettings):
     identities: Identities = Field(default_factory=Identities)
     teams: dict[str, Team] = Field(default_factory=dict)
     models: dict[str, TrainedModel] = Field(default_factory=dict)
-    units: dict[str, str] = Field(default_factory=dict)  # unit of unit_costs -> name in the table metrics
+    units: dict[str, Unit] = Field(default_factory=dict)
     attribution: Attribution = Field(default_factory=Attribution)
     ledger: Ledger = Field(default_factory=Ledger)
     lake: Lake = Field(default_factory=Lake)

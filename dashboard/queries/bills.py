@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+#: The bill against the part of the ledger that stands on it; what no bill has confirmed yet is beside it.
 #: What is still to come after the last day that was built belongs to a period that ends with that day.
 TIE = """
 with newest as (select max(day) as day from cost_ledger),
 bill as (
     select coalesce(sum(cost), 0) as cost from pool_days
-    where BillingCurrency = $currency and day between $first and $last
+    where not provisional and BillingCurrency = $currency and day between $first and $last
 ),
 ledger as (
     select
-        coalesce(sum(cost), 0) as cost,
+        coalesce(sum(cost) filter (where not provisional), 0) as cost,
         coalesce(sum(cost) filter (where provisional), 0) as provisional_cost
     from cost_ledger
     where BillingCurrency = $currency and day between $first and $last

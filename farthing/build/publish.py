@@ -103,7 +103,7 @@ def publish(
         "rules": identity,
         "window": config.warehouse.model_dump(),
         "teams": {name: team.model_dump(mode="json") for name, team in config.teams.items()},
-        "units": config.units,
+        "units": {name: unit.model_dump(mode="json") for name, unit in config.units.items()},
         "trained_models": {name: model.model_dump(mode="json") for name, model in config.models.items()},
         "sql": hashlib.sha256(json.dumps(runner.texts("marts", "checks/warehouse")).encode()).hexdigest(),
     }

@@ -115,7 +115,9 @@ def prepare(
         "trained_models(model varchar, released date, life_months bigint)",
         [(name, model.released, model.life_months) for name, model in sorted(config.models.items())],
     )
-    _fill(con, "units(unit varchar, metric varchar)", sorted(config.units.items()))
+    _fill(
+        con, "units(unit varchar, metric varchar)", [(name, unit.metric) for name, unit in sorted(config.units.items())]
+    )
     _fill(con, "sentinel_users(user_id varchar)", [(name,) for name in config.identities.sentinel_users])
     _fill(
         con,

@@ -83,8 +83,8 @@ department = "Administration"
 
 # --- What the company counts its work in: the cost of one of it stands beside that of a request. -------------------
 
-[units]
-ticket = "tickets_solved"
+[units.ticket]
+metric = "tickets_solved"
 
 # --- Models that training produced: their training is written off over so many months. ---------------------------
 

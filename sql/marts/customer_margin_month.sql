@@ -7,7 +7,7 @@
 -- column revenue: what it paid for the month; null where no revenue was collected for it
 -- column cogs_cost: its lines of the pools of class cogs
 -- column provisional_cost: the part of cogs_cost that no bill has confirmed yet
--- column margin: revenue less cogs_cost, where it is a customer's
+-- column margin: revenue less cogs_cost; null where no revenue is known
 with costs as (
     select
         cast(date_trunc('month', cost_ledger.day) as date) as month,
@@ -41,10 +41,7 @@ final as (
         income.revenue,
         costs.cogs_cost,
         costs.provisional_cost,
-        case
-            when coalesce(costs.customer_id, income.customer_id) is not null
-                then coalesce(income.revenue, 0) - coalesce(costs.cogs_cost, 0)
-        end as margin
+        income.revenue - coalesce(costs.cogs_cost, 0) as margin
     from costs
     full join income
         on

@@ -1,5 +1,6 @@
 -- gpu_rate: what an hour of a GPU effectively cost, and what it cost above the cheapest contract.
 -- grain: day, provider, gpu_model, pricing_category, commitment, BillingCurrency
+-- Charges longer than a day are not in it: they have no rate of a day.
 -- column day: day of the charges, UTC
 -- column provider: who sold it
 -- column gpu_model: model of the GPUs, from the inventory
@@ -32,19 +33,22 @@ with billed as (
         and charges.ChargePeriodEnd <= charges.ChargePeriodStart + interval 1 day
 ),
 
+-- several lines for one resource and time: its hours count once
 periods as (
     select
-        day,
-        provider,
-        resource_id,
-        pricing_category,
-        commitment,
-        BillingCurrency,
-        from_us,
-        to_us,
-        sum(x_cost) as cost
+        *,
+        greatest(
+            from_us,
+            coalesce(
+                max(to_us) over (
+                    partition by day, provider, resource_id, pricing_category, commitment, BillingCurrency
+                    order by from_us, to_us, x_charge_id
+                    rows between unbounded preceding and 1 preceding
+                ),
+                0
+            )
+        ) as new_from_us
     from billed
-    group by all
 ),
 
 gpus as (
@@ -75,9 +79,7 @@ placed as (
 of_one_model as (
     select *
     from placed
-    qualify count(*) over (
-        partition by resource_id, from_us, to_us, provider, pricing_category, commitment, BillingCurrency
-    ) = 1
+    qualify count(*) over (partition by x_charge_id) = 1
 ),
 
 summed as (
@@ -88,8 +90,8 @@ summed as (
         pricing_category,
         commitment,
         BillingCurrency,
-        cast(sum((to_us - from_us) * gpus) as hugeint) as gpu_us,
-        cast(sum(cost) as decimal(38, 12)) as cost
+        cast(sum(greatest(to_us - new_from_us, 0) * gpus) as hugeint) as gpu_us,
+        cast(sum(x_cost) as decimal(38, 12)) as cost
     from of_one_model
     group by all
 ),

@@ -36,7 +36,7 @@ income as (
     group by all
 ),
 
-final as (
+joined as (
     select
         coalesce(costs.month, income.month) as month,
         coalesce(costs.BillingCurrency, income.currency) as BillingCurrency,
@@ -48,16 +48,29 @@ final as (
         costs.cost,
         costs.provisional_cost,
         income.revenue - coalesce(costs.cogs_cost, 0) as gross_margin,
-        case
-            when income.revenue <> 0
-                then cast(income.revenue - coalesce(costs.cogs_cost, 0) as double) / cast(income.revenue as double)
-        end as gross_margin_share,
         income.revenue - coalesce(costs.cost, 0) as operating_margin
     from costs
     full join income
         on
             costs.month = income.month
             and costs.BillingCurrency = income.currency
+),
+
+final as (
+    select
+        month,
+        BillingCurrency,
+        revenue,
+        cogs_cost,
+        rnd_cost,
+        opex_cost,
+        unassigned_cost,
+        cost,
+        provisional_cost,
+        gross_margin,
+        cast(gross_margin as double) / cast(nullif(revenue, 0) as double) as gross_margin_share,
+        operating_margin
+    from joined
 )
 
 select * from final

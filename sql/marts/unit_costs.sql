@@ -4,7 +4,7 @@
 -- column unit: 'request', 'million tokens' (read and written), or a unit of `[units]`, for example 'ticket'
 -- column model: the model that answered; null: the whole company
 -- column BillingCurrency: currency of the costs; costs of different currencies are never added
--- column quantity: how many; whole for requests and units
+-- column quantity: how many, repeated on the row of each currency; of a metric in several dimensions, of the first by name
 -- column cost: cost of class cogs: for a model its own lines, idle and shared ones included; for the company all
 -- column provisional_cost: the part of cost that no bill has confirmed yet
 -- column cost_per_unit: cost by quantity, to twelve decimals; null where there was none
@@ -37,6 +37,15 @@ training as (
     select * from training_amortisation
 ),
 
+-- the same tickets may be reported by customer and by team: they are counted by one dimension
+dimensions as (
+    select
+        name,
+        min(dimension) as dimension
+    from metrics
+    group by all
+),
+
 counted as (
     select
         cast(date_trunc('month', metrics.day) as date) as month,
@@ -44,29 +53,34 @@ counted as (
         sum(metrics.quantity) as quantity
     from metrics
     inner join units on metrics.name = units.metric
+    inner join dimensions
+        on
+            metrics.name = dimensions.name
+            and metrics.dimension = dimensions.dimension
     group by all
 ),
 
 of_models as (
     select
-        costs.month,
-        costs.model,
+        usage.month,
+        usage.model,
         costs.BillingCurrency,
         usage.requests,
         usage.tokens,
         costs.cost,
         costs.provisional_cost,
         training.cost as training_cost
-    from costs
-    inner join usage
+    from usage
+    left join costs
         on
-            costs.month = usage.month
-            and costs.model = usage.model
+            usage.month = costs.month
+            and usage.model = costs.model
     left join training
         on
             costs.month = training.month
             and costs.model = training.model
             and costs.BillingCurrency = training.BillingCurrency
+    where usage.model is not null
 ),
 
 of_company as (
@@ -144,6 +158,16 @@ units_of_all as (
     inner join counted on of_company.month = counted.month
 ),
 
+-- whole pico-units: no amount passes through floating point
+measured as (
+    select
+        *,
+        nullif(cast(quantity * 1000000 as hugeint), 0) as millionths,
+        cast(cost * 1000000000000 as hugeint) as pico,
+        cast(training_cost * 1000000000000 as hugeint) as training_pico
+    from units_of_all
+),
+
 final as (
     select
         month,
@@ -153,21 +177,10 @@ final as (
         quantity,
         cost,
         provisional_cost,
-        -- whole pico-units: no amount passes through floating point
-        case
-            when quantity > 0
-                then money(
-                    cast(cost * 1000000000000 as hugeint) * 1000000 // cast(quantity * 1000000 as hugeint)
-                )
-        end as cost_per_unit,
+        money(pico * 1000000 // millionths) as cost_per_unit,
         training_cost,
-        case
-            when quantity > 0
-                then money(
-                    cast(training_cost * 1000000000000 as hugeint) * 1000000 // cast(quantity * 1000000 as hugeint)
-                )
-        end as training_cost_per_unit
-    from units_of_all
+        money(training_pico * 1000000 // millionths) as training_cost_per_unit
+    from measured
 )
 
 select * from final

@@ -198,7 +198,7 @@ def test_a_bill_alone_shows_every_page_and_says_what_is_missing(page: str, tmp_p
     app = opened(tmp_path / "bill", page)
     assert not app.exception
     assert app.title[0].value.endswith("?")
-    assert "USD, 1 Oct 2026 · nothing is provisional" in app.markdown[0].value
+    assert "USD, 1 Oct 2026 · nothing is provisional · nothing is estimated" in app.markdown[0].value
     wanted = {"overview": "revenue", "customers": "revenue", "models": "requests", "gpus": "gpu_inventory"}
     wanted["agents"] = "trace_id"
     if page in wanted:
@@ -211,7 +211,7 @@ def test_all_days_tie_to_the_totals_of_every_currency(
     app = opened(project, "bills")
     totals = warehouse.execute("from totals").fetchall()
     assert {row[0] for row in totals} == {"USD", "EUR"}
-    for currency, bill, ledger, accrued, difference in totals:
+    for currency, bill, ledger, accrued, _provisional, difference in totals:
         shown = metrics(chosen(app, currency, "all"))
         assert [shown[name] for name in ("Bill", "less ledger", "less accrued", "Difference")] == [
             f"{value:,f}" for value in (bill, ledger, accrued, difference)
@@ -254,7 +254,7 @@ def test_spread_is_of_users_and_not_of_the_line_without_one(
 def test_newest_month_is_shown_first_and_every_choice_says_its_days(project: Path, opened: Open) -> None:
     app = opened(project, "bills")
     assert app.selectbox(key="period").value == "2026-11"
-    assert app.markdown[0].value == "USD, 1 Nov 2026 · nothing is provisional"
+    assert app.markdown[0].value == "USD, 1 Nov 2026 · nothing is provisional · nothing is estimated"
     assert "USD, 1 Nov 2026" in app.subheader[0].value
     assert "SIMULATED" in app.caption[0].value
     assert any("And in EUR, never added: bill 0.07" in caption.value for caption in app.caption)
@@ -301,5 +301,5 @@ def test_every_kind_of_cost_has_a_colour_of_its_own(warehouse: duckdb.DuckDBPyCo
     columns = warehouse.execute(
         "select column_name from duckdb_columns() where table_name = 'model_day' and ends_with(column_name, '_cost')"
     ).fetchall()
-    assert set(charts.KINDS) == {name.removesuffix("_cost") for (name,) in columns} - {"provisional"}
+    assert set(charts.KINDS) == {name.removesuffix("_cost") for (name,) in columns} - {"provisional", "estimated"}
     assert len({colour for colour, _ in charts.KINDS.values()}) == len(charts.KINDS)

@@ -33,7 +33,7 @@ def company() -> World:
         attribution={"cell_seconds": 60},
         teams={"red": {"cost_center": "CC-1", "department": "Product/Assistant"}},
         models={"v2": {"released": date(2026, 9, 15), "life_months": 3}},
-        units={"ticket": "tickets_solved"},
+        units={"ticket": {"metric": "tickets_solved"}},
     )
     world.charge(60, PricingCategory="Committed", CommitmentDiscountId="one-year")
     world.charge(40, PricingCategory="Committed", CommitmentDiscountId="one-year")  # another SKU of the same hour
