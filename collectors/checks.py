@@ -25,6 +25,20 @@ def not_after(end: str, start: str) -> Check:
     )
 
 
+def plausible_charge_period() -> list[Check]:
+    """A charge period begins after 1999 and lasts ten years at most: an epoch of 0 would have every day since built."""
+    return [
+        (
+            "\"ChargePeriodStart\" < timestamp '2000-01-01'",
+            "'ChargePeriodStart ' || \"ChargePeriodStart\" || ' is before 2000'",
+        ),
+        (
+            '"ChargePeriodEnd" > "ChargePeriodStart" + interval 10 year',
+            "'the charge period is longer than 10 years: ' || \"ChargePeriodStart\" || ' to ' || \"ChargePeriodEnd\"",
+        ),
+    ]
+
+
 def negative(columns: Iterable[str]) -> list[Check]:
     """None of `columns` may be below zero."""
     return [

@@ -160,7 +160,8 @@ class Delivery:
             for name in dict.fromkeys((*self.kind.needed(self.source), *self.table.required))
             if name in columns.mapped or name in self.kind.derived(row)
         ]
-        checks = [*columns.unreadable(), *required, *self.kind.checks(row)]
+        # What a kind says of a row comes before what the lake misses: it speaks of the file's own columns.
+        checks = [*columns.unreadable(), *self.kind.checks(row), *required]
         reason = " ".join(f"when {condition} then {text}" for condition, text in checks)
         names = [quoted(name) for name in self._staged]
         try:

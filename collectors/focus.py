@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from collectors import landing
-from collectors.checks import before, one_of, unknown_currency
+from collectors.checks import before, one_of, plausible_charge_period, unknown_currency
 from collectors.kind import Check, Kind, LoadResult, Report, Row
 from collectors.mapping import Dialect
 from collectors.values import literal, quoted
@@ -43,15 +43,7 @@ def _checks(_row: Row) -> Sequence[Check]:
     return [
         before("ChargePeriodEnd", "ChargePeriodStart"),
         before("BillingPeriodEnd", "BillingPeriodStart"),
-        # An epoch of 0 or a mistyped year would have every day since then built.
-        (
-            "\"ChargePeriodStart\" < timestamp '2000-01-01'",
-            "'ChargePeriodStart ' || \"ChargePeriodStart\" || ' is before 2000'",
-        ),
-        (
-            '"ChargePeriodEnd" > "ChargePeriodStart" + interval 10 year',
-            "'the charge period is longer than 10 years: ' || \"ChargePeriodStart\" || ' to ' || \"ChargePeriodEnd\"",
-        ),
+        *plausible_charge_period(),
         one_of("ChargeCategory", CHARGE_CATEGORIES),
         unknown_currency("BillingCurrency"),
     ]

@@ -58,6 +58,7 @@ class Dialect:
 
     table: Table
     extra: Mapping[str, pa.DataType] = field(default_factory=dict)
+    takes: tuple[str, ...] | None = None  # columns of the table that a file may give; all when it does not say
     null_text: tuple[str, ...] = ()  # texts that mean null besides the empty one
     any_case: bool = False  # match column names whatever their case
     made: Mapping[str, pa.DataType] = field(default_factory=dict)  # columns that only the kind's own SQL gives
@@ -67,14 +68,18 @@ class Dialect:
     @property
     def types(self) -> dict[str, pa.DataType]:
         """Every column that a file may give, with its lake type."""
-        origin = ("x_source", "x_load")
-        own = {name: self.table.schema.field(name).type for name in self.table.columns if name not in origin}
+        own = {name: kind for name, kind in self._own.items() if self.takes is None or name in self.takes}
         return {**own, **self.extra}
 
     @property
     def staged_types(self) -> dict[str, pa.DataType]:
         """Every column of a staged row."""
-        return {**self.types, **self.made}
+        return {**self._own, **self.extra, **self.made}
+
+    @property
+    def _own(self) -> dict[str, pa.DataType]:
+        origin = ("x_source", "x_load")
+        return {name: self.table.schema.field(name).type for name in self.table.columns if name not in origin}
 
 
 class ColumnMap:
@@ -382,7 +387,7 @@ class ColumnMap:
                     near = difflib.get_close_matches(name, types, 3, 0.5)
                     hint = f"nearest: {', '.join(near)}." if near else f"columns: {', '.join(types)}."
                     raise ConfigError(
-                        f"'{name}' is no column of {self.dialect.table.name}; {hint}",
+                        f"'{name}' is no column of kind {self.source.kind}; {hint}",
                         key=f"sources.{self.name}.{place}.{name}",
                     )
         both = sorted(set(self.source.columns) & set(self.source.constants))

@@ -24,6 +24,7 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("identities", frozenset({"id", "user_id"})),
     ("revenue", frozenset({"customer_id", "amount", "period"})),
     ("metrics", frozenset({"day", "dimension", "key", "quantity"})),
+    ("costs", frozenset({"service", "amount", "currency"})),
 )
 _NAMES = {"focus": "bill", "gpu_inventory": "inventory", "gpu_usage": "gpu", "identities": "people"}
 _ABOUT = {
@@ -35,6 +36,7 @@ _ABOUT = {
     "identities": "who is behind a user id or key",
     "revenue": "what customers pay",
     "metrics": "drivers that only you know",
+    "costs": "what no vendor bills in FOCUS: labour, labelling, invoices on paper",
 }
 _SAMPLES = {
     "focus": "bills/*.parquet",

@@ -29,6 +29,12 @@ KINDS: dict[str, tuple[Table, dict[str, Any], str, str]] = {
         f"{BILL},ChargePeriodStart,ChargePeriodEnd,ResourceId",
         "USD,1.25,1.25,Usage,2026-10-01,2026-11-01,2026-10-01,2026-10-02,{}",
     ),
+    "costs": (
+        CHARGES,
+        {},
+        "start,end,service,amount,currency,team,driver",
+        "2026-10-01,2026-10-31,{},99.5,EUR,support,tickets",
+    ),
     "requests": (
         REQUESTS,
         {"token_convention": "inclusive"},
@@ -63,7 +69,7 @@ KINDS: dict[str, tuple[Table, dict[str, Any], str, str]] = {
     "metrics": (METRICS, {}, "day,dimension,key,name,quantity", "2026-10-01,team,{},vectors,12.5"),
 }
 NAMES = {"focus": "ResourceId", "requests": "request_id", "gpu_usage": "gpu_uuid", "gpu_inventory": "gpu_uuid"}
-NAMES |= {"jobs": "job_id", "identities": "id", "revenue": "customer_id", "metrics": "key"}
+NAMES |= {"costs": "ServiceName", "jobs": "job_id", "identities": "id", "revenue": "customer_id", "metrics": "key"}
 ALL = sorted(KINDS)
 
 
@@ -146,6 +152,8 @@ def test_a_short_and_a_long_line_are_refused_with_their_number_of_fields(world: 
     ("kind", "column"),
     [
         ("focus", "BilledCost"),
+        ("costs", "amount"),
+        ("costs", "start"),
         ("requests", "input_tokens"),
         ("gpu_usage", "busy_seconds"),
         ("gpu_inventory", "share"),
@@ -163,6 +171,7 @@ def test_text_in_a_column_of_numbers_or_times_is_refused(world: Any, kind: str, 
     ("kind", "end", "value", "reason"),
     [
         ("focus", "ChargePeriodEnd", "2026-09-30", "is before ChargePeriodStart"),
+        ("costs", "end", "2026-09-30", "end 2026-09-30 is before start 2026-10-01"),
         ("requests", "ended_at", "2026-10-01T09:59:59Z", "is before started_at"),
         ("gpu_usage", "ended_at", "2026-10-01T09:59:59Z", "is before started_at"),
         ("gpu_inventory", "valid_to", "2026-10-01T00:00:00Z", "is not after valid_from"),
@@ -174,7 +183,9 @@ def test_an_end_before_its_start_is_refused(world: Any, kind: str, end: str, val
     refused(world, kind, changed(kind, "bad", **{end: value}), reason)
 
 
-@pytest.mark.parametrize(("kind", "column"), [("focus", "BillingCurrency"), ("revenue", "currency")])
+@pytest.mark.parametrize(
+    ("kind", "column"), [("focus", "BillingCurrency"), ("costs", "currency"), ("revenue", "currency")]
+)
 @pytest.mark.parametrize("code", ["XYZ", "usd", "BTC", "DEM"])
 def test_an_unknown_currency_is_refused(world: Any, kind: str, column: str, code: str) -> None:
     refused(world, kind, changed(kind, "bad", **{column: code}), f"{code} is no ISO 4217 currency code")
@@ -194,7 +205,7 @@ def test_a_negative_quantity_is_refused(world: Any, kind: str, column: str) -> N
     refused(world, kind, changed(kind, "bad", **{column: "-3"}), f"{column} is negative: -3")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ALL if kind != "focus"])
+@pytest.mark.parametrize("kind", [kind for kind in ALL if KINDS[kind][0].key])
 def test_a_repeated_key_lands_once_and_is_counted(world: Any, kind: str) -> None:
     result = deliver(world, kind, KINDS[kind][3].format("last"))
     assert (result.read, result.landed, result.duplicate) == (3, 2, 1)

@@ -259,7 +259,7 @@ def test_a_path_that_the_first_json_rows_lack_is_told_and_left_empty(world: Any)
 
 def test_a_column_that_is_not_ours_names_the_nearest_of_ours(world: Any) -> None:
     world.write("in.csv", "started_at,model\n")
-    with pytest.raises(ConfigError, match=r"'input_token' is no column of requests; nearest: input_tokens"):
+    with pytest.raises(ConfigError, match=r"'input_token' is no column of kind requests; nearest: input_tokens"):
         world.one("requests", "in.csv", columns={"input_token": "model"})
     with pytest.raises(ConfigError, match="'model' is mapped and constant"):
         world.one("requests", "in.csv", columns={"model": "model"}, constants={"model": "m"})
