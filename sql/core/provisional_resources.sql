@@ -121,16 +121,10 @@ billed_before as (
     where newest.until_us + 604800000000 >= coalesce(bill_ends.until_us, 0)
 ),
 
--- a GPU counts once, however many instances or shares it is cut into
 gpus as (
-    select distinct
-        lower(inventory.ResourceId) as resource_id,
-        coalesce(inventory.parent_gpu_uuid, inventory.gpu_uuid) as physical_gpu,
-        inventory.gpu_model,
-        epoch_us(inventory.valid_from) as from_us,
-        epoch_us(inventory.valid_to) as until_us
-    from lake.gpu_inventory as inventory
-    left join newest on lower(inventory.ResourceId) = newest.resource_id
+    select known_gpus.*
+    from known_gpus
+    left join newest on known_gpus.resource_id = newest.resource_id
     where newest.resource_id is null
 ),
 

@@ -34,9 +34,10 @@ usage as (
         sum(requests.cache_write_1h_tokens) as cache_write_1h_tokens,
         sum(requests.output_tokens) as output_tokens
     from requests
+    inner join estimating_pools on lower(requests.provider) is not distinct from estimating_pools.provider
     inner join pools
         on
-            (pools.provider is null or lower(requests.provider) = lower(pools.provider))
+            estimating_pools.pool = pools.pool
             and epoch_us(requests.started_at) >= pools.bill_until_us
             and epoch_us(requests.started_at) < pools.horizon_us
     group by all

@@ -98,16 +98,26 @@ unwatched as (
     having sum(covered_us) = 0
 ),
 
-models as (
+-- pools that share a provider's bills have the same requests
+unpriced_models as (
     select
-        'model without a price' as subject,
-        api_usage.model as key,
-        sum(api_usage.requests) as requests
+        api_usage.provider,
+        api_usage.model,
+        max(api_usage.requests) as requests
     from api_usage
     inner join priced_pools on api_usage.pool = priced_pools.pool
     where
         api_usage.currency is null
         and api_usage.has_tokens
+    group by all
+),
+
+models as (
+    select
+        'model without a price' as subject,
+        model as key,
+        sum(requests) as requests
+    from unpriced_models
     group by all
 ),
 

@@ -100,9 +100,19 @@ on_apis as (
             and (pools.provider is null or lower(requests.provider) = lower(pools.provider))
     inner join money on pools.pool = money.pool
     left join api_bill_ends as bill_ends on pools.pool = bill_ends.pool
+    left join estimating_pools as estimating
+        on
+            pools.pool = estimating.pool
+            and lower(requests.provider) is not distinct from estimating.provider
     where
         own_replicas.replica_id is null
-        and (not money.provisional or epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0))
+        and (
+            not money.provisional
+            or (
+                estimating.pool is not null
+                and epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0)
+            )
+        )
 ),
 
 candidates as (
