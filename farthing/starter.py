@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from collectors.raw import open_file
 
 _SKIPPED = {"lake", "warehouse", "node_modules", "truth", "__pycache__"}
 _SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".json", ".jsonl", ".ndjson", ".jsonl.gz", ".parquet", ".pq")
+_DRIVERS = ("cost", "requests", "tokens", "users", "metric", "fixed")
 _LOOKED_AT = 200  # files of a big folder; one kind needs only one
 #: Columns (lower case) that tell a kind, the most telling first.
 _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
@@ -77,7 +79,8 @@ def starter(folder: Path) -> Starter:
         parts.append("# Not recognised by their columns: " + ", ".join(_comment(name) for name in unknown[:8]) + "\n")
         if all(guess.kind != "requests" for guess in guesses):
             parts.append(_foreign_requests(folder, unknown[0]))
-    parts.append(_pools(gpu=any(guess.kind == "gpu_inventory" for guess in found)))
+    gpu = any(guess.kind == "gpu_inventory" for guess in found)
+    parts.append(_pools(gpu=gpu, driver="cost" if gpu else _driver(folder, guesses, unknown)))
     return Starter("\n".join(parts), guesses, unknown)
 
 
@@ -173,10 +176,7 @@ def _source(name: str, guess: Guess) -> str:
 
 def _foreign_requests(folder: Path, name: str) -> str:
     """A request log with columns of its own names, to be mapped by the one who knows them."""
-    try:
-        columns = ", ".join(_comment(column) for column in open_file(folder / name).columns[:40])
-    except (UnreadableError, OSError):
-        columns = "could not be read"
+    columns = ", ".join(_comment(column) for column in _columns([folder / name])[:40]) or "could not be read"
     return f"""\
 # If it is the request log: take the # away and say which of its columns is what (docs/sources.md has the names).
 # Its columns: {columns}
@@ -189,7 +189,23 @@ def _foreign_requests(folder: Path, name: str) -> str:
 """
 
 
-def _pools(*, gpu: bool) -> str:
+def _driver(folder: Path, guesses: list[Guess], unknown: list[str]) -> str:
+    """What cost follows where no own GPU gives anybody a cost: what the log, or the file that may be it, counts."""
+    paths = [path for guess in guesses if guess.kind == "requests" for path in sorted(folder.glob(guess.pattern))]
+    columns = _columns((paths or [folder / name for name in unknown])[:1])
+    return "tokens" if any("token" in column.lower() for column in columns) else "requests"
+
+
+def _columns(paths: list[Path]) -> list[str]:
+    """The columns of the files that can be read."""
+    found: list[str] = []
+    for path in paths:
+        with suppress(UnreadableError, OSError):
+            found += open_file(path).columns
+    return found
+
+
+def _pools(*, gpu: bool, driver: str) -> str:
     fleet = """\
 [[pools]]                       # our own GPUs: split by what each request took of them
 name = "gpu-serving"
@@ -201,10 +217,10 @@ match = { ServiceCategory = "Compute", ResourceId = "i-*" }
 # --- Pools: which charges belong together, and how they reach people. The first that matches takes a charge. ---
 # `farthing pools test` shows which rule takes what, and what is left over.
 
-{fleet if gpu else ""}[[pools]]                       # whatever is left follows the cost that people already have
+{fleet if gpu else ""}[[pools]]                       # whatever is left is spread over everybody
 name = "everything-else"
 kind = "shared"
-driver = "cost"                 # others: requests, tokens, users, metric, fixed
+driver = {json.dumps(driver):23}# by what; others: {", ".join(other for other in _DRIVERS if other != driver)}
 """
 
 

@@ -35,7 +35,7 @@ def log_of(number: int) -> World:
     world.request(at("08:00", number), at("09:00", number), user="ann")
     for user, millions in (("ann", 4), ("bob", 2)):
         noon = at("12:00", number)
-        tokens = {"input_tokens": millions * 1_000_000, "provider": "openai", "replica": None}
+        tokens: dict[str, Any] = {"input_tokens": millions * 1_000_000, "provider": "openai", "replica": None}
         world.request(noon, noon + timedelta(seconds=10), user=user, **tokens)
     return world
 
