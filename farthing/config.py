@@ -275,6 +275,25 @@ class Config(BaseSettings):
                 raise ValueError(f"prices: '{price.pool}' is no pool of kind gpu or training")
         return self
 
+    @model_validator(mode="after")
+    def _one_currency_in_a_pool(self) -> Config:
+        """Requests share a pool in proportion to their prices, and amounts of two currencies have no proportion."""
+        for pool in self.pools:
+            if pool.kind != "api":
+                continue
+            asked = (pool.provider or "").lower()
+            found = {
+                price.currency or self.project.currency
+                for price in self.prices
+                if price.model is not None and (not asked or not price.provider or price.provider.lower() == asked)
+            }
+            if len(found) > 1:
+                raise ValueError(
+                    f"prices of models in {' and '.join(sorted(found))} meet in the pool '{pool.name}';"
+                    " give each currency a provider, and each provider a pool of its own"
+                )
+        return self
+
     def location(self, path: str) -> str:
         """`path` as it is when it is a URL or absolute, else below the project folder."""
         return path if "://" in path else str((self.root / path).resolve())

@@ -13,10 +13,14 @@ with pools as (
 
 -- narrowed by the build to the days from the earliest end of a bill on
 requests as (
-    select * from lake.requests
-    where
-        not coalesce(gateway_cache_hit, false)
-        and (replica_id is null or replica_id not in (select replica_id from lake.gpu_inventory where replica_id is not null))
+    select requests.*
+    from lake.requests as requests
+    anti join lake.gpu_inventory as inventory
+        on
+            requests.replica_id = inventory.replica_id
+            and inventory.valid_from < requests.day + 1
+            and coalesce(inventory.valid_to, timestamp 'infinity') > requests.day
+    where not coalesce(requests.gateway_cache_hit, false)
 ),
 
 usage as (

@@ -1,7 +1,7 @@
 -- weighed_requests: the requests that share a pool by weight instead of time: API pools, and the methods tokens and requests.
 -- grain: method, pool, provisional, x_source, request_id
 -- A request belongs whole to the day on which it started. In an API pool with known prices the weight is the price; what
--- no bill has confirmed yet is shared by the requests after its end.
+-- no bill has confirmed yet is shared by the requests after its end, in the one pool that estimates them.
 -- materialized: view
 with flights as (
     select * from flights
@@ -99,6 +99,7 @@ on_apis as (
             pools.kind = 'api'
             and (pools.provider is null or lower(requests.provider) = lower(pools.provider))
     inner join money on pools.pool = money.pool
+    cross join settings.build_day as build_day
     left join api_bill_ends as bill_ends on pools.pool = bill_ends.pool
     left join estimating_pools as estimating
         on
@@ -111,6 +112,7 @@ on_apis as (
             or (
                 estimating.pool is not null
                 and epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0)
+                and epoch_us(requests.started_at) < build_day.horizon_us
             )
         )
 ),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from farthing.errors import ConfigError
 from tests.farthing.build.test_gpus import NEARLY
 from tests.farthing.build.world import GPU_POOL, Ran, World, at
 
@@ -376,3 +377,32 @@ def test_of_two_pools_for_a_provider_the_one_whose_bill_reaches_furthest_is_esti
         (day(2), "llm", False): 4,
         (day(3), "llm", True): 1,
     }
+
+
+def test_a_name_that_an_own_replica_had_once_hides_no_use_of_an_api() -> None:
+    one = api([PRICE], API_POOL, GPU_POOL)
+    one.gpu("G", "gateway-1", valid_to=at("24:00"))
+    call(one, "ann", at("12:00", 1), replica="gateway-1")
+    call(one, "bob", at("12:00", 2), replica="gateway-1")
+    assert one.run().ledger("day", "user_id", where="pool = 'llm'") == {(day(2), "bob"): 1}
+
+
+def test_requests_of_the_hour_that_has_begun_take_nothing_of_what_was_used_before_it() -> None:
+    one = api()
+    call(one, "ann", at("12:00"))
+    call(one, "bob", at("14:10"))
+    assert one.run(horizon=at("14:00")).ledger("user_id") == {"ann": 1}
+
+
+def test_prices_in_two_currencies_are_never_mixed() -> None:
+    other = {**PRICE, "provider": "mistral", "input": "2", "currency": "EUR"}
+    one = api([PRICE, other], API_POOL, {"name": "mistral", "kind": "api", "provider": "Mistral"})
+    call(one, "ann")
+    call(one, "bob", provider="mistral")
+    assert one.run().ledger("user_id", "BillingCurrency") == {("ann", "USD"): 1, ("bob", "EUR"): 2}
+    for prices, pool in (
+        ([PRICE, {**PRICE, "currency": "EUR"}], API_POOL),
+        ([PRICE, other], {**API_POOL, "provider": None}),
+    ):
+        with pytest.raises(ConfigError, match="EUR and USD meet in the pool 'llm'"):
+            api(prices, pool).config()
