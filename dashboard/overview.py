@@ -76,11 +76,11 @@ def _key_figures(warehouse: Published, choice: Choice, classes: Sequence[Row]) -
 
 
 def _unit_cost(warehouse: Published, choice: Choice, serving: Decimal) -> tuple[str, Decimal | None, str]:
-    """Cost of serving per unit of what the company makes; per 1,000 requests where no metric counts that."""
+    """Cost of serving per unit of what the company makes; per 1,000 requests where `[units]` names none."""
     days = {"first": choice.first, "last": choice.last}
     for row in warehouse.rows(queries.UNITS, **days):
-        name = row["name"].replace("_", " ")
-        said = f"cost of serving (class cogs) by {figures.number(row['quantity'])} {name}"
+        name = row["name"]
+        said = f"cost of serving (class cogs) by {figures.number(row['quantity'])} of them"
         return f"Per {figures.plain(name)}", parts.per(serving, row["quantity"]), said
     requests = warehouse.one(queries.REQUESTS, **days)["requests"]
     said = f"cost of serving (class cogs) by {figures.count(requests)} requests"

@@ -25,17 +25,19 @@ REVENUE = "with " + REVENUE_PIECES + "select sum(amount) as revenue from revenue
 
 REQUESTS = "select cast(sum(requests) as bigint) as requests from usage_days where day between $first and $last"
 
-#: A metric that no pool is spread by counts what the company makes, for example tickets solved.
+#: What the company counts its work in, as `[units]` says; of a metric in several dimensions the first by name counts,
+#: as in the mart unit_costs.
 UNITS = """
-with sums as (
-    select name, dimension, sum(quantity) as quantity
-    from metrics
-    where
-        day between $first and $last
-        and name not in (select metric from pools where metric is not null)
-    group by all
+with dimensions as (
+    select name, min(dimension) as dimension from metrics group by all
 )
-select name, max(quantity) as quantity from sums group by all order by name
+select units.unit as name, sum(metrics.quantity) as quantity
+from metrics
+inner join units on metrics.name = units.metric
+inner join dimensions on metrics.name = dimensions.name and metrics.dimension = dimensions.dimension
+where metrics.day between $first and $last
+group by all
+order by name
 """
 
 #: A model where one is known, else the pool: every line of the ledger is in one of them.

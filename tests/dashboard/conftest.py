@@ -35,7 +35,7 @@ POOLS = [
 
 
 def company() -> World:
-    world = World(*POOLS)
+    world = World(*POOLS, units={"ticket": {"metric": "tickets_solved"}})
     world.gpu()
     for number in DAYS:
         noon = at("12:00", number)

@@ -153,7 +153,7 @@ def test_cost_per_unit_is_of_what_no_pool_is_spread_by(
         "select sum(cost) from cost_ledger join pools using (pool) where class = 'cogs' and BillingCurrency = 'USD'"
     ).fetchall()
     shown = metrics(chosen(opened(project, "overview"), "USD", "all"))
-    assert shown["Per tickets solved"] == figures.money(serving / (7 * sum(company.DAYS)))
+    assert shown["Per ticket"] == figures.money(serving / (7 * sum(company.DAYS)))
 
 
 def test_tasks_are_those_of_the_mart(project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open) -> None:
