@@ -35,6 +35,10 @@ _EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 _SKEW = timedelta(minutes=5)
 
 
+_UNASSIGNED = "The largest charges that no rule takes"
+_UNMATCHED = "The largest things that no join matched"
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that was looked at; a finding needs somebody to act, and `fix` says how."""
@@ -48,10 +52,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
-    """All checks, and the largest charges that no rule takes."""
+    """All checks, the largest charges that no rule takes, and the largest things that no join matched."""
 
     checks: list[Check]
     unassigned: Sheet
+    unmatched: Sheet
 
     @property
     def findings(self) -> list[Check]:
@@ -63,7 +68,7 @@ class Health:
         """All of it, to be shown."""
         rows = [(check.status, check.area, check.subject, check.detail, check.fix or None) for check in self.checks]
         columns = ["status", "area", "subject", "detail", "fix"]
-        return [Sheet("checks", columns, rows, hidden=frozenset({"fix"})), self.unassigned]
+        return [Sheet("checks", columns, rows, hidden=frozenset({"fix"})), self.unassigned, self.unmatched]
 
 
 def examine(config: Config, lake: Lake) -> Health:
@@ -72,16 +77,17 @@ def examine(config: Config, lake: Lake) -> Health:
     for name, source in config.sources.items():
         checks += _source(name, source, config)
     checks += _lake(lake)
-    unassigned = Sheet("unassigned", [], [], title="The largest charges that no rule takes")
+    unassigned = Sheet("unassigned", [], [], title=_UNASSIGNED)
+    unmatched = Sheet("unmatched", [], [], title=_UNMATCHED)
     try:
         with warehouse.open_warehouse(config) as con:
             checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con)]
-            unassigned = _unassigned(con)
+            unassigned, unmatched = _unassigned(con), _unmatched(con)
     except FarthingError as error:
         checks.append(
             Check("warehouse", "published", "finding", _first_line(error), "run farthing collect, then build")
         )
-    return Health(checks, unassigned)
+    return Health(checks, unassigned, unmatched)
 
 
 def _machine(config: Config) -> list[Check]:
@@ -293,7 +299,18 @@ def _unassigned(con: duckdb.DuckDBPyConnection, number: int = 10) -> Sheet:
         [number],
     ).fetchall()
     columns = ["x_charge_id", "service", "resource", "cost", "BillingCurrency"]
-    return Sheet("unassigned", columns, rows, title="The largest charges that no rule takes")
+    return Sheet("unassigned", columns, rows, title=_UNASSIGNED)
+
+
+def _unmatched(con: duckdb.DuckDBPyConnection, number: int = 10) -> Sheet:
+    columns = ["subject", "key", "requests", "gpu_seconds", "cost", "BillingCurrency", "first_day", "last_day"]
+    rows = con.execute(
+        f"select {', '.join(columns)} from unmatched"
+        " order by abs(cost) desc nulls last, requests desc nulls last, gpu_seconds desc nulls last, subject, key"
+        " limit ?",
+        [number],
+    ).fetchall()
+    return Sheet("unmatched", columns, rows, title=_UNMATCHED)
 
 
 def _quantity(total: Any, unit: str) -> str:

@@ -39,6 +39,22 @@ def test_unassigned_cost_is_a_finding_with_its_largest_charges(tiny_project: Pat
     assert [row["resource"] for row in said.value["unassigned"]] == ["i-forgotten"]
 
 
+def test_what_no_join_matched_is_listed_with_its_money_the_dearest_first(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
+    people = (project / "identities.csv").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in people if "bob" not in line]
+    (project / "identities.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    farthing("collect", "--project", project)
+    assert farthing("build", "--project", project).code == 0
+    [listed] = farthing("doctor", "--json", "--project", project).value["unmatched"]
+    query = "select count(*) as requests from requests where user_id = 'key-bob'"
+    [asked] = farthing("query", query, "--json", "--project", project).value
+    query = "select sum(cost) as cost from cost_ledger where user_id = 'key-bob' and kind = 'direct'"
+    [paid] = farthing("query", query, "--json", "--project", project).value
+    assert (listed["subject"], listed["key"]) == ("user not in identities", "key-bob")
+    assert (listed["requests"], listed["cost"]) == (asked["requests"], paid["cost"])
+
+
 def test_before_the_first_build_the_sources_are_looked_at_all_the_same(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     (project / "gpu.csv").unlink()
