@@ -149,10 +149,6 @@ def _quality(warehouse: Published, choice: Choice) -> None:
 
 
 def _restatements(warehouse: Published, choice: Choice) -> None:
-    if not warehouse.columns("restatements"):
-        finding("Restatements")
-        parts.not_made(warehouse, "restatements")
-        return
     rows = warehouse.rows(bills.RESTATEMENTS, **choice.parameters)
     finding(
         f"A later bill changed what was stated before by {money(sum(row['change'] for row in rows))} {choice.currency}"
@@ -178,10 +174,6 @@ def _restatements(warehouse: Published, choice: Choice) -> None:
 
 
 def _unmatched(warehouse: Published, choice: Choice) -> None:
-    if not warehouse.columns("unmatched"):
-        finding("What no source explains")
-        parts.not_made(warehouse, "unmatched")
-        return
     rows = warehouse.rows(bills.UNMATCHED, **choice.parameters)
     finding(f"Not matched: {parts.name(rows[0]['subject'])} is the dearest" if rows else "Everything is matched")
     if not rows:

@@ -82,10 +82,8 @@ def standing(warehouse: Published, choice: Choice) -> None:
     said = [
         f"{choice.currency}, {figures.period(choice.first, choice.last)}",
         _firm("provisional", "no bill confirms it yet", row["provisional_cost"], row["cost"], choice),
+        _firm("estimated", "no telemetry watched how it was used", row["estimated_cost"], row["cost"], choice),
     ]
-    if "estimated" in warehouse.columns("cost_ledger"):
-        cost = warehouse.one(common.ESTIMATED, **choice.parameters)["estimated_cost"]
-        said.append(_firm("estimated", "no telemetry watched how it was used", cost, row["cost"], choice))
     st.markdown(" · ".join(said))
 
 

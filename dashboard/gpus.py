@@ -69,10 +69,6 @@ def _share(part: float | None, whole: float | None) -> str:
 
 
 def _hours(warehouse: Published, choice: Choice) -> None:
-    if not warehouse.columns("gpu_hours"):
-        finding("Hour by hour")
-        parts.not_made(warehouse, "gpu_hours")
-        return
     rows = warehouse.rows(queries.HOURS, **choice.parameters)
     if not rows:
         return
@@ -112,10 +108,6 @@ def _kinds(row: Row) -> dict[str, Decimal]:
 
 
 def _rates(warehouse: Published, choice: Choice) -> None:
-    if not warehouse.columns("gpu_rate"):
-        finding("What a GPU-hour costs, by provider and commitment")
-        parts.not_made(warehouse, "gpu_rate")
-        return
     rows = warehouse.rows(queries.RATES, **choice.parameters)
     if not rows:
         finding("No rate of a GPU-hour is known on these days")

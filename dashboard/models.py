@@ -127,10 +127,6 @@ def _unpriced(models: Sequence[Row], choice: Choice) -> None:
 
 
 def _training(warehouse: Published, choice: Choice) -> None:
-    if not warehouse.columns("training_amortisation"):
-        finding("Training, written off over a model's life")
-        parts.not_made(warehouse, "training_amortisation")
-        return
     rows = warehouse.rows(queries.AMORTISATION, **choice.parameters)
     if not rows:
         finding("No model's training is written off on these days")

@@ -35,14 +35,6 @@ def missing(what: str, lines: str) -> None:
     st.code(lines, language="toml")
 
 
-def not_made(warehouse: Published, table: str) -> bool:
-    """Whether the build that published made no `table`; then that is said."""
-    if warehouse.columns(table):
-        return False
-    st.caption(f"The published warehouse has no table `{table}`: `farthing build` makes it.")
-    return True
-
-
 def kinds(row: Row) -> dict[str, Decimal]:
     """The kinds of cost on a line of a mart."""
     return {kind: row[f"{kind}_cost"] for kind in KINDS if row[f"{kind}_cost"]}

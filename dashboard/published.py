@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import streamlit as st
 
-from dashboard.queries import common
 from farthing import config as configuration
 from farthing.config import Config
 from farthing.warehouse import open_warehouse
@@ -32,10 +31,6 @@ class Published:
         """The rows of `sql`, by column, whose `$names` are `parameters`; asked once for each published file."""
         columns, values = _result(self.file, sql, parameters, self.con)
         return [dict(zip(columns, row, strict=True)) for row in values]
-
-    def columns(self, table: str) -> set[str]:
-        """The columns of `table`; none when the build that published had no such table."""
-        return {row["column_name"] for row in self.rows(common.COLUMNS, name=table)}
 
     def one(self, sql: str, **parameters: object) -> Row:
         """The only row of `sql`."""

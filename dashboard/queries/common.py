@@ -8,19 +8,11 @@ DAYS = "select min(day) as first, max(day) as last from cost_ledger"
 
 PUBLISHED = "select built_at, horizon from build_info"
 
-#: A table's columns: marts that an older build did not make are told in words.
-COLUMNS = "select column_name from duckdb_columns() where table_name = $name"
-
 STANDING = """
 select
     coalesce(sum(cost), 0) as cost,
-    coalesce(sum(cost) filter (where provisional), 0) as provisional_cost
-from cost_ledger
-where BillingCurrency = $currency and day between $first and $last
-"""
-
-ESTIMATED = """
-select coalesce(sum(cost) filter (where estimated), 0) as estimated_cost
+    coalesce(sum(cost) filter (where provisional), 0) as provisional_cost,
+    coalesce(sum(cost) filter (where estimated), 0) as estimated_cost
 from cost_ledger
 where BillingCurrency = $currency and day between $first and $last
 """
