@@ -27,7 +27,7 @@ from farthing.lake.schemas import BUILT, PREFILL_LAWS, REQUEST_COSTS
 #: What a day leaves behind for the lake; request_costs only where it is wanted.
 _DAY_TABLES = tuple(table.name for table in BUILT if table not in (PREFILL_LAWS, REQUEST_COSTS))
 #: Views that many statements of a small day read: as tables they are computed once.
-_READ_OFTEN = frozenset({"day_requests", "flights", "request_money", "weighed_requests"})
+_READ_OFTEN = frozenset({"day_requests", "flights", "gpu_samples", "request_money", "weighed_requests"})
 #: A day of more rows (requests, telemetry, cells of its replicas) is computed alone, by all threads.
 _SMALL_DAY_ROWS = 2_000_000
 #: What a thread that computes a small day wants of the memory, in bytes.

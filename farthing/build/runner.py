@@ -137,7 +137,7 @@ def run(
             continue
         kind = "view" if model.is_view and model.name not in as_tables else "table"
         try:
-            con.execute(f"create or replace {kind} {model.name} as {model.sql}")
+            con.execute(_parsed(f"create or replace {kind} {model.name} as {model.sql}"))
         except duckdb.Error as error:
             raise InvariantError(model.file, query=model.sql, problem=str(error)) from error
 
@@ -150,11 +150,18 @@ def check(con: duckdb.DuckDBPyConnection, found: dict[str, Model], names: Sequen
     """
     for name in names:
         try:
-            rows = con.execute(found[name].sql).fetchall()
+            rows = con.execute(_parsed(found[name].sql)).fetchall()
         except duckdb.Error as error:
             raise InvariantError(found[name].file, query=found[name].sql, problem=str(error)) from error
         if rows:
             raise InvariantError(name, query=found[name].sql, rows=rows)
+
+
+@cache
+def _parsed(sql: str) -> duckdb.Statement:
+    """The statement in `sql`, read once for all days: reading takes an eighth of the time of a small day."""
+    [statement] = duckdb.extract_statements(sql)
+    return statement
 
 
 def _ancestors(found: dict[str, Model], targets: Iterable[str]) -> set[str]:

@@ -1,21 +1,14 @@
 -- cell_presence: microseconds of prefill and of decode present in each cell, by running sums over the endpoints.
--- grain: lane, cell, on a dense grid of the day (one cell more: requests that end with the day)
--- Only cells in which a request begins, gets its first token or ends are summed; those up to the next such cell are as full
--- as it was left. One running sum for each lane: a fleet's cells together would not fit into memory.
+-- grain: lane, cell: those with somebody in them, and each in which a request begins, gets its first token or ends (also
+-- the one after the day's last: requests that end with the day)
+-- Only the latter are summed; cells up to the next of them are as full as it was left. One running sum for each lane: a
+-- fleet's cells together would not fit into memory.
 with build_day as (
     select * from settings.build_day
 ),
 
 endpoints as (
     select * from cell_endpoints
-    union all by name
-    -- a lane begins with nobody in it
-    select
-        'start' as endpoint,
-        lane * 131072 as cell_key,
-        0 as requests,
-        0 as into_us
-    from lanes
 ),
 
 counted as (
@@ -36,7 +29,6 @@ changes as (
         counted.cell_key // 131072 as lane,
         counted.cell_key % 131072 as cell,
         build_day.cell_us,
-        (build_day.end_us - build_day.start_us) // build_day.cell_us + 1 as cells,
         counted.prefill_starts,
         counted.first_tokens,
         counted.prefill_starts - counted.first_tokens as joining_prefill,
@@ -52,7 +44,7 @@ running as (
         *,
         cast(sum(joining_prefill) over so_far as bigint) as in_prefill,
         cast(sum(joining_decode) over so_far as bigint) as in_decode,
-        lead(cell, 1, cells) over (partition by lane order by cell) as until_cell
+        lead(cell) over (partition by lane order by cell) as next_cell
     from changes
     window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
 ),
@@ -61,7 +53,7 @@ filled as (
     select
         * exclude (cell),
         cell as changed_cell,
-        unnest(range(cell, until_cell)) as cell
+        unnest(range(cell, case when in_prefill + in_decode > 0 then next_cell else cell + 1 end)) as cell
     from running
 ),
 

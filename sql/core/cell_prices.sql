@@ -1,9 +1,8 @@
 -- cell_prices: what it costs to be in prefill or in decode for a whole cell, and the sum of that over all cells before.
--- grain: cell_key = lane * 131072 + cell
+-- grain: cell_key = lane * 131072 + cell, for the cells of cell_presence: whatever moment of a request is asked for is there
 -- A price is kept as pico-units per microsecond and the rest (of a cell), so that price x time stays in 64 bits.
 -- Prefill takes its part of the busy time first; decode shares the rest. Nobody takes more than the time present. For
 -- each request that begins in the cell one pico-unit is kept back, so that rounding can never hand out more than there is.
--- Only busy cells have a price and are summed; those up to the next one cost nothing.
 with presence as (
     select * from cell_presence
 ),
@@ -30,20 +29,21 @@ timed as (
         presence.decode_us,
         build_day.cell_us,
         cast(build_day.cell_us as hugeint) * 1000 as cell_ns,
-        cast(busy.busy_ns as hugeint) as busy_ns,
+        cast(coalesce(busy.busy_ns, 0) as hugeint) as busy_ns,
         case
-            when presence.decode_us = 0 then busy.busy_ns
-            else least(cast(presence.prefill_us as hugeint) * 1000, busy.busy_ns)
+            when presence.decode_us = 0 then coalesce(busy.busy_ns, 0)
+            else least(cast(presence.prefill_us as hugeint) * 1000, coalesce(busy.busy_ns, 0))
         end as prefill_busy_ns,
-        coalesce(abs(lane_hours.busy_pico), 0) as hour_pico,
-        coalesce(lane_hours.busy_ns, 1) as hour_ns,
+        -- an hour without busy time has no price
+        case when lane_hours.busy_ns > 0 then abs(lane_hours.busy_pico) else 0 end as hour_pico,
+        case when lane_hours.busy_ns > 0 then lane_hours.busy_ns else 1 end as hour_ns,
         case when lane_hours.busy_pico < 0 then -1 else 1 end as sign
-    from busy
-    inner join presence
-        on
-            busy.lane = presence.lane
-            and busy.cell = presence.cell
+    from presence
     cross join build_day
+    left join busy
+        on
+            presence.lane = busy.lane
+            and presence.cell = busy.cell
     left join lane_hours
         on
             presence.lane = lane_hours.lane
@@ -54,10 +54,10 @@ rated as (
     select
         *,
         case
-            when prefill_us > 0 then least(cell_ns, cell_ns * prefill_busy_ns // (prefill_us * 1000)) else 0
+            when prefill_us > 0 then least(cell_ns, cell_ns * prefill_busy_ns // (prefill_us * 1000))
         end as prefill_ns,
         case
-            when decode_us > 0 then least(cell_ns, cell_ns * (busy_ns - prefill_busy_ns) // (decode_us * 1000)) else 0
+            when decode_us > 0 then least(cell_ns, cell_ns * (busy_ns - prefill_busy_ns) // (decode_us * 1000))
         end as decode_ns
     from timed
 ),
@@ -66,69 +66,45 @@ priced as (
     select
         lane,
         cell,
-        sign * greatest(
-            prefill_ns * hour_pico // hour_ns
-            - case when prefill_us > 0 then (prefill_starts * cell_us + prefill_us - 1) // prefill_us else 0 end,
-            0
-        ) as prefill_pico,
-        sign * greatest(
-            decode_ns * hour_pico // hour_ns
-            - case when decode_us > 0 then (first_tokens * cell_us + decode_us - 1) // decode_us else 0 end,
-            0
-        ) as decode_pico
+        case
+            when prefill_us = 0 then 0
+            else cast(
+                sign * greatest(
+                    prefill_ns * hour_pico // hour_ns - (prefill_starts * cell_us + prefill_us - 1) // prefill_us, 0
+                ) as bigint
+            )
+        end as prefill_pico,
+        case
+            when decode_us = 0 then 0
+            else cast(
+                sign * greatest(
+                    decode_ns * hour_pico // hour_ns - (first_tokens * cell_us + decode_us - 1) // decode_us, 0
+                ) as bigint
+            )
+        end as decode_pico
     from rated
 ),
 
-steps as (
-    select * from priced
-    union all by name
-    -- before the first busy cell of a lane all is free
-    select
-        lane,
-        -1 as cell,
-        0 as prefill_pico,
-        0 as decode_pico
-    from lanes
-),
-
-running as (
-    select
-        steps.lane,
-        steps.cell,
-        cast(steps.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
-        cast(steps.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
-        cast(steps.decode_pico // build_day.cell_us as bigint) as decode_rate,
-        cast(steps.decode_pico % build_day.cell_us as bigint) as decode_rest,
-        cast(sum(steps.prefill_pico) over so_far as bigint) as prefill_after,
-        cast(sum(steps.decode_pico) over so_far as bigint) as decode_after,
-        cast(sum(steps.prefill_pico) over so_far - steps.prefill_pico as bigint) as prefill_before,
-        cast(sum(steps.decode_pico) over so_far - steps.decode_pico as bigint) as decode_before,
-        coalesce(
-            lead(steps.cell) over (partition by steps.lane order by steps.cell),
-            (build_day.end_us - build_day.start_us) // build_day.cell_us + 1
-        ) as next_cell
-    from steps
-    cross join build_day
-    window so_far as (partition by steps.lane order by steps.cell rows between unbounded preceding and current row)
-),
-
-filled as (
+summed as (
     select
         *,
-        unnest(range(greatest(cell, 0), next_cell)) as grid_cell
-    from running
+        sum(prefill_pico) over so_far as prefill_after,
+        sum(decode_pico) over so_far as decode_after
+    from priced
+    window so_far as (partition by lane order by cell rows between unbounded preceding and current row)
 ),
 
 final as (
     select
-        lane * 131072 + grid_cell as cell_key,
-        case when grid_cell = cell then prefill_rate else 0 end as prefill_rate,
-        case when grid_cell = cell then prefill_rest else 0 end as prefill_rest,
-        case when grid_cell = cell then decode_rate else 0 end as decode_rate,
-        case when grid_cell = cell then decode_rest else 0 end as decode_rest,
-        case when grid_cell = cell then prefill_before else prefill_after end as prefill_before,
-        case when grid_cell = cell then decode_before else decode_after end as decode_before
-    from filled
+        summed.lane * 131072 + summed.cell as cell_key,
+        cast(summed.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
+        cast(summed.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
+        cast(summed.decode_pico // build_day.cell_us as bigint) as decode_rate,
+        cast(summed.decode_pico % build_day.cell_us as bigint) as decode_rest,
+        cast(summed.prefill_after - summed.prefill_pico as bigint) as prefill_before,
+        cast(summed.decode_after - summed.decode_pico as bigint) as decode_before
+    from summed
+    cross join build_day
 )
 
 select * from final

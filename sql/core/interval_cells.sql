@@ -33,14 +33,12 @@ final as (
         pieces.to_us,
         pieces.busy_ns,
         pieces.cell,
-        cast(
-            cast(least(pieces.cell_us, presence.prefill_us + presence.decode_us) as hugeint)
-            * (
-                least(pieces.to_us, (pieces.cell + 1) * pieces.cell_us)
-                - greatest(pieces.from_us, pieces.cell * pieces.cell_us)
-            )
-            // pieces.cell_us as bigint
-        ) as occupied_us
+        least(pieces.cell_us, presence.prefill_us + presence.decode_us)
+        * (
+            least(pieces.to_us, (pieces.cell + 1) * pieces.cell_us)
+            - greatest(pieces.from_us, pieces.cell * pieces.cell_us)
+        )
+        // pieces.cell_us as occupied_us
     from pieces
     inner join presence
         on

@@ -1,7 +1,7 @@
 -- method_time: phase_time and gpu_seconds: what each request's prefill and decode cost, from the prices of its cells.
 -- grain: method, pool, BillingCurrency, provisional, estimated, x_source, request_id
 -- A request costs P(f) - P(s) + D(e) - D(f), where P(t) and D(t) are the sums up to t, interpolated inside the cell.
--- The grid of prices is dense, so left joins find a price for every moment; as inner joins they would be reordered.
+-- Every moment has a price, so that left joins find it; as inner joins they would be reordered.
 -- materialized: view
 with flights as (
     select * from flights

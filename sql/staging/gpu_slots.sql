@@ -1,7 +1,6 @@
 -- gpu_slots: the slots of GPUs that serve a replica, with their validity in this day, in microseconds of the day.
 -- grain: one row of the inventory
 -- A slot is a whole GPU, a MIG instance or a share of a time-sliced GPU; `units` is its size in seven-millionths of a GPU.
--- materialized: view
 with inventory as (
     select * from lake.gpu_inventory
 ),

@@ -2,7 +2,6 @@
 -- grain: job_id, gpu_uuid, from_us; pieces of a job's time, cut where another job on the same GPU begins or ends
 -- `share` in millionths: a job that names a node and fewer GPUs than it has, holds a part of each. Jobs that together ask
 -- for more than the whole GPU share it.
--- materialized: view
 with jobs as (
     select * from lake.jobs
 ),
