@@ -18,7 +18,7 @@ from farthing.config import Config, Source
 from farthing.errors import SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import LOADS, Table
-from farthing.locks import alone, scratch
+from farthing.locks import scratch
 from farthing.objects import Found, fetch, find
 
 _STAGE_MEMORY = "500MB"
@@ -27,17 +27,12 @@ _STAGE_MEMORY = "500MB"
 def collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
     """Land every new or changed file of `source`; a file that cannot be read is `failed`, and the others go on.
 
-    One collection of a project runs at a time: two would not see each other's rows when they look for duplicates.
+    One collection into a table runs at a time: two would not see each other's rows when they look for duplicates.
 
     Raises:
         ConfigError: the column map does not fit the files.
-        SourceError: no file at all, a store that cannot be listed, or another collection that does not end.
+        SourceError: no file at all, or a store that cannot be listed.
     """
-    with alone(config.root, "collect", report.message):
-        return _collect(kind, name, source, config, lake, report)
-
-
-def _collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
     files = _files(name, source, config)
     report.start(len(files), sum(file.size for file in files))
     history = _history(lake, kind.table, name)

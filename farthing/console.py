@@ -284,18 +284,14 @@ def _coloured(text: str) -> Text:
 
 
 class Bar(AbstractContextManager["Bar"]):
-    """How far something is, on standard error: a bar on a terminal, without one a line now and then."""
-
-    _SILENT_SECONDS = 10.0
+    """How far things are, on standard error: bars on a terminal, without one a line of text now and then."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.drawn: Progress | None = None
         self._console = errors()
-        self._clock = clock
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._what, self._total, self._done, self._spoke = "", 0, 0, clock()
         if self._console.is_terminal:
-            self._bar = Progress(
+            self.drawn = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=32),
                 TextColumn("{task.percentage:>3.0f} %"),
@@ -303,73 +299,90 @@ class Bar(AbstractContextManager["Bar"]):
                 console=self._console,
                 transient=True,
             )
-            self._bar.start()
+            self.drawn.start()
 
     def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
+        if self.drawn:
+            self.drawn.stop()
+
+    def message(self, text: str) -> None:
+        """A line for the person who waits."""
+        (self.drawn.console if self.drawn else self._console).print(Text(text, style="dim"))
+
+
+class Line:
+    """One thing after another in `bar`; lines stand beside each other, each for one thread."""
+
+    _SILENT_SECONDS = 10.0
+
+    def __init__(self, bar: Bar) -> None:
+        self.message = bar.message
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._what, self._total, self._done, self._spoke = "", 0, 0, bar.clock()
 
     def begin(self, what: str, total: int) -> None:
         """`total` units of `what` are ahead; what was before is done."""
-        self._what, self._total, self._done, self._spoke = what, total, 0, self._clock()
-        if self._bar:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(what, total=total or None)
+        self.end()
+        self._what, self._total, self._done, self._spoke = what, total, 0, self._bar.clock()
+        if self._bar.drawn:
+            self._task = self._bar.drawn.add_task(what, total=total or None)
         else:
             self.message(what)
 
     def advance(self, done: int) -> None:
         """`done` more units are done."""
         self._done += done
-        if self._bar and self._task is not None:
-            self._bar.advance(self._task, done)
-        elif self._total and self._clock() - self._spoke > self._SILENT_SECONDS:
-            self._spoke = self._clock()
+        if self._bar.drawn and self._task is not None:
+            self._bar.drawn.advance(self._task, done)
+        elif self._total and self._bar.clock() - self._spoke > self._SILENT_SECONDS:
+            self._spoke = self._bar.clock()
             self.message(f"{self._what}: {100 * min(self._done, self._total) // self._total} %")
 
-    def message(self, text: str) -> None:
-        """A line for the person who waits."""
-        (self._bar.console if self._bar else self._console).print(Text(text, style="dim"))
+    def end(self) -> None:
+        """What was begun is done."""
+        if self._bar.drawn and self._task is not None:
+            self._bar.drawn.remove_task(self._task)
+            self._task = None
 
 
 class CollectBar:
-    """The progress of one source's collection, drawn in `bar`."""
+    """The progress of one source's collection, drawn in `line`."""
 
-    def __init__(self, bar: Bar, source: str) -> None:
-        self._bar, self._source = bar, source
+    def __init__(self, line: Line, source: str) -> None:
+        self._line, self._source = line, source
 
     def start(self, total_files: int, total_bytes: int) -> None:
         """See `collectors.Report`."""
         files = "1 file" if total_files == 1 else f"{total_files:,} files"
-        self._bar.begin(f"collecting {self._source}: {files}, {size(total_bytes)}", total_bytes)
+        self._line.begin(f"collecting {self._source}: {files}, {size(total_bytes)}", total_bytes)
 
     def advance(self, done_bytes: int) -> None:
         """See `collectors.Report`."""
-        self._bar.advance(done_bytes)
+        self._line.advance(done_bytes)
 
     def message(self, text: str) -> None:
         """See `collectors.Report`."""
-        self._bar.message(f"{self._source}: {text}")
+        self._line.message(f"{self._source}: {text}")
 
 
 class BuildBar:
     """The progress of a build, drawn in `bar`."""
 
     def __init__(self, bar: Bar) -> None:
-        self._bar = bar
+        self._line = Line(bar)
 
     def start(self, total: int, what: str) -> None:
         """See `farthing.build.Progress`."""
-        self._bar.begin(what, total)
+        self._line.begin(what, total)
 
     def advance(self, count: int = 1) -> None:
         """See `farthing.build.Progress`."""
-        self._bar.advance(count)
+        self._line.advance(count)
 
     def message(self, text: str) -> None:
         """See `farthing.build.Progress`."""
-        self._bar.message(text)
+        self._line.message(text)
 
 
 def size(count: int) -> str:

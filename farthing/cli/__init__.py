@@ -61,6 +61,7 @@ def main() -> None:
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:
             _fail(_STOPPED)
+            os._exit(_INTERRUPTED)  # threads at work are not waited for: a commit stands whole or not at all
         raise
     except FarthingError as error:
         _fail(str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,7 @@ from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import Config
 from farthing.console import Form, Sheet
 from farthing.errors import ConfigError, FarthingError, SourceError
+from farthing.locks import alone
 
 if TYPE_CHECKING:
     from collectors import LoadResult
@@ -48,21 +51,54 @@ class Collection:
 
 
 def collect(config: Config, names: list[str]) -> Collection:
-    """Collect the sources `names`, one after the other; one that fails does not keep the others."""
+    """Collect the sources `names`; one that fails does not keep the others.
+
+    Those that fill one table go one after the other, as rows of the later may repeat rows of the earlier; tables are
+    filled side by side. One collection of a project runs at a time: two would not see each other's rows.
+
+    Raises:
+        SourceError: another collection of the project does not end.
+        ConfigError: the project's folder cannot be written.
+    """
     import collectors
 
     lake = common.open_lake(config)
-    results: list[LoadResult] = []
-    failures: list[tuple[str, FarthingError]] = []
-    with console.Bar() as bar:
-        for name in names:
+    found: dict[str, list[LoadResult]] = {}
+    failures: dict[str, FarthingError] = {}
+
+    def collect_in_turn(bar: console.Bar, together: list[str]) -> None:
+        line = console.Line(bar)
+        for name in together:
             source = config.sources[name]
             try:
                 collector = collectors.load(source.kind)
-                results += collector.collect(name, source, config, lake, console.CollectBar(bar, name))
+                found[name] = collector.collect(name, source, config, lake, console.CollectBar(line, name))
             except (SourceError, ConfigError) as failure:
-                failures.append((name, failure))
-    return Collection(results, failures)
+                failures[name] = failure
+        line.end()
+
+    with console.Bar() as bar, alone(config.root, "collect", bar.message):
+        pool = ThreadPoolExecutor(config.engine.threads or os.cpu_count())
+        try:
+            for done in [pool.submit(collect_in_turn, bar, together) for together in _by_table(config, names)]:
+                done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    results = [result for name in names for result in found.get(name, [])]
+    return Collection(results, [(name, failures[name]) for name in names if name in failures])
+
+
+def _by_table(config: Config, names: list[str]) -> list[list[str]]:
+    import collectors
+
+    tables: dict[str, list[str]] = {}
+    for name in names:
+        try:
+            table = collectors.load(config.sources[name].kind).TABLE.name
+        except ConfigError:
+            table = ""  # said when it is collected
+        tables.setdefault(table, []).append(name)
+    return list(tables.values())
 
 
 def collect_command(
