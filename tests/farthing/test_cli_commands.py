@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from decimal import Decimal
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+import collectors
 from collectors import LoadResult
 from farthing import config as configuration
 from farthing import console
-from farthing.cli import starting
+from farthing.cli import pipeline, starting
 from farthing.console import Form, Sheet
 from farthing.errors import ConfigError
+from farthing.lake.schemas import IDENTITIES, JOBS
 from tests.farthing.commands import farthing
 from tests.worlds import API, BILL, STORAGE, TOML, charge, tiny
 
@@ -55,6 +59,38 @@ def test_a_source_that_cannot_be_read_is_named_exits_3_and_does_not_keep_the_oth
         "inventory.csv": "landed",
         "identities.csv": "landed",
     }
+
+
+class Watched:
+    """A collector that notes who is at work, and goes on only when `together` are."""
+
+    at_work: ClassVar[list[str]] = []
+
+    def __init__(self, kind: str, together: threading.Barrier) -> None:
+        self.TABLE = {"identities": IDENTITIES, "jobs": JOBS}[kind]
+        self._together = together
+
+    def collect(self, name: str, *_: object) -> list[LoadResult]:
+        assert self.TABLE.name not in self.at_work
+        self.at_work.append(self.TABLE.name)
+        self._together.wait(timeout=30)
+        self.at_work.remove(self.TABLE.name)
+        return [LoadResult(name, self.TABLE.name, "file", "landed")]
+
+
+def test_tables_are_filled_side_by_side_and_the_sources_of_one_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tiny(tmp_path / "company")
+    names = ["people1", "people2", "jobs1", "jobs2"]
+    with (project / "farthing.toml").open("a", encoding="utf-8") as file:
+        for name in names:
+            kind = {"people": "identities", "jobs": "jobs"}[name[:-1]]
+            file.write(f'\n[sources.{name}]\nkind = "{kind}"\npath = "{kind}.csv"\n')
+    barrier = threading.Barrier(2)
+    monkeypatch.setattr(collectors, "load", lambda kind: Watched(kind, barrier))
+    found = pipeline.collect(configuration.load(project), names)
+    assert [result.source for result in found.results] == names
 
 
 def test_rejected_rows_are_announced_and_fail_only_a_strict_collection(tmp_path: Path) -> None:
