@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol, cast
 
 import polars as pl
 
-from collectors.kind import LoadResult, Report
+from collectors.kind import Deliverable, LoadResult, Report
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.lake import Lake
 from farthing.lake.schemas import Table
 
-__all__ = ["Collector", "LoadResult", "Report", "kinds", "load"]
+__all__ = ["Collector", "Deliverable", "LoadResult", "Report", "kinds", "load"]
 
 _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
@@ -22,9 +23,14 @@ _OWN = ("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "m
 
 
 class Collector(Protocol):
-    """What a collector module offers; a company's own package can bring one by entry point."""
+    """What a collector offers; a company's own package can bring one by entry point."""
 
-    TABLE: Table
+    @property
+    def table(self) -> Table:
+        """The lake table that it fills."""
+
+    def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
+        """What there is to land, landed before or not."""
 
     def collect(self, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
         """Land what is new in `source`."""
@@ -39,7 +45,7 @@ def kinds() -> list[str]:
 
 
 def load(kind: str) -> Collector:
-    """The module that collects sources of `kind`.
+    """The collector of sources of `kind`.
 
     Raises:
         ConfigError: no such kind, or its module needs something that is not installed.
@@ -49,7 +55,7 @@ def load(kind: str) -> Collector:
     try:
         for entry in entry_points(group=_GROUP, name=kind):
             return cast("Collector", entry.load())
-        return cast("Collector", import_module(f"collectors.{kind}"))
+        return cast("Collector", import_module(f"collectors.{kind}").COLLECTOR)
     except ImportError as error:
         raise ConfigError(
             f"kind '{kind}' cannot be loaded: {error}.",

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import polars as pl
-
-from collectors import landing
 from collectors.checks import plausible_charge_period, unknown_currency
-from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, Row
+from collectors.landing import Files
 from collectors.mapping import Dialect
 from collectors.values import literal, quoted
-from farthing.config import Config, Source
-from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES, COST_COLUMNS, DAY, MONEY, TEXT
 
-TABLE = CHARGES
 _COLUMNS = {
     "date": DAY,
     "start": DAY,
@@ -90,7 +85,7 @@ def _demand_dates(_name: str, row: Row) -> None:
 
 
 KIND = Kind(
-    Dialect(TABLE, extra=_COLUMNS, takes=(), any_case=True, rest="x_extra"),
+    Dialect(CHARGES, extra=_COLUMNS, takes=(), any_case=True, rest="x_extra"),
     needed=lambda _: ("service", "amount", "currency"),
     derived=_derived,
     checks=_checks,
@@ -98,12 +93,4 @@ KIND = Kind(
     demand=_demand_dates,
 )
 
-
-def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
-    """Land every new or changed file of costs; as in a bill, two equal lines are two charges."""
-    return landing.collect(KIND, name, source, config, lake, report)
-
-
-def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
-    """The first three charges as they would land."""
-    return landing.preview(KIND, name, source, config)
+COLLECTOR = Files(KIND)

@@ -19,7 +19,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from collectors.kind import Kind, LoadResult, Report, Row
+from collectors.kind import Deliverable, Kind, LoadResult, Report, Row
 from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
 from collectors.mapping import ColumnMap
 from collectors.raw import ParquetFile, open_file
@@ -28,7 +28,6 @@ from farthing import clock
 from farthing.config import Source
 from farthing.lake import Lake
 from farthing.lake.schemas import LOADS, REJECTS, Table
-from farthing.objects import Found, fetch
 
 _ORIGIN = ("x_source", "x_load")
 _TEXT = {"problem": pl.String}  # null alone has no type
@@ -56,7 +55,7 @@ class Delivery:
         report: Report | None,
         stage: duckdb.DuckDBPyConnection,
         folder: Path,
-        file: Found,
+        file: Deliverable,
     ) -> None:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
@@ -80,7 +79,7 @@ class Delivery:
             return LoadResult(self.name, self.table.name, self.x_load, "unchanged")
         load = f"{self.name}:{self.x_load}:{self.identity}" + (f":{past.deliveries + 1}" if past else "")
         try:
-            path = fetch(self.file, self._folder)
+            path = self.file.fetch(self._folder)
             self.stage_rows(path)
         except (UnreadableError, OSError) as error:
             problem = (

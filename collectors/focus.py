@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import polars as pl
-
-from collectors import landing
 from collectors.checks import before, one_of, plausible_charge_period, unknown_currency
-from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, Row
+from collectors.landing import Files
 from collectors.mapping import Dialect
 from collectors.values import literal, quoted
-from farthing.config import Config, Source
-from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES, COST_COLUMNS, FOCUS_TIMES
 
-TABLE = CHARGES
 CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 _JSON_COLUMNS = ("Tags", "SkuPriceDetails", "AllocatedTags", "AllocatedMethodDetails", "ContractApplied")
 _NEEDED = ("BillingCurrency", "ChargeCategory", *FOCUS_TIMES, *COST_COLUMNS)
@@ -50,7 +45,7 @@ def _checks(_row: Row) -> Sequence[Check]:
 
 
 KIND = Kind(
-    Dialect(TABLE, null_text=("NULL",), any_case=True, rest="x_extra", timezone="UTC"),
+    Dialect(CHARGES, null_text=("NULL",), any_case=True, rest="x_extra", timezone="UTC"),
     needed=lambda _: _NEEDED,
     derived=_derived,
     checks=_checks,
@@ -58,12 +53,4 @@ KIND = Kind(
     spec="FOCUS",
 )
 
-
-def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
-    """Land every new or changed bill; charges have no key, so equal lines of a bill all land."""
-    return landing.collect(KIND, name, source, config, lake, report)
-
-
-def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
-    """The first three charges as they would land."""
-    return landing.preview(KIND, name, source, config)
+COLLECTOR = Files(KIND)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import polars as pl
-
-from collectors import landing
 from collectors.checks import not_after
-from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, Row
+from collectors.landing import Files
 from collectors.mapping import Dialect
-from farthing.config import Config, Source
-from farthing.lake import Lake
+from farthing.config import Source
 from farthing.lake.schemas import GPU_INVENTORY
-
-TABLE = GPU_INVENTORY
 
 
 def _checks(_row: Row) -> Sequence[Check]:
@@ -56,14 +51,6 @@ def _finish(_source: Source) -> Sequence[str]:
     )
 
 
-KIND = Kind(Dialect(TABLE), needed=lambda _: TABLE.required, checks=_checks, finish=_finish)
+KIND = Kind(Dialect(GPU_INVENTORY), needed=lambda _: GPU_INVENTORY.required, checks=_checks, finish=_finish)
 
-
-def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
-    """Land every new or changed inventory."""
-    return landing.collect(KIND, name, source, config, lake, report)
-
-
-def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
-    """The first three rows as they would land."""
-    return landing.preview(KIND, name, source, config)
+COLLECTOR = Files(KIND)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import polars as pl
-
-from collectors import landing
 from collectors.checks import before, negative
-from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, Row
+from collectors.landing import Files
 from collectors.mapping import Dialect
-from farthing.config import Config, Source
+from farthing.config import Source
 from farthing.errors import ConfigError
-from farthing.lake import Lake
 from farthing.lake.schemas import GPU_USAGE, REAL, TIME
 
-TABLE = GPU_USAGE
 #: A sample covers the time since the one before, at most this many times the nominal distance.
 _GAP = 2
 _TOLERANCE_SECONDS = 0.001
@@ -95,7 +91,7 @@ def _demand_distance(name: str, row: Row) -> None:
 
 
 KIND = Kind(
-    Dialect(TABLE, extra={"sampled_at": TIME, "busy_fraction": REAL}),
+    Dialect(GPU_USAGE, extra={"sampled_at": TIME, "busy_fraction": REAL}),
     needed=_needed,
     derived=_derived,
     checks=_checks,
@@ -104,12 +100,4 @@ KIND = Kind(
     key=lambda source: ("gpu_uuid", "ended_at" if _sampled(source) else "started_at"),
 )
 
-
-def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
-    """Land every new or changed file of telemetry."""
-    return landing.collect(KIND, name, source, config, lake, report)
-
-
-def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
-    """The first three intervals as they would land."""
-    return landing.preview(KIND, name, source, config)
+COLLECTOR = Files(KIND)

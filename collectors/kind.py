@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Protocol
 
 from collectors.mapping import ColumnMap, Dialect
@@ -23,6 +24,30 @@ class Report(Protocol):
 
     def message(self, text: str) -> None:
         """A line for the person who waits."""
+
+
+class Deliverable(Protocol):
+    """What lands as a whole and is replaced as a whole: a file, or a month of an export."""
+
+    @property
+    def name(self) -> str:
+        """Its name for people, and the `x_load` of its rows."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes, as far as that is known."""
+
+    @property
+    def identity(self) -> str:
+        """What tells one content from another."""
+
+    def fetch(self, folder: Path) -> Path:
+        """A file on this machine with its rows; what must be made for that is made below `folder`.
+
+        Raises:
+            UnreadableError: it is damaged or incomplete.
+            SourceError: it cannot be reached.
+        """
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""A source's files, found and landed one after the other; what every file collector does."""
+"""A source's files, found and landed one after the other: what every collector does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
-from collectors.kind import Kind, LoadResult, Report
+from collectors.kind import Deliverable, Kind, LoadResult, Report
 from collectors.lines import UnreadableError
 from collectors.values import literal
 from farthing.config import Config, Source
@@ -19,66 +19,87 @@ from farthing.errors import SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import LOADS, Table
 from farthing.locks import scratch
-from farthing.objects import Found, fetch, find
+from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
 
 
-def collect(kind: Kind, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
-    """Land every new or changed file of `source`; a file that cannot be read is `failed`, and the others go on.
+class Files:
+    """The collector of one kind of file: each is landed once, and again when it changed.
 
-    One collection into a table runs at a time: two would not see each other's rows when they look for duplicates.
-
-    Raises:
-        ConfigError: the column map does not fit the files.
-        SourceError: no file at all, or a store that cannot be listed.
+    Collectors of what is no plain file find their own deliveries.
     """
-    files = _files(name, source, config)
-    report.start(len(files), sum(file.size for file in files))
-    history = _history(lake, kind.table, name)
-    results: dict[str, LoadResult] = {}
-    recalled: set[str] = set()
-    with _stage(config) as (stage, folder):
-        for file in files:
-            delivery = Delivery(kind, name, source, lake, report, stage, folder, file)
-            results[file.name] = delivery.land(history.get(file.name))
-            recalled |= delivery.recalled
-        history = _history(lake, kind.table, name) if recalled else {}
-        for file in files:
-            if file.name in recalled:
-                delivery = Delivery(kind, name, source, lake, None, stage, folder, file)
-                results[file.name] = delivery.land(history.get(file.name))
-    return list(results.values())
 
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
 
-def preview(kind: Kind, name: str, source: Source, config: Config) -> pl.DataFrame:
-    """The first three rows as they would land; nothing is written.
+    @property
+    def table(self) -> Table:
+        """The lake table that it fills."""
+        return self.kind.table
 
-    Raises:
-        ConfigError: the column map does not fit the file.
-        SourceError: no file, an unreadable one, or not one good row at its beginning.
-    """
-    file = _files(name, source, config)[0]
-    with _stage(config) as (stage, folder):
-        delivery = Delivery(kind, name, source, None, None, stage, folder, file)
-        try:
-            delivery.stage_rows(fetch(file, folder), batches=1)
-        except UnreadableError as error:
-            raise SourceError(str(error), source=name, object_name=file.name) from error
-        refused = stage.sql("select _line, _reason from staged where _reason is not null order by 1 limit 1").fetchall()
-        rows = stage.sql(delivery.landing_sql() + " order by _line limit 3").to_arrow_table()
-    if refused and not rows.num_rows:
-        raise SourceError(
-            f"no row would land; line {refused[0][0]}: {refused[0][1]}", source=name, object_name=file.name
-        )
-    return pl.DataFrame(pl.from_arrow(rows)).drop("_line")
+    def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
+        """What there is to land, landed before or not.
 
+        Raises:
+            SourceError: nothing is there, or a store cannot be listed.
+        """
+        files = find(source.patterns, config.root, config.lake.storage_options)
+        if not files:
+            raise SourceError(
+                f"no file matches {', '.join(source.patterns)} in {config.root}.", source=name, fix="correct path."
+            )
+        return files
 
-def _files(name: str, source: Source, config: Config) -> list[Found]:
-    files = find(source.patterns, config.root, config.lake.storage_options)
-    if not files:
-        raise SourceError(f"no file matches {', '.join(source.patterns)} in {config.root}.", source=name)
-    return files
+    def collect(self, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
+        """Land every new or changed delivery of `source`; one that cannot be read is `failed`, and the others go on.
+
+        One collection into a table runs at a time: two would not see each other's rows when they look for duplicates.
+
+        Raises:
+            ConfigError: the column map does not fit the files.
+            SourceError: nothing is there, or a store cannot be listed.
+        """
+        found = self.find(name, source, config)
+        report.start(len(found), sum(one.size for one in found))
+        history = _history(lake, self.table, name)
+        results: dict[str, LoadResult] = {}
+        recalled: set[str] = set()
+        with _stage(config) as (stage, folder):
+            for one in found:
+                delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
+                results[one.name] = delivery.land(history.get(one.name))
+                recalled |= delivery.recalled
+            history = _history(lake, self.table, name) if recalled else {}
+            for one in found:
+                if one.name in recalled:
+                    delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
+                    results[one.name] = delivery.land(history.get(one.name))
+        return list(results.values())
+
+    def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
+        """The first three rows as they would land; nothing is written.
+
+        Raises:
+            ConfigError: the column map does not fit the file.
+            SourceError: no file, an unreadable one, or not one good row at its beginning.
+        """
+        one = self.find(name, source, config)[0]
+        with _stage(config) as (stage, folder):
+            delivery = Delivery(self.kind, name, source, None, None, stage, folder, one)
+            try:
+                delivery.stage_rows(one.fetch(folder), batches=1)
+            except UnreadableError as error:
+                raise SourceError(str(error), source=name, object_name=one.name) from error
+            refused = stage.sql(
+                "select _line, _reason from staged where _reason is not null order by 1 limit 1"
+            ).fetchall()
+            rows = stage.sql(delivery.landing_sql() + " order by _line limit 3").to_arrow_table()
+        if refused and not rows.num_rows:
+            raise SourceError(
+                f"no row would land; line {refused[0][0]}: {refused[0][1]}", source=name, object_name=one.name
+            )
+        return pl.DataFrame(pl.from_arrow(rows)).drop("_line")
 
 
 @contextmanager

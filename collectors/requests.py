@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-import polars as pl
-
-from collectors import landing
 from collectors.checks import before, negative, one_of
-from collectors.kind import Check, Kind, LoadResult, Report, Row
+from collectors.kind import Check, Kind, Row
+from collectors.landing import Files
 from collectors.mapping import Dialect
 from collectors.values import literal, quoted
 from farthing import clock
-from farthing.config import Config, Source
 from farthing.errors import ConfigError
-from farthing.lake import Lake
 from farthing.lake.schemas import REQUESTS
 
-TABLE = REQUESTS
 USAGE_QUALITIES = ("reported", "estimated", "missing")
 _TOKENS = (
     "input_tokens",
@@ -83,19 +78,11 @@ def _demand_convention(name: str, row: Row) -> None:
 
 
 KIND = Kind(
-    Dialect(TABLE),
+    Dialect(REQUESTS),
     needed=lambda _: ("started_at", "model"),
     derived=_derived,
     checks=_checks,
     demand=_demand_convention,
 )
 
-
-def collect(name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
-    """Land every new or changed log; a request delivered again takes the newer content and keeps its first day."""
-    return landing.collect(KIND, name, source, config, lake, report)
-
-
-def preview(name: str, source: Source, config: Config) -> pl.DataFrame:
-    """The first three requests as they would land."""
-    return landing.preview(KIND, name, source, config)
+COLLECTOR = Files(KIND)

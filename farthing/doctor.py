@@ -143,11 +143,9 @@ def _source(name: str, source: Source, config: Config) -> list[Check]:
     """Its files, and whether their first rows can be read as farthing's columns."""
     area = f"source {name}"
     try:
-        files = objects.find(source.patterns, config.root, config.lake.storage_options)
-        if not files:
-            patterns = ", ".join(source.patterns)
-            return [Check(area, "files", "finding", f"no file matches {patterns}", "correct path")]
-        frame = collectors.load(source.kind).preview(name, source, config)
+        collector = collectors.load(source.kind)
+        files = collector.find(name, source, config)
+        frame = collector.preview(name, source, config)
     except FarthingError as error:
         return [Check(area, "files", "finding", _first_line(error), str(getattr(error, "fix", "")))]
     filled = [

@@ -40,6 +40,21 @@ class Found:
     identity: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
+    def fetch(self, folder: Path) -> Path:
+        """A local path with the content: the file itself, or a copy of the object below `folder`, made once.
+
+        Raises:
+            SourceError: the object cannot be read, or is no longer the one that was found.
+        """
+        if not is_url(self.uri):
+            return Path(self.uri)
+        base, _, name = self.uri.rpartition("/")
+        mark = hashlib.sha256(f"{self.uri}\n{self.identity}".encode()).hexdigest()[:16]
+        target = folder / mark / name
+        if not target.exists():
+            download(open_store(base, self.storage_options), name, target, uri=self.uri, identity=self.identity)
+        return target
+
 
 def is_url(path: str) -> bool:
     """Whether `path` is in an object store rather than a folder."""
@@ -96,22 +111,6 @@ def find(patterns: Iterable[str], root: Path, storage_options: Mapping[str, str]
         matches = _in_store(pattern, storage_options or {}) if is_url(pattern) else _in_folder(pattern, root)
         found.update((match.uri, match) for match in matches)
     return sorted(found.values(), key=lambda file: (file.name, file.uri))
-
-
-def fetch(found: Found, folder: Path) -> Path:
-    """A local path with the content of `found`: the file itself, or a copy of the object below `folder`, made once.
-
-    Raises:
-        SourceError: the object cannot be read, or is no longer the one that was found.
-    """
-    if not is_url(found.uri):
-        return Path(found.uri)
-    base, _, name = found.uri.rpartition("/")
-    mark = hashlib.sha256(f"{found.uri}\n{found.identity}".encode()).hexdigest()[:16]
-    target = folder / mark / name
-    if not target.exists():
-        download(open_store(base, found.storage_options), name, target, uri=found.uri, identity=found.identity)
-    return target
 
 
 def download(store: ObjectStore, key: str, target: Path, *, uri: str, identity: str | None = None) -> None:

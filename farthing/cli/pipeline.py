@@ -94,7 +94,7 @@ def _by_table(config: Config, names: list[str]) -> list[list[str]]:
     tables: dict[str, list[str]] = {}
     for name in names:
         try:
-            table = collectors.load(config.sources[name].kind).TABLE.name
+            table = collectors.load(config.sources[name].kind).table.name
         except ConfigError:
             table = ""  # said when it is collected
         tables.setdefault(table, []).append(name)
@@ -143,12 +143,13 @@ def _chosen(config: Config, wanted: list[str]) -> list[str]:
 
 
 def _list_files(config: Config, names: list[str], form: Form) -> None:
-    from farthing import objects
+    import collectors
 
     rows = [
-        (name, config.sources[name].kind, file.name, file.size)
+        (name, source.kind, one.name, one.size)
         for name in names
-        for file in objects.find(config.sources[name].patterns, config.root, config.lake.storage_options)
+        for source in [config.sources[name]]
+        for one in collectors.load(source.kind).find(name, source, config)
     ]
     console.show(Sheet("files", ["source", "kind", "file", "bytes"], rows, title="Files that match"), form)
 

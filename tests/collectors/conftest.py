@@ -83,7 +83,7 @@ class World:
 
 def collector(kind: str) -> Collector:
     """The collector of `kind`, without an installed project."""
-    return cast("Collector", importlib.import_module(f"collectors.{kind}"))
+    return cast("Collector", importlib.import_module(f"collectors.{kind}").COLLECTOR)
 
 
 @pytest.fixture

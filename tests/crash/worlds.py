@@ -131,7 +131,7 @@ def collect_and_build(project: Path, say: Callable[[str], object] = lambda _line
     config, lake = opened(project)
     report = Told(say)
     for name, source in config.sources.items():
-        importlib.import_module(f"collectors.{source.kind}").collect(name, source, config, lake, report)
+        importlib.import_module(f"collectors.{source.kind}").COLLECTOR.collect(name, source, config, lake, report)
     return build(config, lake, progress=report)
 
 

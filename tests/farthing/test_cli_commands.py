@@ -67,15 +67,15 @@ class Watched:
     at_work: ClassVar[list[str]] = []
 
     def __init__(self, kind: str, together: threading.Barrier) -> None:
-        self.TABLE = {"identities": IDENTITIES, "jobs": JOBS}[kind]
+        self.table = {"identities": IDENTITIES, "jobs": JOBS}[kind]
         self._together = together
 
     def collect(self, name: str, *_: object) -> list[LoadResult]:
-        assert self.TABLE.name not in self.at_work
-        self.at_work.append(self.TABLE.name)
+        assert self.table.name not in self.at_work
+        self.at_work.append(self.table.name)
         self._together.wait(timeout=30)
-        self.at_work.remove(self.TABLE.name)
-        return [LoadResult(name, self.TABLE.name, "file", "landed")]
+        self.at_work.remove(self.table.name)
+        return [LoadResult(name, self.table.name, "file", "landed")]
 
 
 def test_tables_are_filled_side_by_side_and_the_sources_of_one_in_turn(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from farthing.errors import SourceError
-from farthing.objects import fetch, find
+from farthing.objects import find
 from tests.servers import S3, moto_endpoint, s3  # noqa: F401  # fixtures
 
 TREE = ["a.csv", "b.csv", "sub/c.csv", "sub/deep/d.csv", "sub/deep/e.parquet", "bill[1].csv", "x.csv.gz"]
@@ -68,7 +68,7 @@ def test_the_identity_of_a_local_file_changes_with_size_and_time(root: Path) -> 
     (before,) = find(["a.csv"], root)
     facts = (root / "a.csv").stat()
     assert before.identity == f"{facts.st_size}-{facts.st_mtime_ns}"
-    assert fetch(before, root) == root / "a.csv"
+    assert before.fetch(root) == root / "a.csv"
     os.utime(root / "a.csv", ns=(1, 1))
     (after,) = find(["a.csv"], root)
     assert (after.uri, after.identity) == (before.uri, "5-1")
@@ -77,15 +77,15 @@ def test_the_identity_of_a_local_file_changes_with_size_and_time(root: Path) -> 
 def test_an_object_is_fetched_once_for_each_identity(s3: S3, tmp_path: Path) -> None:  # noqa: F811
     url = s3.put("in/a b.csv", b"one")
     (found,) = find([url], tmp_path, s3.options)
-    path = fetch(found, tmp_path / "got")
+    path = found.fetch(tmp_path / "got")
     assert (path.name, path.read_bytes()) == ("a b.csv", b"one")
     os.utime(path, (1, 1))
-    assert fetch(found, tmp_path / "got") == path
+    assert found.fetch(tmp_path / "got") == path
     assert path.stat().st_mtime == 1
     s3.put("in/a b.csv", b"two")
     (newer,) = find([url], tmp_path, s3.options)
     assert newer.identity != found.identity
-    assert fetch(newer, tmp_path / "got").read_bytes() == b"two"
+    assert newer.fetch(tmp_path / "got").read_bytes() == b"two"
     assert path.read_bytes() == b"one"
 
 
@@ -93,7 +93,7 @@ def test_an_object_that_changed_since_it_was_found_is_not_taken_for_it(s3: S3, t
     (found,) = find([s3.put("a.csv", b"one")], tmp_path, s3.options)
     s3.put("a.csv", b"two")
     with pytest.raises(SourceError, match="changed while it was read"):
-        fetch(found, tmp_path / "got")
+        found.fetch(tmp_path / "got")
     assert not [path for path in (tmp_path / "got").rglob("*") if path.is_file()]
 
 
@@ -101,7 +101,7 @@ def test_an_object_that_is_gone_is_named(s3: S3, tmp_path: Path) -> None:  # noq
     (found,) = find([s3.put("a.csv", b"one")], tmp_path, s3.options)
     s3.delete("a.csv")
     with pytest.raises(SourceError, match=f"s3://{s3.bucket}/a.csv"):
-        fetch(found, tmp_path / "got")
+        found.fetch(tmp_path / "got")
 
 
 def test_keys_may_come_from_the_environment(
@@ -113,7 +113,7 @@ def test_keys_may_come_from_the_environment(
     for name, value in s3.options.items():
         monkeypatch.setenv(name, value)
     (found,) = find([f"s3://{s3.bucket}/*.csv"], tmp_path)
-    assert (found.uri, fetch(found, tmp_path / "got").read_bytes()) == (url, b"one")
+    assert (found.uri, found.fetch(tmp_path / "got").read_bytes()) == (url, b"one")
 
 
 @pytest.mark.parametrize("pattern", ["*.csv", "a.csv"])
