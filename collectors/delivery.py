@@ -115,8 +115,7 @@ class Delivery:
         for path_ in dict.fromkeys(columns.missing_paths):
             self._message(f"{self.x_load}: the first rows have no '{path_}'")
         if isinstance(file, ParquetFile):
-            limit = " where file_row_number < 1000" if batches else ""
-            self._judge(columns, f"(select file_row_number + 1 as _line, * from {file.relation}{limit})")
+            self._judge(columns, f"(from {file.relation} limit 1000)" if batches else file.relation)
             self._advance(self.file.size)
         else:
             for batch in islice(file.batches(columns.inputs), batches):
@@ -390,7 +389,7 @@ class Delivery:
             )
         return LoadResult(
             self.name, self.table.name, self.x_load, "landed",
-            read, read - rejected - repeated, repeated, rejected, rounding=rounding,
+            read, read - rejected - repeated, repeated, rejected, form=self.file.form, rounding=rounding,
         )  # fmt: skip
 
     # -- small things -------------------------------------------------------------------------------------------

@@ -41,6 +41,10 @@ class Deliverable(Protocol):
     def identity(self) -> str:
         """What tells one content from another."""
 
+    @property
+    def form(self) -> str:
+        """What its provider calls it, for example CUR 2.0; empty for a plain file."""
+
     def fetch(self, folder: Path) -> Path:
         """A file on this machine with its rows; what must be made for that is made below `folder`.
 
@@ -63,6 +67,7 @@ class LoadResult:
     duplicate: int = 0
     rejected: int = 0
     problem: str = ""
+    form: str = ""
     rounding: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property

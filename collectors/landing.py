@@ -15,20 +15,24 @@ from collectors.kind import Deliverable, Kind, LoadResult, Report
 from collectors.lines import UnreadableError
 from collectors.values import literal
 from farthing.config import Config, Source
-from farthing.errors import SourceError
+from farthing.errors import ConfigError, SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import LOADS, Table
 from farthing.locks import scratch
 from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
+#: Settings of a source that say what to reach, and how; each kind takes some.
+_REACHING = frozenset({"path", "export", "endpoint", "region", "since", "key_env"})
 
 
 class Files:
     """The collector of one kind of file: each is landed once, and again when it changed.
 
-    Collectors of what is no plain file find their own deliveries.
+    Collectors of what is no plain file find their own deliveries, and name the settings of a source that they take.
     """
+
+    settings: frozenset[str] = frozenset({"path"})
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -42,14 +46,32 @@ class Files:
         """What there is to land, landed before or not.
 
         Raises:
+            ConfigError: a setting is missing, or means nothing to this kind.
             SourceError: nothing is there, or a store cannot be listed.
         """
+        self.check_settings(name, source)
+        if not source.patterns:
+            raise ConfigError("path is missing.", key=f"sources.{name}.path", fix='path = "folder/*.csv"')
         files = find(source.patterns, config.root, config.lake.storage_options)
         if not files:
             raise SourceError(
                 f"no file matches {', '.join(source.patterns)} in {config.root}.", source=name, fix="correct path."
             )
         return files
+
+    def check_settings(self, name: str, source: Source) -> None:
+        """Refuse settings that another kind takes.
+
+        Raises:
+            ConfigError: naming the key and the settings of this kind.
+        """
+        for key in sorted(_REACHING - self.settings):
+            if getattr(source, key) is not None:
+                raise ConfigError(
+                    f"kind '{source.kind}' does not take it.",
+                    key=f"sources.{name}.{key}",
+                    fix=f"it takes {', '.join(sorted(self.settings))}.",
+                )
 
     def collect(self, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
         """Land every new or changed delivery of `source`; one that cannot be read is `failed`, and the others go on.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from collectors.raw import CsvFile, JsonFile, ParquetFile
+from collectors.raw import PROBLEM, RAW, CsvFile, JsonFile, ParquetFile
 from collectors.values import (
     SECONDS,
     day,
@@ -134,8 +134,7 @@ class ColumnMap:
         """A query over `batch` with every column of the dialect typed, and `<column>~in` as the file wrote it."""
         given = [f"{foreign.sql} as {quoted(ours + '~in')}" for ours, (foreign, _) in self.values.items()]
         given += [f"{sql} as {quoted(alias)}" for alias, sql in self._durations.items()]
-        if not isinstance(self.file, ParquetFile):
-            given.append("_raw")
+        given += [name.replace("~", "_") for name in (RAW, PROBLEM) if self._has(name)]
         typed = [
             f"{self.values[ours][1] if ours in self.values else 'null'}::{sql_type(kind)} as {quoted(ours)}"
             for ours, kind in self.dialect.staged_types.items()
@@ -147,12 +146,18 @@ class ColumnMap:
         """The row's text: the line itself, or for Parquet its mapped columns as JSON."""
         if not isinstance(self.file, ParquetFile):
             return "_raw"
+        kept = "_raw" if self._has(RAW) else "null"
         pairs = [
             f"{literal(self._path(ours))}, {quoted(ours + '~in')}"
             for ours in self.values
             if ours not in self.source.constants
         ]
-        return f"json_object({', '.join(pairs)})::varchar"
+        return f"coalesce({kept}, json_object({', '.join(pairs)})::varchar)"
+
+    def _has(self, noted: str) -> bool:
+        """Whether rows carry their text, or what is wrong with them."""
+        notes = self.file.notes if isinstance(self.file, ParquetFile) else {RAW}
+        return noted in notes
 
     def unreadable(self) -> list[tuple[str, str]]:
         """(condition, reason) for each column whose text cannot be read as its type, as SQL."""
@@ -165,7 +170,7 @@ class ColumnMap:
             MONEY: "is no plain decimal number (at most 14 digits before the point and 24 after, no separators)",
             EXACT: "is no plain decimal number (at most 14 digits before the point and 24 after, no separators)",
         }
-        checks = []
+        checks = [("_problem is not null", "_problem")] if self._has(PROBLEM) else []
         for ours, kind in self.dialect.types.items():
             if ours in self.values and kind in words:
                 value = quoted(ours + "~in")

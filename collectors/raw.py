@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from collectors.lines import LINE_LIMIT_BYTES, Block, Broken, UnreadableError, blocks, excerpt
+from collectors.values import quoted
 
 csv.field_size_limit(LINE_LIMIT_BYTES)
 _COMPRESSIONS = (".gz", ".zst")
@@ -27,6 +28,8 @@ _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "jsonl", ".jso
 _PARQUET = (".parquet", ".pq")
 _SNIFFED_ROWS = 1000
 _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
+#: Columns of a Parquet file that a collector made: the row's line, and for a line that is no row its text and why.
+LINE, RAW, PROBLEM = "~line", "~raw", "~problem"
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,35 @@ def open_file(path: Path, kind: str | None = None) -> CsvFile | JsonFile | Parqu
 
 
 class ParquetFile:
-    """A Parquet file, read by DuckDB where it lies; a row's line is its number, counted from 1."""
+    """A Parquet file, read by DuckDB where it lies; a row's line is its number, counted from 1.
+
+    One that a collector made from other files has the line, the text and the problem of a row in columns of its own.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with duckdb.connect() as con:
             try:
-                described = con.execute(f"describe select * from {self.relation}").fetchall()
+                described = con.execute(f"describe from {self._rows}").fetchall()
             except duckdb.Error as error:
                 raise UnreadableError(f"this is no readable Parquet file ({_first_line(error)})") from error
         self.types: dict[str, str] = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
+        self.notes = frozenset(self.types) & {LINE, RAW, PROBLEM}
 
     @property
     def columns(self) -> list[str]:
         """Names of the top-level columns."""
-        return list(self.types)
+        return [name for name in self.types if name not in self.notes]
 
     @property
     def relation(self) -> str:
-        """The file as a relation in SQL, with `file_row_number`."""
+        """The file as a relation in SQL, with `_line`, and with `_raw` and `_problem` where it has them."""
+        renamed = "".join(f", {quoted(name)} as {quoted(name.replace('~', '_'))}" for name in sorted(self.notes))
+        line = "" if LINE in self.notes else ", file_row_number + 1 as _line"
+        return f"(select *{renamed}{line} from {self._rows})"
+
+    @property
+    def _rows(self) -> str:
         name = str(self.path).replace("'", "''")
         return f"read_parquet('{name}', file_row_number = true, binary_as_string = true)"
 

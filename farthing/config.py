@@ -61,7 +61,12 @@ class Source(Section):
     """`[sources.NAME]`: a collector (`kind`), where its files are, and how their columns map to the lake's."""
 
     kind: str
-    path: Patterns
+    path: Patterns | None = None  # files that are there
+    export: str | None = None  # where a provider writes, or the account that it is asked for
+    endpoint: str | None = None  # of the provider's API, where it is not the public one
+    region: str | None = None
+    since: date | None = None  # nothing before this day is asked for
+    key_env: str | None = None  # the environment variable that holds the API key
     format: Literal["csv", "jsonl", "parquet"] | None = None  # told by the file name when absent
     columns: dict[str, str | Column] = Field(default_factory=dict)
     constants: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -84,8 +89,8 @@ class Source(Section):
 
     @property
     def patterns(self) -> list[str]:
-        """The path patterns as a list."""
-        return [self.path] if isinstance(self.path, str) else list(self.path)
+        """The path patterns as a list; empty where no path is given."""
+        return [self.path] if isinstance(self.path, str) else list(self.path or [])
 
 
 class TokenWeights(Section):

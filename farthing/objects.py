@@ -39,6 +39,7 @@ class Found:
     size: int
     identity: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    form: str = field(default="", compare=False)
 
     def fetch(self, folder: Path) -> Path:
         """A local path with the content: the file itself, or a copy of the object below `folder`, made once.

@@ -156,7 +156,7 @@ def _list_files(config: Config, names: list[str], form: Form) -> None:
 
 def collection_sheet(found: Collection, form: Form = Form.TABLE) -> Sheet:
     """The equation of every file; for people, a source of many files on one line."""
-    columns = ["source", "table", "file", "status", "read", "landed", "duplicate", "rejected", "rounding"]
+    columns = ["source", "table", "file", "form", "status", "read", "landed", "duplicate", "rejected", "rounding"]
     rows: list[list[object]] = []
     for name in dict.fromkeys(result.source for result in found.results):
         of_source = [result for result in found.results if result.source == name]
@@ -167,6 +167,7 @@ def collection_sheet(found: Collection, form: Form = Form.TABLE) -> Sheet:
                     name,
                     first.table,
                     first.file if len(group) == 1 else f"{len(group)} files",
+                    ", ".join(sorted({result.form for result in group})) or None,
                     first.status,
                     *(sum(getattr(result, count) for result in group) for count in ("read", "landed")),
                     *(sum(getattr(result, count) for result in group) for count in ("duplicate", "rejected")),

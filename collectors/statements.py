@@ -1,0 +1,101 @@
+"""Bills in a provider's own form: what it replaces as a whole, read by polars and landed as FOCUS rows.
+
+A collector of such bills gives `Statement`s; `read` turns the provider's columns into those of FOCUS, and columns that
+FOCUS does not know (`x_...` or the provider's own names) are kept in `x_extra`. Rows then land by the rules of `focus`.
+A frame may carry `LINE`, `RAW` and `PROBLEM` (collectors.raw): what is known of a row, or of a line that is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collectors.lines import UnreadableError
+from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A bill that is landed and replaced as a whole: the month of an export, or a file that somebody downloaded.
+
+    `read` is given a folder for what it must fetch, and gives rows with FOCUS columns; amounts are text or decimals
+    where the source has them so, never rounded. `rows` is how many the provider says that there are.
+    """
+
+    name: str
+    size: int
+    identity: str
+    form: str  # what the provider calls it, for people: "CUR 2.0"
+    read: Callable[[Path], pl.LazyFrame] = field(repr=False, compare=False)
+    rows: int | None = None
+
+    def fetch(self, folder: Path) -> Path:
+        """A Parquet file with the rows in FOCUS columns, made once below `folder`.
+
+        Raises:
+            UnreadableError: a file is damaged or missing, or there are more or fewer rows than the provider says.
+            SourceError: the provider cannot be reached.
+        """
+        mark = hashlib.sha256(f"{self.name}\n{self.identity}".encode()).hexdigest()[:16]
+        target = folder / f"{mark}.parquet"
+        if not target.exists():
+            try:
+                self.read(folder).sink_parquet(target, compression="lz4")
+            except pl.exceptions.PolarsError as error:
+                raise UnreadableError(f"cannot be read as {self.form} ({str(error).splitlines()[0]})") from error
+        found = pl.scan_parquet(target).select(pl.len()).collect().item()
+        if self.rows is not None and found != self.rows:
+            raise UnreadableError(f"the provider says {self.rows:,} rows and delivered {found:,}; not landed")
+        return target
+
+
+def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:
+    """The rows of files with the provider's own columns, one after the other; columns that only some have are null.
+
+    CSV gives text, Parquet its own types. `LINE` counts from 1, over all files; a damaged line has `RAW` and
+    `PROBLEM` and nothing else.
+
+    Raises:
+        UnreadableError: a file is empty, of an unknown format, or damaged at its beginning.
+    """
+    frames = []
+    for number, path in enumerate(paths):
+        file = open_file(path)
+        if isinstance(file, ParquetFile):
+            frames.append(pl.scan_parquet(path))
+        elif isinstance(file, CsvFile):
+            frames.append(pl.scan_parquet(_text_rows(file, folder / f"{number}-{path.name}.rows.parquet")))
+        else:
+            raise UnreadableError(f"{path.name} is neither CSV nor Parquet")
+    together = pl.concat(frames, how="diagonal_relaxed")
+    if LINE not in together.collect_schema():  # Parquet alone: a row's number is its line
+        return together.with_row_index(LINE, offset=1).with_columns(pl.col(LINE).cast(pl.Int64))
+    if len(paths) > 1:
+        return together.drop(LINE).with_row_index(LINE, offset=1).with_columns(pl.col(LINE).cast(pl.Int64))
+    return together
+
+
+def _text_rows(file: CsvFile, target: Path) -> Path:
+    """All lines of a CSV file as text in a Parquet file, those that are no rows with the reason."""
+    names = file.columns
+    target.parent.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema(
+        [(LINE, pa.int64()), (RAW, pa.string()), (PROBLEM, pa.string()), *((name, pa.string()) for name in names)]
+    )
+    with pq.ParquetWriter(target, schema, compression="lz4") as writer:
+        for batch in file.batches(names):
+            count = batch.table.num_rows
+            columns = [batch.table[f"f{number}"] for number in range(len(names))]
+            nothing = pa.nulls(count, pa.string())
+            writer.write_table(pa.table([batch.table["_line"], nothing, nothing, *columns], schema=schema))
+            if batch.broken:
+                lines, raws, reasons = zip(*((one.line, one.raw, one.reason) for one in batch.broken), strict=True)
+                blank = [pa.nulls(len(lines), pa.string())] * len(names)
+                writer.write_table(pa.table([list(lines), list(raws), list(reasons), *blank], schema=schema))
+    return target
