@@ -12,7 +12,7 @@ export HOME := $(CURDIR)/$(VENV)/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint types lock bench screenshots docs clean help
+.PHONY: demo test lint types lock bench focus-check screenshots docs clean help
 
 demo: $(VENV)/run.stamp ## a simulated company through the whole pipeline, then the dashboard (ARGS=--no-dashboard)
 	@$(VENV)/bin/farthing demo $(ARGS)
@@ -28,6 +28,9 @@ types: $(VENV)/dev.stamp ## mypy, strict
 
 bench: $(VENV)/dev.stamp ## one contest of benchmarks/ (NAME=attribute, ARGS=--json)
 	@$(PYTHON) -m benchmarks.$(NAME) $(ARGS)
+
+focus-check: $(VENV)/dev.stamp ## an exported month against the validator of the FOCUS specification (needs Python 3.12)
+	@UV_DEFAULT_INDEX="$(INDEX)" $(PYTHON) .ci/focus_check.py
 
 screenshots: $(VENV)/dev.stamp ## the pictures of docs/, taken from the demo (needs chromium)
 	@$(PYTHON) .ci/screenshots.py
@@ -49,7 +52,7 @@ clean: ## what make has made, the environment included
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1 	/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1 	/p' Makefile | expand -t 14
 
 # uv reads no pip settings: an index that pip was told to use is handed on, and it trusts the machine's certificates.
 INDEX = $${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null)}}

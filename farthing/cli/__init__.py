@@ -16,7 +16,7 @@ from rich.text import Text
 
 import farthing
 from farthing import clock, console
-from farthing.cli import asking, explaining, pipeline, reporting, starting
+from farthing.cli import asking, explaining, exporting, pipeline, reporting, starting
 from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
 
@@ -37,6 +37,7 @@ pipeline.register(app)
 asking.register(app)
 explaining.register(app)
 reporting.register(app)
+exporting.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from farthing.build import runner
 
-ROOMS = ("staging", "core", "marts", "checks/bill", "checks/day", "checks/warehouse")
+ROOMS = ("staging", "core", "marts", "exports", "checks/bill", "checks/day", "checks/warehouse")
 FILES = sorted(runner.texts(*ROOMS).items())
 
 
