@@ -42,6 +42,7 @@ _UNMATCHED = """
 select subject, key, sum(requests) as requests, round(sum(gpu_seconds), 3) as gpu_seconds, sum(cost) as cost
 from unmatched_days
 where day between $first and $last and (BillingCurrency = $currency or BillingCurrency is null)
+    and (subject <> 'user not in identities' or exists (select 1 from identities))
 group by all
 order by cost desc nulls last, requests desc nulls last, gpu_seconds desc nulls last, subject, key
 limit 10
