@@ -44,5 +44,6 @@ select model, sum(cost) as cost
 from training_amortisation
 where BillingCurrency = $currency and month between date_trunc('month', $first) and $last
 group by all
+having sum(cost) <> 0
 order by cost desc, model
 """

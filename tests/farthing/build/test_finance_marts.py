@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from farthing.lake import Lake
-from farthing.lake.schemas import REVENUE
+from farthing.lake.schemas import JOBS, REVENUE
 from tests.farthing.build.world import DAY, World, at, published
 
 SERVING = {"name": "gpu", "kind": "gpu", "gl_account": "5010", "match": {"ResourceId": "node*"}}
@@ -213,6 +213,30 @@ def test_the_months_of_a_model_add_up_to_its_training_to_the_last_decimal(
     assert sum(rows.values()) == 10
     assert {month: rows[month] for month in months} == {month: Decimal(cost) for month, cost in months.items()}
     assert len(rows) == (life if released > DAY else 1)
+
+
+def test_a_run_that_still_goes_on_is_what_is_being_built_and_is_written_off_from_its_end(tmp_path: Path) -> None:
+    """Released in September for three months. A run since October 1st, built on the 2nd: 24 of the day cost so far.
+
+    In November its end is known: 48, in equal parts over what is left of the life; a second one has ended before.
+    """
+    lake = Lake(str(tmp_path / "lake"))
+    world = World(LAB, models={"v2": {"released": date(2026, 9, 15), "life_months": 3}})
+    world.charge(48, at("00:00"), at("00:00", 3), resource="lab-1")
+    world.charge(10, at("00:00"), at("10:00"), resource="lab-2")
+    world.gpu("L", None, resource="lab-1")
+    world.gpu("M", None, resource="lab-2")
+    world.job(at("00:00"), None, id="long", gpu_uuids="L", model_produced="v2")
+    world.job(at("00:00"), at("10:00"), id="short", gpu_uuids="M", model_produced="v2")
+    world.land(lake)
+    query = "select month, cost, building_cost from training_amortisation order by month"
+    with published(world.build(tmp_path, now=at("00:00", 2))) as con:
+        assert ask(con, query) == [(DAY, 5, 24), (NOVEMBER, 5, 0)]
+    [long, _] = world.rows["jobs"]
+    long["ended_at"] = datetime(NOVEMBER.year, NOVEMBER.month, 1, tzinfo=UTC)
+    lake.upsert(JOBS, world.arrow("jobs"), load="ended")
+    with published(world.build(tmp_path)) as con:
+        assert ask(con, query) == [(DAY, 5, 0), (NOVEMBER, 53, 0)]
 
 
 def test_the_cost_of_a_unit_is_what_running_costs_and_training_stands_beside_it(
