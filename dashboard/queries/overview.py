@@ -26,18 +26,21 @@ REVENUE = "with " + REVENUE_PIECES + "select sum(amount) as revenue from revenue
 REQUESTS = "select cast(sum(requests) as bigint) as requests from usage_days where day between $first and $last"
 
 #: What the company counts its work in, as `[units]` says; of a metric in several dimensions the first by name counts,
-#: as in the mart unit_costs.
+#: as in the mart unit_costs, and of a level the mean over the days that have a value.
 UNITS = """
 with dimensions as (
     select name, min(dimension) as dimension from metrics group by all
 )
-select units.unit as name, sum(metrics.quantity) as quantity
+select
+    units.unit as name,
+    case when units.measure = 'mean' then cast(sum(metrics.quantity) / count(distinct metrics.day) as decimal(38, 6))
+        else sum(metrics.quantity) end as quantity
 from metrics
 inner join units on metrics.name = units.metric
 inner join dimensions on metrics.name = dimensions.name and metrics.dimension = dimensions.dimension
 where metrics.day between $first and $last
-group by all
-order by name
+group by units.unit, units.measure
+order by units.measure = 'mean', name
 """
 
 #: A model where one is known, else the pool: every line of the ledger is in one of them.

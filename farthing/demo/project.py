@@ -85,6 +85,9 @@ department = "Administration"
 
 [units.ticket]
 metric = "tickets_solved"
+[units.stored_vector]
+metric = "vectors_stored"
+measure = "mean"                # a level: its mean over the days of the month, not their sum
 
 # --- Models that training produced: their training is written off over so many months. ---------------------------
 

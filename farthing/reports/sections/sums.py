@@ -56,8 +56,9 @@ earned as (
 
 _REVENUE = REVENUE + "select sum(amount) as amount from earned"
 
-#: Metrics, the likeliest to count what the company makes first: no pool is spread by it, and it is not said of every
-#: key on every day, as what is stored is. Where several dimensions are told, the one that knows most counts.
+#: Metrics, the likeliest to count what the company makes first: no pool is spread by it, and it is not a level. What
+#: `[units]` says decides that, else whether it is said of every key on every day, as what is stored is. Where several
+#: dimensions are told, the one that knows most counts.
 _UNITS = """
 with days as (
     select name, dimension, day, sum(quantity) as quantity, count(*) as keys
@@ -65,14 +66,21 @@ with days as (
     where day between $first and $last
     group by all
 ),
+as_units as (
+    select metric, min(measure) = 'mean' as is_level from units group by all
+),
 sums as (
     select
         name,
         dimension,
         sum(quantity) as total,
         cast(avg(quantity) as decimal(38, 6)) as mean,
-        count(*) = date_diff('day', $first, $last) + 1 and min(keys) = max(keys) as every_day
+        coalesce(
+            any_value(as_units.is_level),
+            count(*) = date_diff('day', $first, $last) + 1 and min(keys) = max(keys)
+        ) as every_day
     from days
+    left join as_units on days.name = as_units.metric
     group by all
 ),
 metrics_known as (

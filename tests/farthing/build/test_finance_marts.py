@@ -256,6 +256,33 @@ def test_the_cost_of_a_unit_is_what_running_costs_and_training_stands_beside_it(
     ]
 
 
+def test_of_a_level_the_mean_of_the_days_that_have_a_value_counts_and_of_a_flow_their_sum(tmp_path: Path) -> None:
+    """100 of serving. Stored: 300 + 100 on the 1st, 200 on the 4th, nothing said between: a mean of 300."""
+    world = World(
+        SERVING,
+        units={
+            "stored": {"metric": "vectors", "measure": "mean"},
+            "ticket": {"metric": "tickets"},
+            "third": {"metric": "thirds", "measure": "mean"},
+        },
+    )
+    world.charge(100)
+    for metric in ("vectors", "tickets"):
+        world.metric(metric, "customer", "acme", 300)
+        world.metric(metric, "customer", "bolt", 100)
+        world.metric(metric, "customer", "acme", 200, at(day=4).date())
+    for number, quantity in enumerate((1, 1, 2), 1):  # a mean of four thirds
+        world.metric("thirds", "customer", "acme", quantity, at(day=number).date())
+    world.land(Lake(str(tmp_path / "lake")))
+    query = "select unit, quantity, cost, cost_per_unit from unit_costs where model is null order by unit"
+    with published(world.build(tmp_path)) as con:
+        assert [row for row in ask(con, query) if row[0] in ("stored", "third", "ticket")] == [
+            ("stored", 300, 100, Decimal("0.333333333333")),
+            ("third", Decimal("1.333333"), 100, Decimal("75.000018750004")),
+            ("ticket", 600, 100, Decimal("0.166666666666")),
+        ]
+
+
 def test_an_hour_billed_by_several_skus_counts_once_and_the_premium_is_over_the_cheapest_contract(
     tmp_path: Path,
 ) -> None:

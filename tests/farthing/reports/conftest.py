@@ -92,7 +92,7 @@ def publish(world: World, folder: Path, *, paid: bool = False) -> Path:
         names = ("customer_id", "plan", "period", "amount", "currency")
         rows = [dict(zip(names, (*row[:3], Decimal(row[3]), row[4]), strict=True)) for row in PAID]
         lake.append(REVENUE, pa.Table.from_pylist(rows, schema=REVENUE.schema), load="paid")
-    world.tables = {"teams": {"serving": {"cost_center": "CC-1", "department": "Product/Serving"}}}
+    world.tables |= {"teams": {"serving": {"cost_center": "CC-1", "department": "Product/Serving"}}}
     world.build(folder, now=NOW)
     return folder
 

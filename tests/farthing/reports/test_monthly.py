@@ -93,6 +93,23 @@ def test_a_unit_costs_serving_by_what_was_counted(report: Make, warehouse: Con) 
     assert units["million tokens"]["cost_per_unit"] == serving * 1_000_000 / tokens
 
 
+@pytest.mark.parametrize(
+    ("measure", "quantity", "counted"), [("mean", 3, "mean of a day"), ("sum", 6, "sum of the days")]
+)
+def test_a_metric_that_is_a_unit_counts_as_the_unit_says(
+    tmp_path: Path, measure: str, quantity: int, counted: str
+) -> None:
+    """3 + 1 on the 1st and 2 on the 3rd of October; 60 of serving."""
+    world = World(units={"shelf": {"metric": "shelves", "measure": measure}})
+    world.charge(60)
+    for key, number, day in (("a", 3, 1), ("b", 1, 1), ("a", 2, 3)):
+        world.metric("shelves", "customer", key, number, date(2026, 10, day))
+    config = configuration.load(publish(world, tmp_path / "company"))
+    with open_warehouse(config) as con:
+        [row] = [row for row in rows(monthly(con, config, date(2026, 10, 1)), "unit_costs") if row["unit"] == "shelves"]
+    assert (row["quantity"], row["counted"], row["cost_per_unit"]) == (quantity, counted, Decimal(60) / quantity)
+
+
 def test_the_change_is_against_the_whole_month_before(report: Make, warehouse: Con) -> None:
     change = ask(
         warehouse,
