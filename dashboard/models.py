@@ -14,7 +14,7 @@ from dashboard.parts import finding
 from dashboard.published import Published, Row, published
 from dashboard.queries import models as queries
 from dashboard.tables import Column
-from farthing import charts, figures
+from farthing import charts, figures, questions
 from farthing.figures import count, money
 
 QUESTION = "What does each model cost per request and per million tokens?"
@@ -127,7 +127,7 @@ def _unpriced(models: Sequence[Row], choice: Choice) -> None:
 
 
 def _training(warehouse: Published, choice: Choice) -> None:
-    rows = warehouse.rows(queries.AMORTISATION, **choice.parameters)
+    rows = warehouse.rows(questions.AMORTISATION, **choice.parameters)
     if not rows:
         finding("No model's training is written off on these days")
         parts.missing(

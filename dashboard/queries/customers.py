@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard.queries.common import REVENUE_PIECES
+from farthing import questions
 
 _USERS = """
 with costs as (
@@ -111,43 +111,9 @@ limit 1
 """
 )
 
-#: Margin is of what serving a customer cost (class cogs); the class of a pool stands in farthing.toml.
-CUSTOMERS = (
-    "with "
-    + REVENUE_PIECES
-    + """
-, earned as (
-    select customer_id, string_agg(distinct plan, ', ' order by plan) as plans, sum(amount) as revenue
-    from revenue_pieces
-    group by all
-),
-spent as (
-    select
-        customer_id,
-        sum(cost) filter (where pools.class = 'cogs') as cogs_cost,
-        sum(cost) as cost
-    from cost_ledger
-    left join pools using (pool)
-    where BillingCurrency = $currency and day between $first and $last and customer_id is not null
-    group by all
-),
-usage as (
-    select customer_id, cast(sum(requests) as bigint) as requests
-    from usage_days
-    where day between $first and $last and customer_id is not null
-    group by all
-)
-select
-    coalesce(earned.customer_id, spent.customer_id) as customer_id,
-    earned.plans,
-    usage.requests,
-    earned.revenue,
-    spent.cogs_cost,
-    spent.cost,
-    earned.revenue - coalesce(spent.cogs_cost, 0) as margin
-from earned
-full join spent using (customer_id)
-left join usage on coalesce(earned.customer_id, spent.customer_id) = usage.customer_id
+#: Who loses most comes first; what is nobody's has no margin.
+CUSTOMERS = f"""
+select * from ({questions.CUSTOMERS})
+where customer_id is not null
 order by margin nulls last, cost desc nulls last, customer_id
 """
-)

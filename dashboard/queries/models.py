@@ -38,12 +38,3 @@ from costs
 full join usage on costs.model is not distinct from usage.model
 order by costs.cost desc nulls last, model
 """
-
-AMORTISATION = """
-select model, sum(cost) as cost
-from training_amortisation
-where BillingCurrency = $currency and month between date_trunc('month', $first) and $last
-group by all
-having sum(cost) <> 0
-order by cost desc, model
-"""

@@ -51,7 +51,7 @@ DAYS = [date(2026, 9, 1), date(2026, 9, 30), date(2026, 10, 1), date(2026, 10, 2
 
 
 def company() -> World:
-    world = World(*POOLS)
+    world = World(*POOLS, units={"ticket": {"metric": "tickets_solved"}})
     world.gpu(valid_from=datetime(2026, 1, 1, tzinfo=UTC), team_id="serving")
     for number, day in enumerate(DAYS, 1):
         noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
