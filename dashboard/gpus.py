@@ -107,7 +107,7 @@ def _nodes(nodes: Sequence[Row], choice: Choice) -> None:
     bars = [(_node(row), _kinds(row)) for row in nodes[:TOP_NODES]]
     if rest := nodes[TOP_NODES:]:
         sums = {kind: sum((row[f"{kind}_cost"] or Decimal(0) for row in rest), Decimal(0)) for kind in GPU_KINDS}
-        bars.append((f"{len(rest)} other nodes", sums))
+        bars.append((figures.counted(len(rest), "other node"), sums))
     draw(charts.stacked_by_name(bars, choice.currency, height=300), "nodes")
 
 

@@ -53,7 +53,7 @@ def _models(models: Sequence[Row], choice: Choice) -> None:
     st.subheader(finding, anchor=False)
     bars = [(row["model"], parts.kinds(row)) for row in known[:TOP_MODELS]]
     if rest := known[TOP_MODELS:]:
-        bars.append((f"{len(rest)} other models", parts.added(rest)))
+        bars.append((figures.counted(len(rest), "other model"), parts.added(rest)))
     bars += [(parts.NO_MODEL, parts.kinds(row)) for row in models if row["model"] is None and row["cost"]]
     draw(charts.stacked_by_name(bars, choice.currency, height=270), "models")
 

@@ -160,11 +160,11 @@ def _losses(warehouse: Published, choice: Choice) -> None:
         return
     lost = [row for row in rows if row["margin"] < 0]
     if not lost:
-        finding(f"None of {len(rows):,} customers costs more than he pays")
+        finding(f"None of {figures.counted(len(rows), 'customer')} costs more than he pays")
         return
     worst = lost[0]
     finding(
-        f"{len(lost):,} customers cost more than they pay; {parts.name(worst['customer_id'])}"
+        f"{figures.counted(len(lost), 'customer')} {parts.lose(lost)}; {parts.name(worst['customer_id'])}"
         f" loses {money(-worst['margin'])} {choice.currency}"
     )
     bars = [(row["customer_id"], row["margin"]) for row in lost[:LOSSES]]

@@ -15,7 +15,7 @@ order by cost desc, class, kind
 """
 
 #: What customers pay for the days: what is paid for a month is spread evenly over its days.
-_EARNED = """
+EARNED = """
 with paid as (
     select
         customer_id,
@@ -43,12 +43,12 @@ earned as (
 )
 """
 
-REVENUE = f"{_EARNED} select sum(amount) as revenue from earned"
+REVENUE = f"{EARNED} select sum(amount) as revenue from earned"
 
 #: What each customer paid and cost, and in the line without a name what is nobody's. Margin is of what serving him
 #: cost (class cogs); the class of a pool stands in farthing.toml.
 CUSTOMERS = f"""
-{_EARNED},
+{EARNED},
 paid_by as (
     select customer_id, string_agg(distinct plan, ', ' order by plan) as plans, sum(amount) as revenue
     from earned

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+
 from farthing.lake import Lake
+from farthing.lake.schemas import REVENUE
 from tests.farthing.build.world import GPU_POOL, World, at
 
 TOML = '[project]\nname = "restated"\ncurrency = "USD"\n'
@@ -44,12 +48,22 @@ def october() -> World:
     return world
 
 
+#: What ann pays in October, and what her customer pays for nobody in particular.
+PAID = [("acme", "ann", 31), ("acme", None, 62)]
+
+
 def publish(folder: Path) -> Path:
     """Two builds: before and after the late bill."""
     (folder / "farthing.toml").write_text(TOML)
     world = october()
     lake = Lake(world.config(folder).lake_path)
     world.land(lake)
+    paid = [
+        {"customer_id": customer, "user_id": user, "plan": "pro", "period": date(2026, 10, 1), "currency": "USD"}
+        | {"amount": Decimal(amount)}
+        for customer, user, amount in PAID
+    ]
+    lake.append(REVENUE, pa.Table.from_pylist(paid, schema=REVENUE.schema), load="paid")
     world.build(folder, now=STATED)
     late = company()
     late.charge(LATE, at("12:00"), invoice="late", PricingCategory="Committed", CommitmentDiscountId="one-year")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from farthing import questions
 
-_USERS = """
-with costs as (
+_USERS = f"""
+{questions.EARNED},
+costs as (
     select
         user_id,
         string_agg(distinct team_id, ', ' order by team_id) as teams,
@@ -33,13 +34,26 @@ usage as (
     where day between $first and $last
     group by all
 ),
+plans as (
+    select user_id, string_agg(distinct plan, ', ' order by plan) as plans
+    from user_month
+    where month between date_trunc('month', $first) and $last and user_id is not null
+    group by all
+),
+pays as (
+    select user_id, sum(amount) as revenue from earned where user_id is not null group by all
+),
 users as (
     select
         coalesce(costs.user_id, usage.user_id) as user_id,
         costs.* exclude (user_id),
-        usage.* exclude (user_id)
+        usage.* exclude (user_id),
+        plans.plans,
+        pays.revenue
     from costs
     full join usage on costs.user_id is not distinct from usage.user_id
+    left join plans on coalesce(costs.user_id, usage.user_id) = plans.user_id
+    left join pays on coalesce(costs.user_id, usage.user_id) = pays.user_id
 )
 """
 
@@ -90,7 +104,7 @@ order by bin
 EXTREME_PAIR = (
     _USERS
     + """
-, plans as (
+, one_plan as (
     select user_id, max(plan) as plan from identities where plan is not null and user_id is not null group by all
 )
 select
@@ -102,7 +116,7 @@ select
     arg_max(requests, users.cost) as dear_requests,
     arg_min(requests, users.cost) as cheap_requests
 from users
-join plans using (user_id)
+join one_plan using (user_id)
 where users.cost > 0 and requests > 0
 group by plan
 having count(*) > 1

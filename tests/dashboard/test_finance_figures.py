@@ -92,3 +92,9 @@ def test_idle_share_of_the_first_page_is_of_the_ledger(project: Path, opened: Op
     app = chosen(opened(project, "overview"), "USD", "all")
     [(idle, cost)] = ask(project, "select sum(cost) filter (where kind = 'idle'), sum(cost) from cost_ledger")
     assert metrics(app)["Idle"] == figures.share(idle, cost)
+
+
+def test_a_user_has_his_plan_and_what_he_pays_where_that_is_known(project: Path, opened: Open) -> None:
+    app = chosen(opened(project, "customers"), "USD", "all")
+    found = {row["user"]: (known(row["plan"]), known(row["pays"])) for row in table(app, "user")}
+    assert found == {"ann": ("pro", Decimal(1)), "stranger": (None, None), "(no user)": (None, None)}

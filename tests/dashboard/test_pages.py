@@ -130,7 +130,7 @@ def test_customers_who_cost_more_than_they_pay_come_first(
     assert [row["customer"] for row in rows] == ["loser", "acme"]
     assert [row["margin"] for row in rows] == [Decimal("0.31") - costs["loser"], Decimal(320) - costs["acme"]]
     loss = figures.money(costs["loser"] - Decimal("0.31"))
-    assert any(f"1 of 2 customers cost more than they pay: {loss} USD" in title.value for title in app.subheader)
+    assert any(f"1 of 2 customers costs more than he pays: {loss} USD" in title.value for title in app.subheader)
 
 
 def test_pair_is_of_one_plan_and_furthest_apart(

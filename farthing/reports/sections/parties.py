@@ -202,8 +202,8 @@ def margin(asked: Asked, found: Sums) -> Section:
     said = []
     if free:
         said.append(
-            f"{figures.count(len(free))} customers cost {figures.money(added(free))} {asked.currency} and have no"
-            " revenue on these days: their margin is not known."
+            f"{figures.counted(len(free), 'customer')} without revenue on these days cost {figures.money(added(free))}"
+            f" {asked.currency}: their margin is not known."
         )
     tables = [
         Table(
