@@ -210,7 +210,7 @@ def test_pool_rules_put_every_charge_where_truth_says(facts: demo.DemoFacts, aut
 
 def test_labelling_is_no_bill_but_a_file_of_costs_that_lands_whole(facts: demo.DemoFacts) -> None:
     loaded = config.load(facts.folder)
-    landed = costs.preview("labour", loaded.sources["labour"], loaded)
+    landed = costs.COLLECTOR.preview("labour", loaded.sources["labour"], loaded)
     utc = pl.col("ChargePeriodStart", "ChargePeriodEnd").dt.replace_time_zone("UTC")
     assert landed.select("ServiceName", "BilledCost", utc).rows() == [
         ("Labelling", Decimal(420), datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC))
