@@ -34,6 +34,7 @@ def page() -> None:
             _models(models, choice)
         with right:
             _unit_costs(models, choice)
+        _own_and_bought(warehouse, choice)
         _model_table(models, choice)
         left, right = st.columns(2, gap="medium")
         with left:
@@ -79,6 +80,19 @@ def _unit_costs(models: Sequence[Row], choice: Choice) -> None:
     finding(f"A million tokens of {parts.name(dear[0])} cost {money(dear[1])} {choice.currency}{factor}")
     title = f"{choice.currency} per million tokens, read and written"
     draw(charts.signed_by_name(prices[:TOP_MODELS], title, bad="negative", height=270), "unit-costs")
+
+
+def _own_and_bought(warehouse: Published, choice: Choice) -> None:
+    """Own GPUs against vendors, where there are both: for all of their models together."""
+    rows = warehouse.rows(queries.OWN_AND_BOUGHT, **choice.parameters)
+    each = {row["kind"]: parts.per(row["cost"], row["tokens"], 1_000_000) for row in rows}
+    own, bought = each.get("gpu"), each.get("api")
+    if own and bought:
+        finding(
+            f"A million tokens cost {money(own)} {choice.currency} on own GPUs, idle time included,"
+            f" and {money(bought)} by API",
+            "all models of own GPUs and all of vendors; one that is served both ways is in neither",
+        )
 
 
 def _model_table(models: Sequence[Row], choice: Choice) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from tests.farthing.build.world import GPU_POOL, World, at
 TOML = '[project]\nname = "restated"\ncurrency = "USD"\n'
 LAB = {"name": "lab", "kind": "training", "class": "rnd", "match": {"ResourceId": "lab*"}}
 STATED, RESTATED = datetime(2026, 11, 1, 8, tzinfo=UTC), datetime(2026, 11, 2, 8, tzinfo=UTC)
+VENDOR = {"name": "llm", "kind": "api", "provider": "openai", "match": {"ProviderName": "OpenAI"}}
 #: What the late bill adds to the first of October.
 LATE = "1.50"
 
@@ -23,6 +25,7 @@ def company() -> World:
     return World(
         GPU_POOL,
         LAB,
+        VENDOR,
         models={"v2": {"released": date(2026, 9, 1), "life_months": 4}},
         attribution={"cell_seconds": 60},
     )
@@ -41,6 +44,9 @@ def october() -> World:
         world.usage(begin.replace(minute=15), begin.replace(hour=begin.hour + 1), 0)
         world.request(begin, begin.replace(minute=15), user="ann", input_tokens=100, output_tokens=10)
     world.request(at("12:00"), at("12:15"), user="stranger", input_tokens=100, output_tokens=10)
+    world.charge(5, at("12:00"), resource=None, ProviderName="OpenAI")
+    bought: dict[str, Any] = {"model": "vendors", "provider": "openai", "replica": None}
+    world.request(at("12:00"), at("12:01"), user="ann", input_tokens=900, output_tokens=100, **bought)
     world.identity("ann", "ann", team_id="red", plan="pro")
     world.charge(60, at("12:00"), resource="lab-1", PricingCategory="Dynamic")
     world.gpu("L", None, resource="lab-1", gpu_model="A100")

@@ -98,3 +98,15 @@ def test_a_user_has_his_plan_and_what_he_pays_where_that_is_known(project: Path,
     app = chosen(opened(project, "customers"), "USD", "all")
     found = {row["user"]: (known(row["plan"]), known(row["pays"])) for row in table(app, "user")}
     assert found == {"ann": ("pro", Decimal(1)), "stranger": (None, None), "(no user)": (None, None)}
+
+
+def test_own_gpus_stand_against_vendors_by_a_million_tokens(project: Path, opened: Open) -> None:
+    said = headings(chosen(opened(project, "models"), "USD", "all"))
+    [(own, tokens)] = ask(
+        project,
+        "select (select sum(cost) from cost_ledger where pool = 'gpu' and model = 'm'),"
+        " (select sum(input_tokens + output_tokens) from usage_days where model = 'm')",
+    )
+    assert tokens == 330
+    own = figures.money(own * 1_000_000 / tokens)
+    assert f"A million tokens cost {own} USD on own GPUs, idle time included, and 5,000.00 by API" in said

@@ -83,4 +83,4 @@ def test_training_is_written_off_in_a_table_of_its_own(made: Report, con: Con) -
     [run] = rows(made, "training_runs")
     assert (run["cost"], run["gpu_hours"]) == (60, 1)
     per_request = next(row for row in rows(made, "unit_costs") if row["unit"] == "request")
-    assert per_request["training_cost_per_unit"] == (cost / 3).quantize(Decimal("1E-12"), "ROUND_DOWN")
+    assert per_request["training_cost_per_unit"] == (cost / 4).quantize(Decimal("1E-12"), "ROUND_DOWN")
