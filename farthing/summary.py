@@ -105,10 +105,10 @@ def _units(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
         f"""
         with {_PERIODS}
         select period, unit, sum(quantity), sum(cost)
-        from unit_costs inner join periods using (month)
+        from unit_costs inner join periods using (month) left join units using (unit)
         where model is null and BillingCurrency = ?
         group by number, period, unit
-        order by number, unit in ('request', 'million tokens'), unit
+        order by number, unit in ('request', 'million tokens'), bool_or(units.measure = 'mean') nulls first, unit
         """,
         [currency],
     ).fetchall()
