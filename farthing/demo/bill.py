@@ -52,8 +52,8 @@ _DAILY: list[tuple[Vendor, str, str, str, str, str, str, str]] = [
     (AZURE, "app-servers", "Azure Front Door", "Networking", "Network Infrastructure", "GB", "1875.5", "0.064"),
     (AWS, "data", "Amazon RDS for PostgreSQL", "Databases", "Relational Databases", "Instance-Hours", "96", "2.695"),
     (AWS, "data", "Amazon S3", "Storage", "Object Storage", "GB-Days", "131400.25", "0.000741935484"),
-    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "Million Vector-Days", "2712.5", "0.11"),
-    (TOOLS, "tooling", "Tracewell", "Developer Tools", "Other (Developer Tools)", "Spans (1k)", "40120", "0.0078"),
+    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "1000000 Vector-Days", "2712.5", "0.11"),
+    (TOOLS, "tooling", "Tracewell", "Developer Tools", "Other (Developer Tools)", "1000 Spans", "40120", "0.0078"),
     (TOOLS_EUR, "tooling", "Prüfwerk", "Developer Tools", "Other (Developer Tools)", "Seat-Days", "12", "1.65"),
 ]  # fmt: skip
 
@@ -177,7 +177,7 @@ def _vendors(usage: Usage) -> Iterator[Charge]:
             if number:
                 yield Charge(
                     vendor, _LLM_POOLS[vendor.name], begin, begin + timedelta(days=1), f"{vendor.name} API",
-                    "AI and Machine Learning", "Generative AI", f"{model} {name}", "1M Tokens",
+                    "AI and Machine Learning", "Generative AI", f"{model} {name}", "1000000 Tokens",
                     Decimal(number) / 1_000_000, price * rise, price * rise, sku=model, meter=name,
                     details={"x_Model": model, "x_TokenType": name},
                 )  # fmt: skip
