@@ -10,7 +10,7 @@ from dashboard.parts import finding
 from dashboard.published import Published, published
 from dashboard.queries import bills
 from dashboard.tables import Column
-from farthing import figures
+from farthing import figures, questions
 from farthing.figures import count, exact, money
 
 QUESTION = "Does every cent of every invoice arrive?"
@@ -121,7 +121,7 @@ def _invoices(warehouse: Published, choice: Choice) -> None:
 
 
 def _quality(warehouse: Published, choice: Choice) -> None:
-    rows = warehouse.rows(bills.QUALITY, **choice.parameters)
+    rows = warehouse.rows(questions.QUALITY, **choice.parameters)
     if not rows:
         return
     worst = rows[0]

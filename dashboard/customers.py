@@ -107,9 +107,10 @@ def _customers(warehouse: Published, choice: Choice) -> None:
     lost = [row for row in earned if row["margin"] < 0]
     loss = sum((row["margin"] for row in lost), Decimal(0))
     finding(
-        f"{len(lost):,} of {len(earned):,} customers cost more than they pay: {money(-loss)} {choice.currency} lost"
+        f"{len(lost):,} of {figures.counted(len(earned), 'customer')} {parts.lose(lost)}:"
+        f" {money(-loss)} {choice.currency} lost"
         if lost
-        else f"Each of {len(earned):,} customers pays more than he costs"
+        else f"Each of {figures.counted(len(earned), 'customer')} pays more than he costs"
     )
     bars = [(row["customer_id"], row["margin"]) for row in earned[:TOP_CUSTOMERS]]
     title = f"margin: revenue less cost of serving, {choice.currency}"
@@ -142,12 +143,14 @@ def _user_table(warehouse: Published, choice: Choice, whole: Decimal) -> None:
         "Search", placeholder="search user, team or customer", label_visibility="collapsed", key="search"
     )
     found = warehouse.rows(queries.USERS, **choice.parameters, search=words.strip())
-    names = parts.kinds_in(found)
+    names, pay = parts.kinds_in(found), any(row["revenue"] is not None for row in found)
     columns = [
         Column("user"),
         Column("team"),
         Column("customer"),
+        Column("plan"),
         Column("cost", money, choice.currency),
+        *([Column("pays", money, "revenue of the user, where it is known by user")] if pay else []),
         Column("of all", lambda cost: figures.share(cost, whole)),
         Column("requests", count),
         Column("input tokens", count),
@@ -159,7 +162,9 @@ def _user_table(warehouse: Published, choice: Choice, whole: Decimal) -> None:
             row["user_id"] or parts.NO_USER,
             row["teams"],
             row["customers"],
+            row["plans"],
             row["cost"],
+            *([row["revenue"]] if pay else []),
             row["cost"],
             row["requests"],
             row["input_tokens"],

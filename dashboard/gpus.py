@@ -14,11 +14,12 @@ from dashboard.parts import finding
 from dashboard.published import Published, Row, published
 from dashboard.queries import gpus as queries
 from dashboard.tables import Column
-from farthing import charts, figures
+from farthing import charts, figures, questions
 from farthing.figures import count, money
 
 QUESTION = "What did the GPUs do with the time that was paid?"
 TOP_NODES = 8
+NIGHT_HOURS = 6
 GPU_KINDS = ("direct", "training", "idle", "unobserved", "unexplained")
 
 
@@ -38,7 +39,7 @@ def page() -> None:
                 '[[pools]]\nname = "gpu"\nkind = "gpu"\nmatch = { ServiceCategory = "Compute" }',
             )
             return
-        nodes = warehouse.rows(queries.NODES, **choice.parameters)
+        nodes = warehouse.rows(questions.GPU_NODES, **choice.parameters)
         _key_figures(time, choice)
         _hours(warehouse, choice)
         legend()
@@ -69,19 +70,22 @@ def _share(part: float | None, whole: float | None) -> str:
 
 
 def _hours(warehouse: Published, choice: Choice) -> None:
-    rows = warehouse.rows(queries.HOURS, **choice.parameters)
+    rows = warehouse.rows(questions.GPU_HOURS, **choice.parameters)
     if not rows:
         return
-    night = [row for row in rows if row["hour"] < 6]
-    whole = sum((row["idle_cost"] or Decimal(0) for row in rows), Decimal(0))
-    nightly = sum((row["idle_cost"] or Decimal(0) for row in night), Decimal(0))
+    whole = sum((row["idle_cost"] for row in rows), Decimal(0))
+    nightly = sum((row["idle_cost"] for row in rows if row["hour"] < NIGHT_HOURS), Decimal(0))
     finding(
-        f"Between 0 and 6 o'clock UTC the fleet idled for {money(nightly)} {choice.currency},"
+        f"Between 0 and {NIGHT_HOURS} o'clock UTC the fleet idled for {money(nightly)} {choice.currency},"
         f" {figures.share(nightly, whole)} of all idle cost",
         "Each cell is one hour of one day: yellow is idle, blue is busy, grey is time without telemetry.",
     )
-    cells = [(row["day"], row["hour"], row["busy_share"], row["idle_cost"] or Decimal(0)) for row in rows]
+    cells = [(row["day"], row["hour"], _float(row["busy_share"]), row["idle_cost"]) for row in rows]
     draw(charts.busy_hours(cells, choice.first, choice.last, choice.currency, height=230), "busy-hours")
+
+
+def _float(share: Decimal | None) -> float | None:
+    return None if share is None else float(share)
 
 
 def _node(row: Row) -> str:
@@ -89,18 +93,27 @@ def _node(row: Row) -> str:
 
 
 def _nodes(nodes: Sequence[Row], choice: Choice) -> None:
-    forgotten = [row for row in nodes if not row["busy_seconds"] and row["cost"]]
-    if forgotten:
-        cost = sum((row["cost"] for row in forgotten), Decimal(0))
-        named = ", ".join(parts.name(_node(row)) for row in forgotten[:3])
-        finding(f"Paid and never seen busy: {named}, {money(cost)} {choice.currency}")
-    else:
-        finding("Every node was busy at some time")
+    forgotten = [row for row in nodes if row["covered_seconds"] and not row["busy_seconds"] and row["cost"]]
+    unwatched = [row for row in nodes if not row["covered_seconds"] and row["unobserved_cost"]]
+    said = [
+        f"{what}: {_names(rows)}, {money(sum((row[column] for row in rows), Decimal(0)))} {choice.currency}"
+        for what, rows, column in (
+            ("Paid and never seen busy", forgotten, "cost"),
+            ("Not watched", unwatched, "unobserved_cost"),
+        )
+        if rows
+    ]
+    finding("; ".join(said) or "Every node was busy at some time", "Not watched: no telemetry says what it did.")
     bars = [(_node(row), _kinds(row)) for row in nodes[:TOP_NODES]]
     if rest := nodes[TOP_NODES:]:
         sums = {kind: sum((row[f"{kind}_cost"] or Decimal(0) for row in rest), Decimal(0)) for kind in GPU_KINDS}
-        bars.append((f"{len(rest)} other nodes", sums))
+        bars.append((figures.counted(len(rest), "other node"), sums))
     draw(charts.stacked_by_name(bars, choice.currency, height=300), "nodes")
+
+
+def _names(rows: Sequence[Row]) -> str:
+    names = ", ".join(parts.name(_node(row)) for row in rows[:3])
+    return f"{names} and {len(rows) - 3} more" if len(rows) > 3 else names
 
 
 def _kinds(row: Row) -> dict[str, Decimal]:
@@ -108,7 +121,7 @@ def _kinds(row: Row) -> dict[str, Decimal]:
 
 
 def _rates(warehouse: Published, choice: Choice) -> None:
-    rows = warehouse.rows(queries.RATES, **choice.parameters)
+    rows = warehouse.rows(questions.GPU_RATES, **choice.parameters)
     if not rows:
         finding("No rate of a GPU-hour is known on these days")
         return

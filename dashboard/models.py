@@ -14,7 +14,7 @@ from dashboard.parts import finding
 from dashboard.published import Published, Row, published
 from dashboard.queries import models as queries
 from dashboard.tables import Column
-from farthing import charts, figures
+from farthing import charts, figures, questions
 from farthing.figures import count, money
 
 QUESTION = "What does each model cost per request and per million tokens?"
@@ -34,6 +34,7 @@ def page() -> None:
             _models(models, choice)
         with right:
             _unit_costs(models, choice)
+        _own_and_bought(warehouse, choice)
         _model_table(models, choice)
         left, right = st.columns(2, gap="medium")
         with left:
@@ -53,7 +54,7 @@ def _models(models: Sequence[Row], choice: Choice) -> None:
     st.subheader(finding, anchor=False)
     bars = [(row["model"], parts.kinds(row)) for row in known[:TOP_MODELS]]
     if rest := known[TOP_MODELS:]:
-        bars.append((f"{len(rest)} other models", parts.added(rest)))
+        bars.append((figures.counted(len(rest), "other model"), parts.added(rest)))
     bars += [(parts.NO_MODEL, parts.kinds(row)) for row in models if row["model"] is None and row["cost"]]
     draw(charts.stacked_by_name(bars, choice.currency, height=270), "models")
 
@@ -79,6 +80,19 @@ def _unit_costs(models: Sequence[Row], choice: Choice) -> None:
     finding(f"A million tokens of {parts.name(dear[0])} cost {money(dear[1])} {choice.currency}{factor}")
     title = f"{choice.currency} per million tokens, read and written"
     draw(charts.signed_by_name(prices[:TOP_MODELS], title, bad="negative", height=270), "unit-costs")
+
+
+def _own_and_bought(warehouse: Published, choice: Choice) -> None:
+    """Own GPUs against vendors, where there are both: for all of their models together."""
+    rows = warehouse.rows(queries.OWN_AND_BOUGHT, **choice.parameters)
+    each = {row["kind"]: parts.per(row["cost"], row["tokens"], 1_000_000) for row in rows}
+    own, bought = each.get("gpu"), each.get("api")
+    if own and bought:
+        finding(
+            f"A million tokens cost {money(own)} {choice.currency} on own GPUs, idle time included,"
+            f" and {money(bought)} by API",
+            "all models of own GPUs and all of vendors; one that is served both ways is in neither",
+        )
 
 
 def _model_table(models: Sequence[Row], choice: Choice) -> None:
@@ -127,7 +141,7 @@ def _unpriced(models: Sequence[Row], choice: Choice) -> None:
 
 
 def _training(warehouse: Published, choice: Choice) -> None:
-    rows = warehouse.rows(queries.AMORTISATION, **choice.parameters)
+    rows = warehouse.rows(questions.AMORTISATION, **choice.parameters)
     if not rows:
         finding("No model's training is written off on these days")
         parts.missing(

@@ -15,7 +15,7 @@ from dashboard.parts import finding
 from dashboard.published import Published, Row, published
 from dashboard.queries import bills, common, customers
 from dashboard.queries import overview as queries
-from farthing import charts, figures
+from farthing import charts, figures, questions
 from farthing.charts import KINDS
 from farthing.figures import exact, money
 
@@ -31,7 +31,7 @@ def page() -> None:
         choice = parts.head(warehouse, QUESTION)
         if choice is None:
             return
-        classes = warehouse.rows(queries.CLASSES, **choice.parameters)
+        classes = warehouse.rows(questions.CLASSES, **choice.parameters)
         _key_figures(warehouse, choice, classes)
         legend()
         left, right = st.columns(2, gap="medium")
@@ -53,7 +53,7 @@ def _summed(rows: Sequence[Row], **where: str) -> Decimal:
 
 def _key_figures(warehouse: Published, choice: Choice, classes: Sequence[Row]) -> None:
     spend, serving, idle = _summed(classes), _summed(classes, **{"class": "cogs"}), _summed(classes, kind="idle")
-    revenue = warehouse.one(queries.REVENUE, **choice.parameters)["revenue"]
+    revenue = warehouse.one(questions.REVENUE, **choice.parameters)["revenue"]
     provisional = warehouse.one(common.STANDING, **choice.parameters)["provisional_cost"]
     tie = warehouse.one(bills.TIE, **choice.parameters)
     unit, cost, said = _unit_cost(warehouse, choice, serving)
@@ -78,11 +78,10 @@ def _key_figures(warehouse: Published, choice: Choice, classes: Sequence[Row]) -
 def _unit_cost(warehouse: Published, choice: Choice, serving: Decimal) -> tuple[str, Decimal | None, str]:
     """Cost of serving per unit of what the company makes; per 1,000 requests where `[units]` names none."""
     days = {"first": choice.first, "last": choice.last}
-    for row in warehouse.rows(queries.UNITS, **days):
-        name = row["name"]
+    for row in warehouse.rows(questions.UNITS, **days):
         said = f"cost of serving (class cogs) by {figures.number(row['quantity'])} of them"
-        return f"Per {figures.plain(name)}", parts.per(serving, row["quantity"]), said
-    requests = warehouse.one(queries.REQUESTS, **days)["requests"]
+        return f"Per {figures.plain(row['unit'])}", parts.per(serving, row["quantity"]), said
+    requests = warehouse.one(questions.REQUESTS, **days)["requests"]
     said = f"cost of serving (class cogs) by {figures.count(requests)} requests"
     return "Per 1,000 requests", parts.per(serving, requests, 1_000), said
 
@@ -161,11 +160,11 @@ def _losses(warehouse: Published, choice: Choice) -> None:
         return
     lost = [row for row in rows if row["margin"] < 0]
     if not lost:
-        finding(f"None of {len(rows):,} customers costs more than he pays")
+        finding(f"None of {figures.counted(len(rows), 'customer')} costs more than he pays")
         return
     worst = lost[0]
     finding(
-        f"{len(lost):,} customers cost more than they pay; {parts.name(worst['customer_id'])}"
+        f"{figures.counted(len(lost), 'customer')} {parts.lose(lost)}; {parts.name(worst['customer_id'])}"
         f" loses {money(-worst['margin'])} {choice.currency}"
     )
     bars = [(row["customer_id"], row["margin"]) for row in lost[:LOSSES]]

@@ -83,6 +83,11 @@ def _bin_name(number: int) -> str:
     return f"{EDGES[number - 1]:,f}" if number else f"below {EDGES[0]:f}"
 
 
+def lose(customers: Sequence[Row]) -> str:
+    """What customers with a margin below zero do, in words."""
+    return "costs more than he pays" if len(customers) == 1 else "cost more than they pay"
+
+
 def finding(text: str, meaning: str | None = None) -> None:
     """A section's heading: what it found, in words."""
     st.subheader(text, anchor=False, help=meaning)

@@ -152,7 +152,9 @@ class TrainedModel(Section):
 class Unit(Section):
     """`[units.NAME]`: what the company counts its work in, beside requests and tokens."""
 
-    metric: str  # `name` in the table metrics of a quantity that adds up, such as tickets solved
+    metric: str  # `name` in the table metrics
+    #: How its days make a month: what happens adds up (tickets solved), a level has a mean (vectors stored).
+    measure: Literal["sum", "mean"] = "sum"
 
 
 class Identities(Section):

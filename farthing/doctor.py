@@ -64,6 +64,11 @@ class Health:
         return [check for check in self.checks if check.status == "finding"]
 
     @property
+    def next_step(self) -> str:
+        """The verbs that are still to be run; empty once something is published."""
+        return next((check.fix for check in self.checks if check.area == "warehouse" and check.status == "note"), "")
+
+    @property
     def sheets(self) -> list[Sheet]:
         """All of it, to be shown."""
         rows = [(check.status, check.area, check.subject, check.detail, check.fix or None) for check in self.checks]
@@ -83,11 +88,21 @@ def examine(config: Config, lake: Lake) -> Health:
         with warehouse.open_warehouse(config) as con:
             checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con)]
             unassigned, unmatched = _unassigned(con), _unmatched(con)
+    except warehouse.WarehouseMissingError:
+        checks.append(_unpublished(lake))
     except FarthingError as error:
-        checks.append(
-            Check("warehouse", "published", "finding", _first_line(error), "run farthing collect, then build")
-        )
+        checks.append(Check("warehouse", "published", "finding", _first_line(error), str(getattr(error, "fix", ""))))
     return Health(checks, unassigned, unmatched)
+
+
+def _unpublished(lake: Lake) -> Check:
+    """Before the first build nothing is wrong with it: the next step is named."""
+    try:
+        collected = lake.version(LOADS) is not None
+    except FarthingError:  # a finding of the lake
+        collected = False
+    verbs = "farthing build" if collected else "farthing collect, then farthing build"
+    return Check("warehouse", "published", "note", f"nothing is built yet; next: {verbs}", verbs)
 
 
 def _machine(config: Config) -> list[Check]:
@@ -117,8 +132,9 @@ def _machine(config: Config) -> list[Check]:
 def _configuration(config: Config) -> list[Check]:
     checks = [Check("config", "farthing.toml", "ok", f"{len(config.sources)} sources, {len(config.pools)} pools")]
     kinds = {source.kind for source in config.sources.values()}
-    if "focus" not in kinds:
-        checks.append(Check("config", "bill", "finding", "no source of a bill", 'add a source of kind = "focus"'))
+    if not kinds & {"focus", "costs"}:
+        fix = 'add a source of kind = "focus" or "costs"'
+        checks.append(Check("config", "bill", "finding", "no source of a bill", fix))
     if "requests" not in kinds:
         found = "no source of requests: cost reaches pools and teams, no users"
         checks.append(Check("config", "requests", "finding", found, 'add a source of kind = "requests"'))
@@ -235,6 +251,10 @@ def _joins(con: duckdb.DuckDBPyConnection) -> list[Check]:
         good = share >= _ENOUGH_MATCHED or informs
         fix = "" if good else _JOIN_FIXES.get(measure, "")
         checks.append(Check("joins", named, "note" if informs else "ok" if good else "finding", detail, fix))
+    [(logged, identified)] = con.execute("select exists (from requests), exists (from identities)").fetchall()
+    if logged and not identified:
+        detail = "none were collected: users are the ids of the request log, without customer, team or plan"
+        checks.append(Check("joins", "identities", "note", detail))
     [(unpaid, requests)] = con.execute(
         "select count(*) filter (where not exists (select 1 from request_costs as costs"
         " where costs.x_source = requests.x_source and costs.request_id = requests.request_id)), count(*) from requests"

@@ -38,6 +38,11 @@ def count(value: Decimal | int | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of a thing: `1 customer`, `2,000 customers`; the noun takes an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def share(part: Decimal | None, whole: Decimal | None) -> str:
     """`part` of `whole` in percent; only all of it reads 100 %, and only nothing of it 0 %."""
     if part is None or not whole:

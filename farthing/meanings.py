@@ -255,6 +255,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "units": {
         "unit": "what one of it is called, for example ticket",
         "metric": "`name` of the daily quantities in the table metrics",
+        "measure": "how its days make a month: sum, or mean of the days that have a value",
     },
     "gpu_days": {
         "day": "day, UTC",

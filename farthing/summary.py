@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import duckdb
 
 from farthing.console import Sheet
 
 _LOSERS = 5
+_TWELVE = Decimal("1E-12")
 _ABOUT = {
     "direct": "requests, and what teams own",
     "shared": "shared pools, by their driver",
@@ -17,45 +20,54 @@ _ABOUT = {
     "unpriced": "use of models without a price",
     "unassigned": "charges that no rule, driver or inventory places",
 }
-#: The last month that the ledger has to its end, and all of it: period, first day, day after the last one.
+#: The last month that is there to its end, and all of them: each month of a period is a row.
 _PERIODS = """
     edges as (
-        select min(day) as first_day, max(day) + 1 as past, cast(date_trunc('month', max(day) + 1) as date) as month_end
-        from cost_ledger
+        select
+            min(day) as first_day,
+            cast(date_trunc('month', max(day) + 1) - interval 1 month as date) as last_month
+        from user_day
     ),
     periods as (
-        select
-            1 as number, strftime(month_end - interval 1 month, '%B %Y') as period,
-            cast(month_end - interval 1 month as date) as begin, month_end as past
-        from edges where month_end - interval 1 month >= first_day
+        select 1 as number, strftime(last_month, '%B %Y') as period, last_month as month
+        from edges where last_month >= first_day
         union all
-        select 2, 'all', first_day, past from edges
-    ),
-    costs as (
-        select number, period, coalesce(pools.class, 'none') as class, BillingCurrency, cost_ledger.cost, provisional
-        from cost_ledger
-        inner join periods on cost_ledger.day >= periods.begin and cost_ledger.day < periods.past
-        left join pools on cost_ledger.pool = pools.pool
+        select distinct 2, 'all', month from pool_month
     )
 """
 
 
 def summary(con: duckdb.DuckDBPyConnection, currency: str) -> list[Sheet]:
-    """Sheets on the last full month and on all of the ledger; margin and losses in `currency` only."""
-    return [_classes(con, currency), _margin(con, currency), _losses(con, currency), _kinds(con, currency)]
+    """Sheets on the last whole month and on all months; margin, units and losses in `currency` only."""
+    return [
+        _classes(con, currency),
+        _margin(con, currency),
+        _units(con, currency),
+        _losses(con, currency),
+        _kinds(con, currency),
+    ]
 
 
 def _classes(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     rows = con.execute(
         f"""
-        with {_PERIODS}
-        select period, class, BillingCurrency, sum(cost), coalesce(sum(cost) filter (where provisional), 0)
-        from costs group by number, period, class, BillingCurrency
-        order by number, BillingCurrency <> ?, BillingCurrency, sum(cost) desc
+        with {_PERIODS},
+        costs as (
+            select
+                number, period, coalesce(class, 'none') as class, BillingCurrency, sum(ledger_cost) as cost,
+                coalesce(sum(provisional_cost), 0) as provisional_cost
+            from pool_month inner join periods using (month)
+            group by all
+        )
+        select
+            period, class, BillingCurrency, cost, provisional_cost,
+            case when provisional_cost <> 0 then cast(provisional_cost as double) / cast(cost as double) else 0 end
+        from costs
+        order by number, BillingCurrency <> ?, BillingCurrency, cost desc
         """,
         [currency],
     ).fetchall()
-    columns = ["period", "class", "BillingCurrency", "cost", "provisional_cost"]
+    columns = ["period", "class", "BillingCurrency", "cost", "provisional_cost", "provisional_share"]
     return Sheet("classes", columns, rows, title="Spend by class: cogs is what the product costs to run")
 
 
@@ -63,80 +75,82 @@ def _margin(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     rows = con.execute(
         f"""
         with {_PERIODS},
-        spent as (
-            select number, coalesce(sum(cost) filter (where class = 'cogs'), 0) as cogs_cost, sum(cost) as cost
-            from costs where BillingCurrency = ? group by number
-        ),
-        paid as (
-            select number, sum(amount) as revenue from revenue
-            inner join periods on revenue.period >= periods.begin and revenue.period < periods.past
-            where currency = ? group by number
-        ),
-        solved as (
-            select number, cast(sum(quantity) as bigint) as tickets from metrics
-            inner join periods on metrics.day >= periods.begin and metrics.day < periods.past
-            where name = 'tickets_solved' group by number
+        margins as (
+            select
+                number, period, sum(revenue) as revenue, sum(cogs_cost) filter (where revenue is not null) as cogs_cost,
+                sum(gross_margin) as gross_margin, sum(operating_margin) as operating_margin
+            from margin_month inner join periods using (month)
+            where BillingCurrency = ?
+            group by number, period
         )
         select
-            period, revenue, cogs_cost, revenue - cogs_cost, cast(revenue - cogs_cost as double) / revenue,
-            revenue - cost, cast(revenue - cost as double) / revenue, tickets,
-            cast(cogs_cost / tickets as decimal(38, 12))
-        from periods inner join spent using (number) left join paid using (number) left join solved using (number)
+            period, revenue, cogs_cost,
+            gross_margin, cast(gross_margin as double) / nullif(cast(revenue as double), 0),
+            operating_margin, cast(operating_margin as double) / nullif(cast(revenue as double), 0)
+        from margins
         order by number
         """,
-        [currency, currency],
+        [currency],
     ).fetchall()
     columns = [
-        "period", "revenue", "cogs_cost", "gross_margin", "gross_margin_share", "margin", "margin_share", "tickets",
-        "cost_per_ticket",
+        "period", "revenue", "cogs_cost", "gross_margin", "gross_margin_share", "operating_margin",
+        "operating_margin_share",
     ]  # fmt: skip
-    title = f"Gross margin (revenue less cogs), margin after everything, cogs per ticket ({currency})"
+    title = f"Of months with revenue: gross margin (less cogs), operating margin (less everything), {currency}"
     return Sheet("margin", columns, rows, title=title)
+
+
+def _units(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
+    rows = con.execute(
+        f"""
+        with {_PERIODS}
+        select period, unit, sum(quantity), sum(cost)
+        from unit_costs inner join periods using (month) left join units using (unit)
+        where model is null and BillingCurrency = ?
+        group by number, period, unit
+        order by number, unit in ('request', 'million tokens'), bool_or(units.measure = 'mean') nulls first, unit
+        """,
+        [currency],
+    ).fetchall()
+    # DuckDB would divide as floats
+    each = [(*row, (row[3] / row[2]).quantize(_TWELVE) if row[2] and row[3] is not None else None) for row in rows]
+    columns = ["period", "unit", "quantity", "cogs_cost", "cost_per_unit"]
+    return Sheet("units", columns, each, title=f"What one of each unit costs to run ({currency})")
 
 
 def _losses(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
     rows = con.execute(
         """
-        with spent as (
-            select customer_id, sum(cost_ledger.cost) as cost from cost_ledger
-            inner join pools on cost_ledger.pool = pools.pool
-            where customer_id is not null and class = 'cogs' and BillingCurrency = ? group by customer_id
-        ),
-        paid as (
-            select customer_id, sum(amount) as revenue from revenue where currency = ? group by customer_id
-        )
-        select customer_id, revenue, cost, revenue - cost as margin
-        from paid inner join spent using (customer_id) where revenue < cost order by margin, customer_id limit ?
+        select customer_id, sum(revenue) as revenue, sum(cogs_cost) as cost, sum(margin) as margin
+        from customer_margin_month where customer_id is not null and BillingCurrency = ?
+        group by customer_id having sum(margin) < 0
+        order by margin, customer_id limit ?
         """,
-        [currency, currency, _LOSERS],
+        [currency, _LOSERS],
     ).fetchall()
     title = f"Customers who lose most: revenue less the cogs of their use ({currency})"
     return Sheet("losses", ["customer_id", "revenue", "cogs_cost", "margin"], rows, title=title)
 
 
 def _kinds(con: duckdb.DuckDBPyConnection, currency: str) -> Sheet:
+    sums = ", ".join(f"sum({kind}_cost) as {kind}" for kind in _ABOUT)
     rows = con.execute(
-        """
+        f"""
         with kinds as (
-            select
-                BillingCurrency, kind, sum(cost) as cost,
-                coalesce(sum(cost) filter (where provisional), 0) as provisional
-            from cost_ledger group by all
-        ),
-        totals as (
-            select BillingCurrency, sum(cost) as total from cost_ledger group by all
+            unpivot (select BillingCurrency, {sums} from team_month group by BillingCurrency)
+            on {", ".join(_ABOUT)} into name kind value cost
         )
         select
-            BillingCurrency, kind, cost, cast(cost as double) / nullif(cast(total as double), 0),
-            cast(provisional as double) / nullif(cast(cost as double), 0)
-        from kinds inner join totals using (BillingCurrency)
+            BillingCurrency, kind, cost,
+            cast(cost as double) / nullif(sum(cast(cost as double)) over (partition by BillingCurrency), 0)
+        from kinds
         order by BillingCurrency <> ?, BillingCurrency, abs(cost) desc
         """,
         [currency],
     ).fetchall()
     return Sheet(
         "kinds",
-        ["BillingCurrency", "kind", "cost", "share", "provisional_share", "what"],
+        ["BillingCurrency", "kind", "cost", "share", "what"],
         [(*row, _ABOUT[row[1]]) for row in rows],
         title="What the money was spent on",
     )

@@ -94,6 +94,30 @@ def tiny(folder: Path, *, toml: str = TOML, more_charges: Iterable[Mapping[str, 
     return folder
 
 
+def half_billed(folder: Path) -> Path:
+    """The smallest company, whose bill of the node ends at 11:00; no telemetry watched from 10:00 to 10:10.
+
+    The first twenty requests are in those ten minutes: those to the own replica share their time there, so their costs
+    are estimated. The last half comes after 11:00 and is provisional, at the rate that the node was billed with.
+    """
+    residence = TOML.replace('kind = "gpu"\nmatch', 'kind = "gpu"\nwhen_unobserved = "residence"\nmatch')
+    tiny(folder, toml=residence)
+    node = [
+        charge("AWS", "Compute", NODE_HOUR, resource=NODE, hour=hour, end_hour=hour + 1, service="EC2")
+        for hour in range(11)
+    ]
+    write_csv(folder / "bills" / "october.csv", _FOCUS, node)
+    asked = requests()
+    for row in asked[25:]:
+        row |= {name: str(row[name]).replace("T10:", "T11:") for name in ("started_at", "first_token_at", "ended_at")}
+    write_csv(folder / "requests.csv", REQUEST_COLUMNS, asked)
+    watched = [row for row in _samples() if row["started_at"] != _time(10 * 3600)]
+    for row in watched:
+        row["busy_seconds"] = 450 if str(row["started_at"])[11:16] in ("10:10", "11:10", "11:20") else 0
+    write_csv(folder / "gpu.csv", tuple(watched[0]), watched)
+    return folder
+
+
 def charge(
     provider: str,
     category: str,

@@ -65,16 +65,6 @@ where BillingCurrency = $currency
 order by billing_month desc, landed_cost desc, InvoiceId
 """
 
-#: Counts are added up over the days: what is seen every day counts every day.
-QUALITY = """
-select subject, measure, unit, sum(matched) as matched, sum(total) as total, sum(unmatched) as unmatched
-from data_quality
-where day between $first and $last and unit in ('count', 'seconds', $currency)
-group by all
-having sum(total) <> 0
-order by sum(matched) / sum(total), subject, measure
-"""
-
 FRESHNESS = """
 select x_source, table_name, files, rows_landed, rows_rejected, failed_files, newest_load_at
 from freshness

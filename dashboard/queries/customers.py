@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dashboard.queries.common import REVENUE_PIECES
+from farthing import questions
 
-_USERS = """
-with costs as (
+_USERS = f"""
+{questions.EARNED},
+costs as (
     select
         user_id,
         string_agg(distinct team_id, ', ' order by team_id) as teams,
@@ -33,13 +34,26 @@ usage as (
     where day between $first and $last
     group by all
 ),
+plans as (
+    select user_id, string_agg(distinct plan, ', ' order by plan) as plans
+    from user_month
+    where month between date_trunc('month', $first) and $last and user_id is not null
+    group by all
+),
+pays as (
+    select user_id, sum(amount) as revenue from earned where user_id is not null group by all
+),
 users as (
     select
         coalesce(costs.user_id, usage.user_id) as user_id,
         costs.* exclude (user_id),
-        usage.* exclude (user_id)
+        usage.* exclude (user_id),
+        plans.plans,
+        pays.revenue
     from costs
     full join usage on costs.user_id is not distinct from usage.user_id
+    left join plans on coalesce(costs.user_id, usage.user_id) = plans.user_id
+    left join pays on coalesce(costs.user_id, usage.user_id) = pays.user_id
 )
 """
 
@@ -90,7 +104,7 @@ order by bin
 EXTREME_PAIR = (
     _USERS
     + """
-, plans as (
+, one_plan as (
     select user_id, max(plan) as plan from identities where plan is not null and user_id is not null group by all
 )
 select
@@ -102,7 +116,7 @@ select
     arg_max(requests, users.cost) as dear_requests,
     arg_min(requests, users.cost) as cheap_requests
 from users
-join plans using (user_id)
+join one_plan using (user_id)
 where users.cost > 0 and requests > 0
 group by plan
 having count(*) > 1
@@ -111,43 +125,9 @@ limit 1
 """
 )
 
-#: Margin is of what serving a customer cost (class cogs); the class of a pool stands in farthing.toml.
-CUSTOMERS = (
-    "with "
-    + REVENUE_PIECES
-    + """
-, earned as (
-    select customer_id, string_agg(distinct plan, ', ' order by plan) as plans, sum(amount) as revenue
-    from revenue_pieces
-    group by all
-),
-spent as (
-    select
-        customer_id,
-        sum(cost) filter (where pools.class = 'cogs') as cogs_cost,
-        sum(cost) as cost
-    from cost_ledger
-    left join pools using (pool)
-    where BillingCurrency = $currency and day between $first and $last and customer_id is not null
-    group by all
-),
-usage as (
-    select customer_id, cast(sum(requests) as bigint) as requests
-    from usage_days
-    where day between $first and $last and customer_id is not null
-    group by all
-)
-select
-    coalesce(earned.customer_id, spent.customer_id) as customer_id,
-    earned.plans,
-    usage.requests,
-    earned.revenue,
-    spent.cogs_cost,
-    spent.cost,
-    earned.revenue - coalesce(spent.cogs_cost, 0) as margin
-from earned
-full join spent using (customer_id)
-left join usage on coalesce(earned.customer_id, spent.customer_id) = usage.customer_id
+#: Who loses most comes first; what is nobody's has no margin.
+CUSTOMERS = f"""
+select * from ({questions.CUSTOMERS})
+where customer_id is not null
 order by margin nulls last, cost desc nulls last, customer_id
 """
-)

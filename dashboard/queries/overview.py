@@ -1,8 +1,6 @@
-"""What the first page asks: spend by class and kind, revenue, units, and what moved."""
+"""What the first page asks: spend by day, and what moved."""
 
 from __future__ import annotations
-
-from dashboard.queries.common import REVENUE_PIECES
 
 KINDS_BY_DAY = """
 select day, kind, sum(cost) as cost
@@ -10,34 +8,6 @@ from cost_ledger
 where BillingCurrency = $currency and day between $first and $last
 group by all
 order by day, kind
-"""
-
-CLASSES = """
-select pools.class, cost_ledger.kind, sum(cost_ledger.cost) as cost
-from cost_ledger
-left join pools using (pool)
-where BillingCurrency = $currency and day between $first and $last
-group by all
-order by cost desc
-"""
-
-REVENUE = "with " + REVENUE_PIECES + "select sum(amount) as revenue from revenue_pieces"
-
-REQUESTS = "select cast(sum(requests) as bigint) as requests from usage_days where day between $first and $last"
-
-#: What the company counts its work in, as `[units]` says; of a metric in several dimensions the first by name counts,
-#: as in the mart unit_costs.
-UNITS = """
-with dimensions as (
-    select name, min(dimension) as dimension from metrics group by all
-)
-select units.unit as name, sum(metrics.quantity) as quantity
-from metrics
-inner join units on metrics.name = units.metric
-inner join dimensions on metrics.name = dimensions.name and metrics.dimension = dimensions.dimension
-where metrics.day between $first and $last
-group by all
-order by name
 """
 
 #: A model where one is known, else the pool: every line of the ledger is in one of them.

@@ -116,7 +116,9 @@ def prepare(
         [(name, model.released, model.life_months) for name, model in sorted(config.models.items())],
     )
     _fill(
-        con, "units(unit varchar, metric varchar)", [(name, unit.metric) for name, unit in sorted(config.units.items())]
+        con,
+        "units(unit varchar, metric varchar, measure varchar)",
+        [(name, unit.metric, unit.measure) for name, unit in sorted(config.units.items())],
     )
     _fill(con, "sentinel_users(user_id varchar)", [(name,) for name in config.identities.sentinel_users])
     _fill(

@@ -138,23 +138,26 @@ def reconcile_command(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Every invoice of a month: file, what landed of it, where that went, and the difference.
+    """Every invoice of a month: file, what landed of it, where that went, the difference, and how firm the ledger is.
 
-    file = landed + rounding; landed = ledger + accrued + difference. Exits 1 when a difference is not zero, when a
-    file of a bill could not be read, or when a rejected row has no reason.
+    file = landed + rounding; landed = ledger + accrued + difference. Beside the invoices stands what the ledger has of
+    the month by pool: provisional, as no bill confirms it yet, and estimated, as it was divided without telemetry.
+    Exits 1 when a difference is not zero, when a file of a bill could not be read, or when a rejected row has no
+    reason.
     """
     form = common.form(as_json, as_csv)
     first = common.month(month)
     config = common.open_project(project)
     with warehouse.open_warehouse(config) as con:
         invoices, found_difference = _invoices(con, first)
+        pools = _pools(con, first)
         rejects, unexplained = _rejects(con)
         failed = _failed_files(con)
-    if not invoices.rows:
+    if not invoices.rows and not any(row[pools.columns.index("provisional_cost")] for row in pools.rows):
         raise ConfigError(
             f"no bill of {month} has landed.", file=config.root, fix="`farthing query 'from reconciliation'` has all."
         )
-    console.show([invoices, rejects, failed], form, main="invoices")
+    console.show([invoices, pools, rejects, failed], form, main="invoices")
     for wrong, words in (
         (found_difference, "A difference is not zero."),
         (unexplained, "Rows were rejected and no reason is kept."),
@@ -185,6 +188,29 @@ def _invoices(con: duckdb.DuckDBPyConnection, month: date) -> tuple[Sheet, bool]
         headings={name: name.removesuffix("_cost") for name in columns} | console.SHORTER,
     )
     return sheet, any(row[columns.index("difference")] for row in rows)
+
+
+def _pools(con: duckdb.DuckDBPyConnection, month: date) -> Sheet:
+    """How firm the ledger's days of the month are, by pool; an invoice may also have charges on other days."""
+    from farthing.explain import facts
+
+    rows = con.execute(
+        "select pool, BillingCurrency, bill_cost, provisional_cost, ledger_cost, estimated_cost from pool_month"
+        " where month = ? order by BillingCurrency, abs(ledger_cost) desc, pool",
+        [month],
+    ).fetchall()
+    since, words = facts.provisional_until(con, dict.fromkeys(row[0] for row in rows if row[3]))
+    notes = [words or "nothing is provisional: bills confirm all of it"]
+    notes.append(facts.ESTIMATED if any(row[5] for row in rows) else "nothing is estimated")
+    return Sheet(
+        "pools",
+        ["pool", "BillingCurrency", "bill_cost", "provisional_cost", "bill_until", "ledger_cost", "estimated_cost"],
+        [(*row[:4], since.get(row[0]) if row[3] else None, *row[4:]) for row in rows],
+        title=f"The days of {month:%Y-%m} by pool: bill + provisional = ledger; estimated is a part of the ledger",
+        note="\n".join(notes),
+        hidden=frozenset({"bill_until"}),
+        headings={name: name.removesuffix("_cost") for name in ("bill_cost", "ledger_cost")} | console.SHORTER,
+    )
 
 
 _NEWEST = "select * from loads qualify row_number() over (partition by x_source, x_load order by loaded_at desc) = 1"

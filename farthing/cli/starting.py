@@ -88,6 +88,8 @@ def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, a
             console.say(f"  {check.area}, {check.subject}: {check.fix or check.detail}", form=form)
         raise typer.Exit(1)
     console.say("\nNo findings.", style="bold green", form=form)
+    if health.next_step:
+        console.say(f"Next: {health.next_step}.", style="bold", form=form)
 
 
 def demo_command(

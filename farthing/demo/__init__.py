@@ -20,7 +20,7 @@ from farthing.errors import ConfigError
 __all__ = ["DemoFacts", "write"]
 
 #: Counts up with every change of what the same seed gives.
-_GENERATION = 2
+_GENERATION = 3
 _TRUTH = Path("truth") / "truth.json"
 
 
@@ -136,7 +136,8 @@ def _write(
     report("  bills, inventory, people, jobs, metrics, revenue")
     solved = pl.concat(tickets)
     charges = bill.charges(usage, calendar, scale)
-    files.bills(folder / "bills", charges)
+    files.bills(folder / "bills", [charge for charge in charges if charge.vendor is not bill.LABELS])
+    files.costs(folder / "costs.csv", [charge for charge in charges if charge.vendor is bill.LABELS])
     files.inventory(folder / "inventory.csv", calendar, scale)
     files.identities(folder / "identities.csv", people)
     files.jobs(folder / "jobs.csv", calendar)
@@ -154,7 +155,7 @@ def _write(
         "tickets_by_month": dict(sorted(by_month.iter_rows())),
         "revenue_by_month": revenue,
         **bill.sums(charges, CLASSES),
-        "planted": truth.planted(calendar, people, unlogged),
+        "planted": truth.planted(calendar, people, unlogged, charges, scale),
     }
 
 

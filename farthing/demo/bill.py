@@ -20,7 +20,8 @@ OPENAI = Vendor("llm", "OpenAI", "org-acme-prod")
 VECTORLY = Vendor("saas", "Vectorly", "acme")
 TOOLS = Vendor("saas", "Tracewell", "acme")
 TOOLS_EUR = Vendor("saas", "Prüfwerk", "acme-gmbh", "EUR")
-LABELS = Vendor("saas", "Labelwerk", "acme")
+#: Sends no bill that a machine reads: its invoices are typed into a file of costs.
+LABELS = Vendor("costs", "Labelwerk", "acme")
 #: Clouds send a bill every month; of the others one file holds all months.
 MONTHLY = ("aws", "gcp", "azure")
 _CLOUDS = {"AWS": AWS, "GCP": GCP, "Azure": AZURE, "Acme rack": RACK}
@@ -51,8 +52,8 @@ _DAILY: list[tuple[Vendor, str, str, str, str, str, str, str]] = [
     (AZURE, "app-servers", "Azure Front Door", "Networking", "Network Infrastructure", "GB", "1875.5", "0.064"),
     (AWS, "data", "Amazon RDS for PostgreSQL", "Databases", "Relational Databases", "Instance-Hours", "96", "2.695"),
     (AWS, "data", "Amazon S3", "Storage", "Object Storage", "GB-Days", "131400.25", "0.000741935484"),
-    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "Million Vector-Days", "2712.5", "0.11"),
-    (TOOLS, "tooling", "Tracewell", "Developer Tools", "Other (Developer Tools)", "Spans (1k)", "40120", "0.0078"),
+    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "1000000 Vector-Days", "2712.5", "0.11"),
+    (TOOLS, "tooling", "Tracewell", "Developer Tools", "Other (Developer Tools)", "1000 Spans", "40120", "0.0078"),
     (TOOLS_EUR, "tooling", "Prüfwerk", "Developer Tools", "Other (Developer Tools)", "Seat-Days", "12", "1.65"),
 ]  # fmt: skip
 
@@ -85,6 +86,12 @@ def sums(charges: Iterable[Charge], classes: Mapping[str, str]) -> dict[str, obj
         "bill_by_pool": {pool: _text(costs) for pool, costs in sorted(pools.items())},
         "bill_by_month_and_class": {month: _text(costs) for month, costs in sorted(months.items())},
     }
+
+
+def a_day(service: str) -> Decimal:
+    """What a service that many share costs on each day, at scale 1."""
+    [cost] = [Decimal(quantity) * Decimal(price) for *_, name, _, _, _, quantity, price in _DAILY if name == service]
+    return cost
 
 
 def _text(costs: Mapping[str, Decimal]) -> dict[str, str]:
@@ -170,7 +177,7 @@ def _vendors(usage: Usage) -> Iterator[Charge]:
             if number:
                 yield Charge(
                     vendor, _LLM_POOLS[vendor.name], begin, begin + timedelta(days=1), f"{vendor.name} API",
-                    "AI and Machine Learning", "Generative AI", f"{model} {name}", "1M Tokens",
+                    "AI and Machine Learning", "Generative AI", f"{model} {name}", "1000000 Tokens",
                     Decimal(number) / 1_000_000, price * rise, price * rise, sku=model, meter=name,
                     details={"x_Model": model, "x_TokenType": name},
                 )  # fmt: skip
@@ -185,7 +192,7 @@ def _monthly(calendar: Calendar) -> Iterator[Charge]:
         support = "Business support"
         yield _flat(AWS, "support", month, "AWS Support", "Other", "Other (Other)", support, _SUPPORT)
         labels = "Labelling of training data (labour)"
-        yield _flat(LABELS, "labelling", month, "Labelwerk", "Other", "Other (Other)", labels, _LABELS, team="research")
+        yield _flat(LABELS, "labelling", month, "Labelling", "Other", "Other (Other)", labels, _LABELS, team="research")
         if month <= world.LAST_CREDIT:
             name = "Start-up credits"
             yield _flat(AWS, "credits", month, "AWS Activate", "Other", "Other (Other)", name, _CREDIT, kind="Credit")

@@ -71,6 +71,19 @@ def bills(folder: Path, charges: Iterable[Charge]) -> None:
             _csv(folder / name, COLUMNS, rows)
 
 
+def costs(path: Path, charges: Iterable[Charge]) -> None:
+    """Whole months of what no vendor bills in FOCUS, as somebody types it from invoices; without any its head only."""
+    columns = ["date", "service", "amount", "currency", "team", "description", "invoice"]
+    rows = [
+        dict(zip(columns, (
+            f"{charge.begin:%Y-%m}", charge.service, f"{charge.cost:.2f}", charge.vendor.currency,
+            (charge.tags or {}).get("team", ""), charge.description, f"{charge.vendor.name}-{charge.begin:%Y-%m}",
+        ), strict=True))
+        for charge in charges
+    ]  # fmt: skip
+    _csv(path, columns, rows)
+
+
 def inventory(path: Path, calendar: Calendar, scale: int) -> None:
     """Which GPU stands in which billed machine and serves which replica, and until when."""
     nodes = [*world.serving_nodes(scale, calendar), *(run.node for run in world.runs(calendar))]

@@ -19,6 +19,10 @@ request_days = 31               # single requests of so many days can be looked 
 kind = "focus"
 path = ["bills/*.csv", "bills/*.csv.gz"]
 
+[sources.labour]                # what no vendor bills in FOCUS, typed from invoices: month, service, amount, team
+kind = "costs"
+path = "costs.csv"
+
 [sources.serving]               # requests to our own models; columns already have farthing's names
 kind = "requests"
 path = "requests/serving-*.parquet"
@@ -85,6 +89,9 @@ department = "Administration"
 
 [units.ticket]
 metric = "tickets_solved"
+[units.stored_vector]
+metric = "vectors_stored"
+measure = "mean"                # a level: its mean over the days of the month, not their sum
 
 # --- Models that training produced: their training is written off over so many months. ---------------------------
 
@@ -238,7 +245,7 @@ kind = "owned"
 class = "rnd"
 gl_account = "6020"
 owner = "Tags.team"
-match = { ServiceName = "Labelwerk" }
+match = { x_source = "labour", ServiceName = "Labelling" }
 
 [[pools]]
 name = "support"

@@ -147,10 +147,11 @@ def _tickets(random: np.random.Generator, days: Sequence[date], customers: world
     cumulative = np.cumsum(customers.weights)
     customer = np.searchsorted(cumulative / cumulative[-1], random.random(len(day)), "right").astype(np.int64)
     task = random.random(len(day)) < _TASK_SHARE
-    # the customer who loses money: a small plan, and agent tasks every day
-    extra = np.repeat(np.array([_epoch_day(one) for one in days], dtype=np.int64), world.LOSER_TASKS_A_DAY)
+    # customers who lose money: a small plan, and agent tasks every day
+    losers = np.repeat(list(world.LOSERS), list(world.LOSERS.values())).astype(np.int64)
+    extra = np.repeat(np.array([_epoch_day(one) for one in days], dtype=np.int64), len(losers))
     day = np.concatenate([day, extra])
-    customer = np.concatenate([customer, np.full(len(extra), world.LOSER, dtype=np.int64)])
+    customer = np.concatenate([customer, np.tile(losers, len(days))])
     return _Tickets(_moments(random, day), customer, np.concatenate([task, np.ones(len(extra), dtype=np.bool_)]))
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from farthing.demo import bill, world
+from farthing.demo.focus import Charge
 from farthing.demo.telemetry import COARSE_SECONDS, FINE_SECONDS
 from farthing.demo.traffic import People
 from farthing.demo.world import Calendar
 
 
-def planted(calendar: Calendar, people: People, unlogged: dict[str, object]) -> dict[str, object]:
+def planted(
+    calendar: Calendar, people: People, unlogged: dict[str, object], charges: Sequence[Charge], scale: int
+) -> dict[str, object]:
     """The planted things whose days are in the calendar."""
-    everything = _everything(people, unlogged)
+    everything = _everything(people, unlogged, charges, scale)
     runs = {run.job_id: run for run in world.runs(calendar)}
     present = {
         "coding_pair": calendar.last >= world.PAIR_FROM,
@@ -41,8 +46,11 @@ def planted(calendar: Calendar, people: People, unlogged: dict[str, object]) -> 
     return {name: facts for name, facts in everything.items() if present.get(name, True)}
 
 
-def _everything(people: People, unlogged: dict[str, object]) -> dict[str, object]:
+def _everything(
+    people: People, unlogged: dict[str, object], charges: Sequence[Charge], scale: int
+) -> dict[str, object]:
     ids = people.customers.ids
+    unpriced = sum((charge.cost for charge in charges if charge.sku == world.UNPRICED_MODEL), Decimal(0))
     late = [f"gke-serve-{number:02d}" for number in (4, 5)]
     return {
         "coding_pair": {
@@ -70,6 +78,7 @@ def _everything(people: People, unlogged: dict[str, object]) -> dict[str, object
             "from": world.UNPRICED_FROM.isoformat(),
             "share": world.UNPRICED_SHARE,
             "of": {"provider": "openai", "feature": "answers"},
+            "cost": str(unpriced),
         },
         "price_rise": {
             "provider": "openai",
@@ -81,7 +90,7 @@ def _everything(people: People, unlogged: dict[str, object]) -> dict[str, object
             "provider": bill.GCP.name,
             "from": world.LATE_FROM.isoformat(),
             "provisional_resources": late,
-            "missing_services": ["Cloud Run"],
+            "missing_services": {"Cloud Run": str(scale * bill.a_day("Cloud Run"))},
         },
         "commitment_expiring": {
             "provider": bill.GCP.name,
@@ -102,7 +111,11 @@ def _everything(people: People, unlogged: dict[str, object]) -> dict[str, object
             "end": world.UNLOGGED[1].isoformat(),
             **unlogged,
         },
-        "losing_customer": {"customer_id": ids[world.LOSER], "plan": people.customers.plans[world.LOSER]},
+        "losing_customers": {
+            "customer_ids": sorted(ids[number] for number in world.LOSERS),
+            "most": ids[world.LOSES_MOST],
+            "plan": people.customers.plans[world.LOSES_MOST],
+        },
         "unknown_key": world.LOST_KEY,
         "sentinel_user": world.SENTINEL,
         "telemetry": {"seconds": [COARSE_SECONDS, FINE_SECONDS], "fine_from": world.FINE_FROM.isoformat()},

@@ -36,8 +36,9 @@ LIGHT_USER, HEAVY_USER = "dev-0001", "dev-0002"
 PAIR_FROM = date(2026, 8, 1)
 PAIR_COMPLETIONS = 10
 RUNAWAY_DAY, RUNAWAY_TRACE, RUNAWAY_CALLS, RUNAWAY_CUSTOMER = date(2026, 9, 17), "task-runaway", 3000, 149
-LOSER = 999  # the last customer of the smallest plan
-LOSER_TASKS_A_DAY = 3
+#: Customers of the smallest plan who cost more than they pay: so many agent tasks a day, beside their tickets.
+LOSERS = {999: 3, 931: 2, 874: 2, 812: 1, 745: 1, 655: 1}
+LOSES_MOST = 999
 FORGOTTEN_FROM = date(2026, 9, 10)
 UNPRICED_FROM, UNPRICED_SHARE = date(2026, 10, 1), 0.15
 PRICE_RISE = date(2026, 8, 1)
@@ -107,7 +108,7 @@ def customers(scale: int, seed: int) -> Customers:
     models = np.array([SERVED, SERVED, PREMIUM, SERVED, SERVED, PREMIUM, SERVED, SERVED, CODING])[
         np.arange(len(plans)) % 9
     ].astype(np.int64)
-    models[LOSER] = PREMIUM
+    models[list(LOSERS)] = PREMIUM
     return Customers([f"customer-{number + 1:04d}" for number in range(len(plans))], plans, weights, models)
 
 

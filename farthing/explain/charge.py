@@ -12,6 +12,7 @@ import duckdb
 from farthing.config import Config
 from farthing.console import Sheet
 from farthing.explain.facts import (
+    ESTIMATED,
     NotFoundError,
     amount,
     days,
@@ -37,12 +38,13 @@ _KINDS = ("direct", "training", "idle", "unobserved", "unexplained")
 
 
 class Party(NamedTuple):
-    """Where a part of a charge ends: a kind of the ledger, and who carries it."""
+    """Where a part of a charge ends: a kind of the ledger, who carries it, and whether its division is estimated."""
 
     kind: str
     user_id: str | None = None
     team_id: str | None = None
     customer_id: str | None = None
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def explain_charge(
     return [
         _facts(charge, config),
         _sheet("days", ["day", "cost"], [*by_day.items(), *([("still to come", accrued)] if accrued else [])]),
-        _sheet("kinds", ["kind", "cost"], _grouped(parties).items()),
+        _kinds(parties),
         _users(parties, top, "; ".join(sorted(bases))),
     ]
 
@@ -112,7 +114,12 @@ def _find(con: duckdb.DuckDBPyConnection, charge_id: str, source: str | None) ->
 
 def _facts(charge: _Charge, config: Config) -> Sheet:
     pools = {pool.name: pool for pool in config.pools}
-    facts = {**charge.facts, "x_cost": f"{charge.facts['x_cost']:f}", "rule": "no rule takes it"}
+    facts = {
+        **charge.facts,
+        "x_cost": f"{charge.facts['x_cost']:f}",
+        "provisional": "nothing: a bill has it",
+        "rule": "no rule takes it",
+    }
     if charge.pool in pools:
         facts |= {"rule": rule(pools[charge.pool].match), "how": how(pools[charge.pool])}
     return record("charge", f"Charge {facts['x_charge_id']}", list(facts), list(facts.values()))
@@ -146,11 +153,11 @@ def _weights(con: duckdb.DuckDBPyConnection, charge: _Charge, day: date) -> tupl
 
 def _ledger_lines(con: duckdb.DuckDBPyConnection, charge: _Charge, day: date) -> dict[Party, int]:
     rows = con.execute(
-        "select kind, user_id, team_id, customer_id, sum(cost) from cost_ledger"
-        " where day = ? and pool = ? and BillingCurrency = ? group by all order by all",
+        "select kind, user_id, team_id, customer_id, estimated, sum(cost) from cost_ledger"
+        " where day = ? and pool = ? and BillingCurrency = ? and not provisional group by all order by all",
         [day, charge.pool, charge.currency],
     ).fetchall()
-    return {Party(*row[:4]): pico(row[4]) for row in rows}
+    return {Party(*row[:-1]): pico(row[-1]) for row in rows}
 
 
 def _resource_weights(
@@ -159,7 +166,7 @@ def _resource_weights(
     """What the machine's GPUs did that day, by replica and kind; the direct part goes to the replica's own requests."""
     parts = con.execute(
         f"select replica_id, {', '.join(f'sum({kind}_cost)' for kind in _KINDS)} from gpu_days"
-        " where day = ? and pool = ? and BillingCurrency = ? and lower(ResourceId) = lower(?)"
+        " where day = ? and pool = ? and BillingCurrency = ? and lower(ResourceId) = lower(?) and not provisional"
         " group by all order by all",
         [day, charge.pool, charge.currency, charge.facts["ResourceId"]],
     ).fetchall()
@@ -202,6 +209,7 @@ def _requests_of_replicas(
             coalesce(identity_windows.user_id, requests.user_id) as user_id,
             coalesce(requests.team_id, identity_windows.team_id) as team_id,
             coalesce(requests.customer_id, identity_windows.customer_id) as customer_id,
+            costs.estimated,
             sum(costs.cost) as cost
         from request_costs as costs
         inner join pools on costs.pool = pools.pool and costs.method = pools.method
@@ -209,14 +217,14 @@ def _requests_of_replicas(
         left join identity_windows
             on requests.user_id = identity_windows.id
             and requests.started_at >= identity_windows.from_at and requests.started_at < identity_windows.to_at
-        where costs.day = ? and costs.pool = ? and costs.BillingCurrency = ?
+        where costs.day = ? and costs.pool = ? and costs.BillingCurrency = ? and not costs.provisional
         group by all order by all
         """,
         [day, charge.pool, charge.currency],
     ).fetchall()
     found: dict[str | None, dict[Party, int]] = {}
-    for replica, user, team, customer, cost in rows:
-        found.setdefault(replica, {})[Party("direct", user, team, customer)] = pico(cost)
+    for replica, user, team, customer, estimated, cost in rows:
+        found.setdefault(replica, {})[Party("direct", user, team, customer, estimated)] = pico(cost)
     return found
 
 
@@ -229,27 +237,49 @@ def _team_of(con: duckdb.DuckDBPyConnection, replica: str | None, day: date) -> 
     return None if team is None else str(team)
 
 
-def _grouped(parties: dict[Party, int]) -> dict[str, int]:
-    kinds: dict[str, int] = defaultdict(int)
+def _kinds(parties: dict[Party, int]) -> Sheet:
+    sums: dict[str, tuple[int, int]] = {}
     for party, part in parties.items():
-        kinds[party.kind] += part
-    return dict(sorted(kinds.items(), key=lambda pair: -abs(pair[1])))
+        cost, estimated = sums.get(party.kind, (0, 0))
+        sums[party.kind] = (cost + part, estimated + part * party.estimated)
+    rows = [(kind, estimated, cost) for kind, (cost, estimated) in sums.items()]
+    rows.sort(key=lambda row: -abs(row[-1]))
+    return _sheet("kinds", ["kind", "estimated_cost", "cost"], rows, note=_estimated(parties))
 
 
 def _users(parties: dict[Party, int], top: int, basis: str) -> Sheet:
     """The `top` that carry most, the rest in one line: their sum is the charge."""
     ordered = sorted(parties.items(), key=lambda pair: (-abs(pair[1]), [str(value or "") for value in pair[0]]))
     rows: list[tuple[object, ...]] = [
-        (party.kind, party.user_id, party.team_id, party.customer_id, part) for party, part in ordered[:top]
+        (party.kind, party.user_id, party.team_id, party.customer_id, part * party.estimated, part)
+        for party, part in ordered[:top]
     ]
     rest = ordered[top:]
     if rest:
-        rows.append((f"{len(rest):,} others", None, None, None, sum(part for _, part in rest)))
-    columns = ["kind", "user_id", "team_id", "customer_id", "cost"]
-    return _sheet("users", columns, rows, note=f"Shared {basis}." if basis else "")
+        of_rest = [sum(part * party.estimated for party, part in rest), sum(part for _, part in rest)]
+        rows.append((f"{len(rest):,} others", None, None, None, *of_rest))
+    columns = ["kind", "user_id", "team_id", "customer_id", "estimated_cost", "cost"]
+    notes = [f"Shared {basis}." if basis else "", _estimated(parties)]
+    return _sheet("users", columns, rows, note="\n".join(filter(None, notes)))
+
+
+def _estimated(parties: dict[Party, int]) -> str:
+    return ESTIMATED if any(party.estimated for party in parties) else ""
 
 
 def _sheet(name: str, columns: list[str], rows: Any, note: str = "") -> Sheet:
     titles = {"days": "Its days", "kinds": "What it was spent on", "users": "Whom it ended at"}
-    exact = [(*row[:-1], amount(row[-1])) for row in rows]
-    return Sheet(name, columns, exact, title=titles[name], note=note, exact=frozenset({"cost"}))
+    amounts = {"estimated_cost", "cost"}
+    exact = [
+        [amount(value) if name in amounts else value for name, value in zip(columns, row, strict=True)] for row in rows
+    ]
+    unused = not any(row[columns.index("estimated_cost")] for row in rows) if "estimated_cost" in columns else False
+    return Sheet(
+        name,
+        columns,
+        exact,
+        title=titles[name],
+        note=note,
+        exact=frozenset(amounts),
+        hidden=frozenset({"estimated_cost"} if unused else ()),
+    )

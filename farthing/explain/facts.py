@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 
@@ -17,6 +17,26 @@ from farthing.errors import FarthingError
 _PICO = 12
 _EXACT = Context(prec=60)
 _DAY = timedelta(days=1)
+#: What the build takes for the end of a bill: of an API its last use, else its last charge of a day or less.
+_BILL_ENDS = """
+    with provisional as (
+        select max(day) as last_day
+        from pool_days
+        where pool = $pool and provisional
+    )
+    select coalesce(ServiceProviderName, ProviderName) as provider, max(ChargePeriodEnd) as bill_until
+    from charges
+    where
+        pool = $pool
+        and case
+            when pool_kind = 'api' then coalesce(ChargeCategory, 'Usage') = 'Usage'
+            else ResourceId is not null and ChargePeriodEnd <= ChargePeriodStart + interval 1 day
+        end
+    group by all
+    having max(ChargePeriodEnd) < (select last_day from provisional) + interval 1 day
+    order by bill_until, provider
+"""
+ESTIMATED = "estimated: shared by the requests in flight, as no telemetry watched"
 
 
 class NotFoundError(FarthingError):
@@ -67,6 +87,29 @@ def horizon(con: duckdb.DuckDBPyConnection) -> datetime:
     [(moment,)] = con.execute("select horizon from build_info").fetchall()
     found: datetime = moment
     return found
+
+
+def bill_ends(con: duckdb.DuckDBPyConnection, pool: str) -> dict[str | None, datetime]:
+    """Each provider whose bill for `pool` ends before the pool's provisional costs do, and when it ends.
+
+    Empty where nothing of the pool is provisional, and where no bill ever named it.
+    """
+    return dict(con.execute(_BILL_ENDS, {"pool": pool}).fetchall())
+
+
+def provisional_until(con: duckdb.DuckDBPyConnection, pools: Iterable[str]) -> tuple[dict[str, datetime], str]:
+    """Of pools with provisional cost: from when on they have no bill, where they had one, and all of it in words."""
+    since, words = {}, []
+    for pool in pools:
+        ends = bill_ends(con, pool)
+        if ends:
+            since[pool] = min(ends.values())
+        words += [
+            f"the bill of {provider or 'no provider'} for {pool} ends {end:%Y-%m-%d %H:%M} UTC"
+            for provider, end in ends.items()
+        ]
+        words += [] if ends else [f"no bill has named these resources of {pool}"]
+    return since, f"provisional: no bill confirms it yet; {'; '.join(words)}" if words else ""
 
 
 def spread(whole: int, start: datetime, end: datetime, begin: datetime, until: datetime) -> int:

@@ -9,7 +9,7 @@ import duckdb
 
 from farthing.config import Config
 from farthing.console import Sheet
-from farthing.explain.facts import NotFoundError, midnight, name_people, record
+from farthing.explain.facts import ESTIMATED, NotFoundError, midnight, name_people, provisional_until, record
 from farthing.pool_report import how
 
 _CHARGES_SHOWN = 5
@@ -31,19 +31,12 @@ def explain_request(
     facts = _facts(con, config, request, source)
     of = dict(zip(_FACTS, facts, strict=True))
     costs = _costs(con, str(of["x_source"]), request)
-    sheets = [
-        record("request", f"Request {request}", _FACTS, facts),
-        Sheet(
-            "costs",
-            ["day", "pool", "method", "in_ledger", "cost", "BillingCurrency"],
-            costs,
-            title="What it cost, by method",
-            note="" if costs else "No pool with a bill paid for it, or [attribution] request_costs is off.",
-            exact=frozenset({"cost"}),
-        ),
-    ]
+    sheets = [record("request", f"Request {request}", _FACTS, facts), costs]
     ways = {pool.name: how(pool) for pool in config.pools}
-    return [*sheets, *(_charges(con, pool, ways.get(pool, ""), of) for pool in dict.fromkeys(row[1] for row in costs))]
+    return [
+        *sheets,
+        *(_charges(con, pool, ways.get(pool, ""), of) for pool in dict.fromkeys(str(row[1]) for row in costs.rows)),
+    ]
 
 
 def _facts(con: duckdb.DuckDBPyConnection, config: Config, request: str, source: str | None) -> tuple[Any, ...]:
@@ -80,14 +73,31 @@ def _facts(con: duckdb.DuckDBPyConnection, config: Config, request: str, source:
     return tuple(rows[0][name] for name in _FACTS)
 
 
-def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> list[tuple[Any, ...]]:
-    return con.execute(
+def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> Sheet:
+    rows = con.execute(
         "select costs.day, costs.pool, costs.method, costs.method = pools.method as in_ledger, costs.cost,"
-        " costs.BillingCurrency from request_costs as costs left join pools on costs.pool = pools.pool"
+        " costs.BillingCurrency, costs.provisional, costs.estimated"
+        " from request_costs as costs left join pools on costs.pool = pools.pool"
         " where costs.x_source = ? and costs.request_id = ?"
-        " order by costs.day, in_ledger desc, costs.method, costs.pool",
+        # a request that was billed and watched all its life has a line of nothing beside it
+        " qualify costs.cost <> 0"
+        " or not bool_or(costs.cost <> 0) over (partition by costs.day, costs.pool, costs.method)"
+        " order by costs.day, in_ledger desc, costs.method, costs.pool, costs.provisional, costs.estimated",
         [source, request],
     ).fetchall()
+    since, words = provisional_until(con, dict.fromkeys(row[1] for row in rows if row[6]))
+    notes = [words] if words else []
+    notes += [ESTIMATED] if any(row[7] for row in rows) else []
+    notes += [] if rows else ["No pool with a bill paid for it, or [attribution] request_costs is off."]
+    return Sheet(
+        "costs",
+        ["day", "pool", "method", "in_ledger", "cost", "BillingCurrency", "provisional", "estimated", "bill_until"],
+        [(*row, since.get(row[1]) if row[6] else None) for row in rows],
+        title="What it cost, by method",
+        note="\n".join(notes),
+        exact=frozenset({"cost"}),
+        hidden=frozenset({"bill_until"}),
+    )
 
 
 def _charges(con: duckdb.DuckDBPyConnection, pool: str, way: str, of: dict[str, Any]) -> Sheet:

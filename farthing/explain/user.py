@@ -10,10 +10,22 @@ import duckdb
 
 from farthing.config import Config
 from farthing.console import Sheet
-from farthing.explain.facts import NotFoundError, amount, horizon, midnight, near, pico, record, spread
+from farthing.explain.facts import (
+    ESTIMATED,
+    NotFoundError,
+    amount,
+    horizon,
+    midnight,
+    near,
+    pico,
+    provisional_until,
+    record,
+    spread,
+)
 from farthing.pool_report import how
 
 _CHARGES_OF_A_POOL = 3
+_FIRM = ["provisional_cost", "estimated_cost"]
 
 
 def explain_user(con: duckdb.DuckDBPyConnection, config: Config, user: str, month: date | None = None) -> list[Sheet]:
@@ -29,16 +41,18 @@ def explain_user(con: duckdb.DuckDBPyConnection, config: Config, user: str, mont
     if not lines:
         known = [f"{found:%Y-%m}" for found in _months(con, user)]
         raise NotFoundError("cost of user", user, fix=f"in {chosen:%Y-%m}; there is some in {', '.join(known)}.")
-    pools = _pools(con, config, lines, chosen)
-    totals: dict[str, Decimal] = {}
-    for _, _, currency, _, cost in lines:
-        totals[currency] = totals.get(currency, Decimal(0)) + cost
     return [
         _who(con, user, chosen),
-        Sheet("totals", ["BillingCurrency", "cost"], list(totals.items()), title="Cost", exact=frozenset({"cost"})),
-        Sheet("lines", ["pool", "kind", "BillingCurrency", "days", "cost"], lines, title="Lines of the ledger"),
-        pools,
-        _charges(con, pools, chosen),
+        Sheet(
+            "totals",
+            ["BillingCurrency", "cost", *_FIRM],
+            [(currency, *amounts) for (currency,), amounts in _grouped(lines, 2).items()],
+            title="Cost",
+            exact=frozenset({"cost"}),
+        ),
+        Sheet("lines", ["pool", "kind", "BillingCurrency", "days", "cost", *_FIRM], lines, title="Lines of the ledger"),
+        _pools(con, config, lines, chosen),
+        _charges(con, lines, chosen),
     ]
 
 
@@ -78,40 +92,74 @@ def _who(con: duckdb.DuckDBPyConnection, user: str, month: date) -> Sheet:
 
 def _lines(con: duckdb.DuckDBPyConnection, user: str, month: date) -> list[tuple[Any, ...]]:
     return con.execute(
-        "select pool, kind, BillingCurrency, count(distinct day), sum(cost) from cost_ledger"
-        " where user_id = ? and day >= ? and day < ?"
+        "select pool, kind, BillingCurrency, count(distinct day), sum(cost),"
+        " coalesce(sum(cost) filter (where provisional), 0), coalesce(sum(cost) filter (where estimated), 0)"
+        " from cost_ledger where user_id = ? and day >= ? and day < ?"
         " group by all order by BillingCurrency, abs(sum(cost)) desc, pool, kind",
         [user, month, _after(month)],
     ).fetchall()
 
 
+def _grouped(lines: list[tuple[Any, ...]], *keys: int) -> dict[tuple[str, ...], list[Decimal]]:
+    """Cost, and what of it is provisional and estimated, by some of a line's columns."""
+    found: dict[tuple[str, ...], list[Decimal]] = {}
+    for line in lines:
+        sums = found.setdefault(tuple(line[key] for key in keys), [Decimal(0)] * 3)
+        sums[:] = [one + more for one, more in zip(sums, line[4:], strict=True)]
+    return found
+
+
+def _bill(con: duckdb.DuckDBPyConnection, pool: str, currency: str, month: date) -> tuple[Decimal, Decimal]:
+    """What was billed for a pool in the month, and what no bill confirms yet."""
+    found = con.execute(
+        "select bill_cost, provisional_cost from pool_month where pool = ? and BillingCurrency = ? and month = ?",
+        [pool, currency, month],
+    ).fetchall()
+    return (found[0][0], found[0][1]) if found else (Decimal(0), Decimal(0))
+
+
 def _pools(con: duckdb.DuckDBPyConnection, config: Config, lines: list[tuple[Any, ...]], month: date) -> Sheet:
-    """Of each pool: what was billed for it in the month, and the user's part of it."""
+    """Of each pool: what it cost in the month, the user's part of it, and how firm that is."""
     ways = {pool.name: how(pool) for pool in config.pools}
-    parts: dict[tuple[str, str], Decimal] = {}
-    for pool, _, currency, _, cost in lines:
-        parts[pool, currency] = parts.get((pool, currency), Decimal(0)) + cost
+    parts = _grouped(lines, 0, 2)
+    since, words = provisional_until(con, dict.fromkeys(key[0] for key, (_, open_, _) in parts.items() if open_))
     rows = []
-    for (pool, currency), cost in parts.items():
-        found = con.execute(
-            "select bill_cost from pool_month where pool = ? and BillingCurrency = ? and month = ?",
-            [pool, currency, month],
-        ).fetchall()
-        billed = found[0][0] if found else None
-        share = float(cost / billed) if billed else None
-        rows.append((pool, currency, ways.get(pool), billed, share, cost))
+    for (pool, currency), (cost, provisional, estimated) in parts.items():
+        whole = sum(_bill(con, pool, currency, month), Decimal(0))
+        share = float(cost / whole) if whole else None
+        until = since.get(pool) if provisional else None
+        rows.append((pool, currency, ways.get(pool), whole, share, cost, provisional, until, estimated))
+    notes = [words] if words else []
+    notes += [ESTIMATED] if any(row[-1] for row in rows) else []
     return Sheet(
-        "pools", ["pool", "BillingCurrency", "how", "pool_cost", "share", "cost"], rows, title="The pools behind them"
+        "pools",
+        [
+            "pool",
+            "BillingCurrency",
+            "how",
+            "pool_cost",
+            "share",
+            "cost",
+            "provisional_cost",
+            "bill_until",
+            "estimated_cost",
+        ],
+        rows,
+        title="The pools behind them",
+        note="\n".join(notes),
+        hidden=frozenset({"bill_until"}),
     )
 
 
-def _charges(con: duckdb.DuckDBPyConnection, pools: Sheet, month: date) -> Sheet:
+def _charges(con: duckdb.DuckDBPyConnection, lines: list[tuple[Any, ...]], month: date) -> Sheet:
     begin, until = midnight(month), min(midnight(_after(month)), horizon(con))
     rows: list[tuple[object, ...]] = []
-    for pool, currency, _, billed, _, cost in pools.rows:
-        assert isinstance(cost, Decimal)
-        if isinstance(billed, Decimal) and billed:
-            rows += _parts(con, str(pool), str(currency), pico(billed), pico(cost), begin, until)
+    for (pool, currency), (cost, provisional, _) in _grouped(lines, 0, 2).items():
+        billed, unbilled = _bill(con, pool, currency, month)
+        if billed:
+            rows += _parts(con, pool, currency, pico(billed), pico(cost - provisional), begin, until)
+        if provisional:
+            rows.append((pool, "no bill yet", None, None, None, unbilled, provisional, currency))
     return Sheet(
         "charges",
         ["pool", "x_charge_id", "service", "resource", "from", "charged", "part", "BillingCurrency"],

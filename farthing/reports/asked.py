@@ -17,7 +17,6 @@ from farthing.reports.document import Row
 _DAYS = "select min(day) as first, max(day) as last from cost_ledger"
 _HORIZON = "select horizon from build_info"
 _CURRENCIES = "select BillingCurrency from totals order by bill_cost desc, BillingCurrency"
-_COLUMNS = "select column_name from duckdb_columns() where table_name = $name"
 _KINDS = """
 select replace(column_name, '_cost', '') as kind, comment as meaning
 from duckdb_columns()
@@ -66,11 +65,6 @@ class Asked:
         """The only row of `sql`."""
         [row] = self.rows(sql, **more)
         return row
-
-    def has(self, table: str, column: str = "") -> bool:
-        """Whether the warehouse has `table`, and in it `column`."""
-        found = {row["column_name"] for row in self.rows(_COLUMNS, name=table)}
-        return column in found if column else bool(found)
 
     def kinds(self) -> dict[str, str]:
         """What each kind of cost means, in the words of the data dictionary."""

@@ -10,7 +10,8 @@ with spans as (
 ),
 
 known as (
-    select * from known_resources
+    select * from known_stretches
+    where physical_gpu is null
 ),
 
 build as (
@@ -122,10 +123,12 @@ billed_before as (
 ),
 
 gpus as (
-    select known_gpus.*
-    from known_gpus
-    left join newest on known_gpus.resource_id = newest.resource_id
-    where newest.resource_id is null
+    select stretches.*
+    from known_stretches as stretches
+    left join newest on stretches.resource_id = newest.resource_id
+    where
+        stretches.physical_gpu is not null
+        and newest.resource_id is null
 ),
 
 priced as (

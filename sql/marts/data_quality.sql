@@ -8,8 +8,12 @@
 -- column total: the whole
 -- column unmatched: total less matched
 -- column matched_share: matched of total; null when there is nothing to match
+-- Where nobody named identities, users are not asked for among them.
 with quality_days as (
     select * from quality_days
+    where
+        measure not in ('with a user in identities', 'of requests, with a user in identities')
+        or exists (select 1 from identities)
 ),
 
 final as (

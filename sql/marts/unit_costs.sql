@@ -10,6 +10,8 @@
 -- column cost_per_unit: cost by quantity, to twelve decimals; null where there was none
 -- column training_cost: the month's part of the training of our own models, see training_amortisation; never in cost
 -- column training_cost_per_unit: training_cost by quantity
+-- Of a unit that is a level (measure = "mean") the quantity is the mean over the days that have a value, to six
+-- decimals, so its cost is that of keeping one for the month.
 with costs as (
     select
         cast(date_trunc('month', cost_ledger.day) as date) as month,
@@ -46,10 +48,11 @@ dimensions as (
     group by all
 ),
 
-counted as (
+counted_days as (
     select
-        cast(date_trunc('month', metrics.day) as date) as month,
+        metrics.day,
         units.unit,
+        units.measure,
         sum(metrics.quantity) as quantity
     from metrics
     inner join units on metrics.name = units.metric
@@ -58,6 +61,19 @@ counted as (
             metrics.name = dimensions.name
             and metrics.dimension = dimensions.dimension
     group by all
+),
+
+-- of a level, such as vectors stored, the mean over the days that have a value
+counted as (
+    select
+        cast(date_trunc('month', day) as date) as month,
+        unit,
+        case measure
+            when 'mean' then money(cast(sum(quantity) * 1000000 as hugeint) // count(*) * 1000000)
+            else sum(quantity)
+        end as quantity
+    from counted_days
+    group by month, unit, measure
 ),
 
 of_models as (

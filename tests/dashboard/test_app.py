@@ -124,5 +124,5 @@ def test_a_browser_shows_every_page_and_asks_nobody_else(address: str, chromium:
         browser.close()
     assert problems == []
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-    assert text.startswith("user,team,customer,cost,")
+    assert text.startswith("user,team,customer,plan,cost,")
     assert "\n'=cmd|' /C calc'!A0," in text.replace("\r", "")

@@ -130,7 +130,7 @@ def test_customers_who_cost_more_than_they_pay_come_first(
     assert [row["customer"] for row in rows] == ["loser", "acme"]
     assert [row["margin"] for row in rows] == [Decimal("0.31") - costs["loser"], Decimal(320) - costs["acme"]]
     loss = figures.money(costs["loser"] - Decimal("0.31"))
-    assert any(f"1 of 2 customers cost more than they pay: {loss} USD" in title.value for title in app.subheader)
+    assert any(f"1 of 2 customers costs more than he pays: {loss} USD" in title.value for title in app.subheader)
 
 
 def test_pair_is_of_one_plan_and_furthest_apart(
@@ -154,6 +154,17 @@ def test_cost_per_unit_is_of_what_no_pool_is_spread_by(
     ).fetchall()
     shown = metrics(chosen(opened(project, "overview"), "USD", "all"))
     assert shown["Per ticket"] == figures.money(serving / (7 * sum(company.DAYS)))
+
+
+def test_cost_per_unit_of_a_level_is_by_the_mean_of_the_days_that_have_a_value(tmp_path: Path, opened: Open) -> None:
+    """60 of serving; 3 + 1 stored on the 1st and 2 on the 3rd: a mean of 3."""
+    world = World(*company.POOLS, units={"shelf": {"metric": "shelves", "measure": "mean"}})
+    world.charge(60, at(day=1), at(day=4))
+    for key, quantity, day in (("a", 3, 1), ("b", 1, 1), ("a", 2, 3)):
+        world.metric("shelves", "customer", key, quantity, date(2026, 10, day))
+    company.publish(world, tmp_path / "company")
+    shown = metrics(chosen(opened(tmp_path / "company", "overview"), "USD", "all"))
+    assert shown["Per shelf"] == "20.00"
 
 
 def test_tasks_are_those_of_the_mart(project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open) -> None:

@@ -21,7 +21,7 @@ from farthing.console import Form, Sheet
 from farthing.errors import ConfigError
 from farthing.lake.schemas import IDENTITIES, JOBS
 from tests.farthing.commands import farthing
-from tests.worlds import API, BILL, STORAGE, TOML, charge, tiny
+from tests.worlds import API, BILL, NODE_HOUR, STORAGE, TOML, charge, tiny
 
 
 def test_collect_prints_the_equation_of_every_file_and_the_rounding(tmp_path: Path) -> None:
@@ -246,6 +246,29 @@ def test_reconcile_shows_rejected_rows_with_reason_and_fails_on_a_file_that_coul
     farthing("collect", "--project", project)
     farthing("build", "--project", project)
     assert farthing("reconcile", "2026-10", "--project", project).code == 1
+
+
+def test_reconcile_says_by_pool_what_no_bill_confirms_and_since_when_and_what_is_estimated(
+    half_billed_project: Path,
+) -> None:
+    said = farthing("reconcile", "2026-10", "--json", "--project", half_billed_project)
+    assert said.code == 0
+    [row] = said.value["pools"]
+    assert Decimal(row["bill_cost"]) == 11 * NODE_HOUR
+    assert Decimal(row["provisional_cost"]) == 13 * NODE_HOUR
+    assert row["bill_until"] == "2026-10-05T11:00:00Z"
+    # 16 requests of 20 seconds each while nobody watched
+    assert abs(Decimal(row["estimated_cost"]) - 16 * 20 * NODE_HOUR / 3600) < Decimal("1e-9")
+    assert Decimal(row["ledger_cost"]) == Decimal(row["bill_cost"]) + Decimal(row["provisional_cost"])
+    text = farthing("reconcile", "2026-10", "--project", half_billed_project).out
+    assert "the bill of AWS for gpu-serving ends 2026-10-05 11:00 UTC" in text
+    assert "estimated: shared by the requests in flight" in text
+
+
+def test_reconcile_of_a_billed_month_says_that_nothing_is_provisional_or_estimated(tiny_project: Path) -> None:
+    said = farthing("reconcile", "2026-10", "--project", tiny_project).out
+    assert "nothing is provisional: bills confirm all of it" in said
+    assert "nothing is estimated" in said
 
 
 def test_reconcile_of_a_month_without_a_bill_exits_2(tiny_project: Path) -> None:

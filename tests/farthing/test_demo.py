@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from collectors import costs
 from farthing import config, demo
 from farthing.demo import engine
 from farthing.demo.project import CLASSES
@@ -78,6 +79,17 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def bill(facts: demo.DemoFacts) -> list[dict[str, str]]:
     return [row for path in sorted((facts.folder / "bills").iterdir()) for row in rows(path)]
+
+
+def own_costs(facts: demo.DemoFacts) -> list[dict[str, str]]:
+    """The charges that costs.csv becomes, as far as pools and sums ask."""
+    return [
+        {
+            "x_source": "labour", "ServiceName": row["service"], "EffectiveCost": row["amount"],
+            "BillingCurrency": row["currency"],
+        }
+        for row in rows(facts.folder / "costs.csv")
+    ]  # fmt: skip
 
 
 def moment(text: str) -> datetime:
@@ -147,6 +159,8 @@ def test_config_loads_and_says_that_it_is_simulated(facts: demo.DemoFacts) -> No
 def test_source_columns_are_lake_columns(facts: demo.DemoFacts) -> None:
     tables = {table.name: table for table in COLLECTED} | {"focus": CHARGES}
     for source in config.load(facts.folder).sources.values():
+        if source.kind == "costs":  # its columns are not the lake's
+            continue
         theirs = {str(column): ours for ours, column in source.columns.items()}
         for pattern in source.patterns:
             for path in facts.folder.glob(pattern):
@@ -160,7 +174,7 @@ def test_source_columns_are_lake_columns(facts: demo.DemoFacts) -> None:
 
 def test_bill_in_truth_is_the_sum_of_the_files(facts: demo.DemoFacts) -> None:
     total: dict[str, Decimal] = defaultdict(Decimal)
-    for row in bill(facts):
+    for row in [*bill(facts), *own_costs(facts)]:
         assert -Decimal(row["EffectiveCost"]).as_tuple().exponent <= 12  # type: ignore[operator]
         total[row["BillingCurrency"]] += Decimal(row["EffectiveCost"])
     assert dict(total) == facts.bill
@@ -171,14 +185,17 @@ def test_bill_in_truth_is_the_sum_of_the_files(facts: demo.DemoFacts) -> None:
 def test_pool_rules_put_every_charge_where_truth_says(facts: demo.DemoFacts, autumn: demo.DemoFacts) -> None:
     def takes(pool: config.Pool, row: dict[str, str]) -> bool:
         return all(
-            any(fnmatchcase(row[column], pattern) for pattern in ([wanted] if isinstance(wanted, str) else wanted))
+            any(
+                fnmatchcase(row.get(column, ""), pattern)
+                for pattern in ([wanted] if isinstance(wanted, str) else wanted)
+            )
             for column, wanted in pool.match.items()
         )
 
     pools, seen = config.load(facts.folder).pools, set()
     for one in (facts, autumn):
         total: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-        for row in bill(one):
+        for row in [*bill(one), *own_costs(one)]:
             pool = next((pool.name for pool in pools if takes(pool, row)), "unassigned")
             total[pool][row["BillingCurrency"]] += Decimal(row["EffectiveCost"])
         expected = {
@@ -189,6 +206,17 @@ def test_pool_rules_put_every_charge_where_truth_says(facts: demo.DemoFacts, aut
         seen |= set(total)
     assert {pool.name for pool in pools} == seen
     assert {pool.name: pool.class_ for pool in pools} == CLASSES
+
+
+def test_labelling_is_no_bill_but_a_file_of_costs_that_lands_whole(facts: demo.DemoFacts) -> None:
+    loaded = config.load(facts.folder)
+    landed = costs.COLLECTOR.preview("labour", loaded.sources["labour"], loaded)
+    utc = pl.col("ChargePeriodStart", "ChargePeriodEnd").dt.replace_time_zone("UTC")
+    assert landed.select("ServiceName", "BilledCost", utc).rows() == [
+        ("Labelling", Decimal(420), datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC))
+    ]
+    assert json.loads(landed["Tags"].item()) == {"team": "research"}
+    assert not [row for row in bill(facts) if "abel" in row["ServiceName"]]
 
 
 def test_bill_has_tax_a_credit_commitments_and_quantity_times_price(facts: demo.DemoFacts) -> None:
@@ -357,6 +385,19 @@ def test_one_of_the_coding_pair_uses_five_hundred_times_as_many_tokens(tmp_path:
     assert (heavy[1], heavy[2]) == (500 * light[1], 500 * light[2])
     plans = {row["id"]: row["plan"] for row in rows(facts.folder / "identities.csv")}
     assert plans[pair["light"]] == plans[pair["heavy"]] == pair["plan"]
+
+
+def test_few_small_customers_run_agent_tasks_every_day(facts: demo.DemoFacts) -> None:
+    planted = truth_of(facts)["planted"]["losing_customers"]
+    calls = pl.concat([log.select("trace_id", "user_id") for log in (served(facts), bought(facts))])
+    tasks = calls.drop_nulls("trace_id").group_by("user_id").agg(pl.col("trace_id").n_unique())
+    number = {user.removeprefix("sa-"): number for user, number in tasks.iter_rows()}
+    people = {row["customer_id"]: row["plan"] for row in rows(facts.folder / "identities.csv")}
+    small = {customer: tasks for customer, tasks in number.items() if people.get(customer) == planted["plan"]}
+    every_day = {customer for customer, tasks in small.items() if tasks >= 8}  # the calendar has eight days
+    assert every_day == set(planted["customer_ids"])
+    assert max(small, key=lambda customer: small[customer]) == planted["most"]
+    assert 5 <= len(every_day) <= 10
 
 
 def test_tickets_and_revenue_are_what_truth_says(facts: demo.DemoFacts) -> None:

@@ -61,8 +61,43 @@ def test_before_the_first_build_the_sources_are_looked_at_all_the_same(tmp_path:
     (project / "inventory.csv").write_bytes(b"")
     code, findings = _findings(project)
     assert code == 1
-    assert set(findings) == {"source gpu: files", "source inventory: files", "warehouse: published"}
+    assert set(findings) == {"source gpu: files", "source inventory: files"}
     assert "gpu.csv" in findings["source gpu: files"]["detail"]
+
+
+def test_before_the_first_build_a_company_in_order_is_told_what_comes_next_and_nothing_is_wrong(tmp_path: Path) -> None:
+    project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
+    said = farthing("doctor", "--project", project)
+    assert said.code == 0
+    assert said.out.endswith("No findings.\nNext: farthing collect, then farthing build.\n")
+    farthing("collect", "--project", project)
+    said = farthing("doctor", "--project", project)
+    assert said.code == 0
+    assert said.out.endswith("No findings.\nNext: farthing build.\n")
+    assert farthing("build", "--project", project).code == 0
+    assert "Next:" not in farthing("doctor", "--project", project).out
+
+
+@pytest.mark.parametrize(("kind", "found"), [("costs", False), ("metrics", True)])
+def test_costs_that_no_vendor_bills_are_a_bill_too(tmp_path: Path, kind: str, found: bool) -> None:
+    toml = f'[project]\nname = "x"\n[sources.own]\nkind = "{kind}"\npath = "*.csv"\n{CATCH_ALL}'
+    (tmp_path / "farthing.toml").write_text(toml, encoding="utf-8")
+    assert ("config: bill" in _findings(tmp_path)[1]) is found
+
+
+def test_where_nobody_named_identities_no_user_is_missing_among_them_and_it_is_said_once(tmp_path: Path) -> None:
+    people = '[sources.people]\nkind = "identities"\npath = "identities.csv"\n'
+    project = tiny(tmp_path / "company", toml=TOML.replace(people, "") + CATCH_ALL)
+    farthing("collect", "--project", project)
+    assert farthing("build", "--project", project).code == 0
+    said = farthing("doctor", "--json", "--project", project)
+    assert said.code == 0
+    assert said.value["unmatched"] == []
+    about = [row for row in said.value["checks"] if "identities" in f"{row['subject']} {row['detail']}"]
+    assert [(row["subject"], row["status"]) for row in about] == [("identities", "note")]
+    report = farthing("report", "monthly", "--format", "md", "--output", "-", "--project", project)
+    assert report.code == 0
+    assert "in identities" not in report.out
 
 
 def test_a_column_map_that_does_not_fit_is_a_finding_of_its_source(tmp_path: Path) -> None:

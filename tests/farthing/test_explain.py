@@ -15,7 +15,7 @@ from farthing import config as configuration
 from farthing.config import Config
 from farthing.console import Sheet
 from farthing.explain import NotFoundError, explain_charge, explain_request, explain_user
-from farthing.explain.facts import days, midnight, shares, spread
+from farthing.explain.facts import bill_ends, days, midnight, shares, spread
 from farthing.warehouse import open_warehouse
 from tests.farthing.commands import farthing
 from tests.worlds import API, NODE_HOUR, TOML, charge, tiny
@@ -105,7 +105,7 @@ def test_a_charge_that_runs_on_after_the_build_shows_what_is_still_to_come(tmp_p
     found = _charge(project, "bills/october.csv:29")
     assert found["days"].rows[-1][0] == "still to come"
     assert _sum(found["days"]) == _sum(found["users"]) == Decimal("7.00")
-    assert ("accrued", Decimal("5.50")) in [tuple(row) for row in found["kinds"].rows]
+    assert ("accrued", Decimal(0), Decimal("5.50")) in [tuple(row) for row in found["kinds"].rows]
 
 
 def test_a_credit_is_shared_like_a_charge_with_the_other_sign(tmp_path: Path) -> None:
@@ -185,3 +185,80 @@ def test_an_unknown_request_says_how_many_days_the_warehouse_carries(tiny_projec
     said = farthing("explain", "request", "nobody", "--project", tiny_project)
     assert said.code == 2
     assert "request_days" in said.err
+
+
+#: When the bill of the half-billed company ends.
+BILL_ENDS = datetime(2026, 10, 5, 11)  # noqa: DTZ001  as the warehouse has it
+#: Twelve requests of alice and four of bob, each of 20 seconds on a machine of 2.50 an hour that nobody watched.
+ESTIMATED = {"alice": 12 * 20 * NODE_HOUR / 3600, "bob": 4 * 20 * NODE_HOUR / 3600}
+_CENT = Decimal("1e-9")
+
+
+@pytest.mark.parametrize("user", ["alice", "bob"])
+def test_a_users_cost_says_what_no_bill_confirms_and_what_was_divided_without_telemetry(
+    half_billed_project: Path, user: str
+) -> None:
+    found = _user(half_billed_project, user)
+    sql = f"select sum(cost) as cost from cost_ledger where user_id = '{user}' and provisional"
+    provisional = Decimal(farthing("query", sql, "--json", "--project", half_billed_project).value[0]["cost"])
+    assert provisional > 0
+    for name in ("totals", "lines", "pools"):
+        assert _sum(found[name]) > provisional, name
+        assert _sum(found[name], "provisional_cost") == provisional, name
+        assert abs(_sum(found[name], "estimated_cost") - ESTIMATED[user]) < _CENT, name
+    [pool] = found["pools"].objects()
+    assert pool["bill_until"] == BILL_ENDS.isoformat() + "Z"
+    assert Decimal(str(pool["pool_cost"])) == 24 * NODE_HOUR  # billed or not
+    assert found["pools"].note.startswith("provisional: no bill confirms it yet; the bill of AWS for gpu-serving ends")
+    [open_part] = [row for row in found["charges"].rows if row[1] == "no bill yet"]
+    assert open_part[6] == provisional
+    assert _sum(found["charges"], "part") == _sum(found["totals"])
+
+
+def test_a_request_says_which_of_its_costs_no_bill_confirms_and_which_are_estimated(half_billed_project: Path) -> None:
+    firm = {}
+    for request in ("req-00", "req-30"):
+        costs = _request(half_billed_project, request)["costs"]
+        [row] = [dict(zip(costs.columns, row, strict=True)) for row in costs.rows]
+        firm[request] = (row["provisional"], row["estimated"], row["bill_until"])
+    assert firm == {"req-00": (False, True, None), "req-30": (True, False, BILL_ENDS)}
+    said = farthing("explain", "request", "req-30", "--project", half_billed_project)
+    assert "the bill of AWS for gpu-serving ends 2026-10-05 11:00 UTC" in said.out
+    assert "estimated: shared" not in said.out
+    assert "estimated: shared" in farthing("explain", "request", "req-00", "--project", half_billed_project).out
+
+
+def test_a_charge_ends_at_billed_lines_only_and_says_which_of_them_are_estimated(half_billed_project: Path) -> None:
+    sql = "select sum(cost) as cost from cost_ledger where kind = 'direct' and not provisional"
+    direct = Decimal(farthing("query", sql, "--json", "--project", half_billed_project).value[0]["cost"])
+    assert direct > sum(ESTIMATED.values(), Decimal(0))
+    # the day's use of the machine carries each of its eleven billed hours alike
+    for charge_id in ("bills/october.csv:2", "bills/october.csv:12"):
+        found = _charge(half_billed_project, charge_id)
+        for name in ("kinds", "users"):
+            assert abs(_sum(found[name], "estimated_cost") - sum(ESTIMATED.values(), Decimal(0)) / 11) < _CENT, name
+            parts = [Decimal(str(row[-1])) for row in found[name].rows if row[0] == "direct"]
+            assert abs(sum(parts, Decimal(0)) - direct / 11) < _CENT, name
+        assert "estimated: shared" in found["users"].note
+    said = farthing("explain", "charge", "bills/october.csv:2", "--json", "--project", half_billed_project)
+    assert said.value["charge"]["provisional"] == "nothing: a bill has it"
+
+
+def test_where_all_is_billed_and_watched_nothing_is_called_provisional_or_estimated(tiny_project: Path) -> None:
+    found = _user(tiny_project, "alice")
+    assert _sum(found["totals"], "provisional_cost") == _sum(found["totals"], "estimated_cost") == 0
+    assert found["pools"].note == ""
+    for kind in ("user alice", "request req-00", f"charge {NODE_AT_TEN}"):
+        said = farthing("explain", *kind.split(), "--project", tiny_project).out
+        assert "no bill confirms" not in said
+        assert "estimated: " not in said
+
+
+def test_only_a_bill_that_ends_before_provisional_costs_is_said_to_end(
+    tiny_project: Path, half_billed_project: Path
+) -> None:
+    ends = []
+    for project in (tiny_project, half_billed_project):
+        with open_warehouse(configuration.load(project)) as con:
+            ends.append(bill_ends(con, "gpu-serving"))
+    assert ends == [{}, {"AWS": BILL_ENDS}]

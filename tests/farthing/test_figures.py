@@ -48,3 +48,9 @@ def test_a_period_names_its_year_once() -> None:
     assert figures.period(date(2026, 10, 5), date(2026, 10, 11)) == f"5 Oct {dash} 11 Oct 2026"
     assert figures.period(date(2026, 12, 31), date(2027, 1, 1)) == f"31 Dec 2026 {dash} 1 Jan 2027"
     assert figures.period(date(2026, 10, 5), date(2026, 10, 5)) == "5 Oct 2026"
+
+
+def test_one_of_a_thing_has_no_plural() -> None:
+    assert [figures.counted(number, "customer") for number in (0, 1, 2000)] == [
+        "0 customers", "1 customer", "2,000 customers",
+    ]  # fmt: skip

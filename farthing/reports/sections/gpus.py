@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from farthing import figures
+from farthing import figures, questions
 from farthing.reports.asked import Asked, added, part, percent
 from farthing.reports.document import Column, Row, Section, Table
 
@@ -16,52 +16,10 @@ _KINDS = ("direct", "training", "idle", "unobserved", "unexplained")
 _TOP_NODES = 15
 _NIGHT_HOURS = 6
 
-_NODES = """
-select
-    pool,
-    coalesce(node_id, ResourceId) as node,
-    string_agg(distinct gpu_model, ', ' order by gpu_model) as gpu_models,
-    count(distinct gpu_uuid) as gpus,
-    sum(billed_seconds) as billed_seconds,
-    sum(covered_seconds) as covered_seconds,
-    sum(busy_seconds) as busy_seconds,
-    sum(cost) as cost,
-    sum(direct_cost) as direct_cost,
-    sum(training_cost) as training_cost,
-    sum(idle_cost) as idle_cost,
-    sum(unobserved_cost) as unobserved_cost,
-    sum(unexplained_cost) as unexplained_cost
-from gpu_day
-where BillingCurrency = $currency and day between $first and $last
-group by all
-order by cost desc, pool, node
-"""
-
-_NIGHT = """
-select
-    sum(idle_cost) as idle_cost,
-    sum(idle_cost) filter (where hour < $night) as night_cost
-from gpu_hours
-where BillingCurrency = $currency and day between $first and $last
-"""
-
-_HOURS = """
-select
-    day,
-    hour,
-    -- rounded, as sums of floats differ in their last digits from run to run
-    cast(round(sum(busy_seconds) / nullif(sum(covered_seconds), 0), 6) as decimal(9, 6)) as busy_share,
-    coalesce(sum(idle_cost), 0) as idle_cost
-from gpu_hours
-where BillingCurrency = $currency and day between $first and $last
-group by all
-order by day, hour
-"""
-
 
 def gpus(asked: Asked) -> Section:
     """Busy, idle and unobserved time of the GPUs, node by node."""
-    rows = asked.rows(_NODES)
+    rows = asked.rows(questions.GPU_NODES)
     title = "GPUs and idle time"
     if not rows:
         say = "GPUs show when a pool of kind gpu takes their charges and an inventory names them."
@@ -86,15 +44,14 @@ def gpus(asked: Asked) -> Section:
     if forgotten:
         names = ", ".join(str(row["node"]) for row in forgotten[:5])
         said.append(f"Never seen busy: {names}, {figures.money(added(forgotten))} {asked.currency}.")
-    hours: list[Row] = []
-    if asked.has("gpu_hours"):
-        night = asked.one(_NIGHT, night=_NIGHT_HOURS)
-        hours = asked.rows(_HOURS)
-        if night["idle_cost"]:
-            said.append(
-                f"Between 0 and {_NIGHT_HOURS} o'clock UTC idle time cost {figures.money(night['night_cost'])}"
-                f" {asked.currency}, {percent(part(night['night_cost'], night['idle_cost']))} of all idle cost."
-            )
+    hours = asked.rows(questions.GPU_HOURS)
+    whole = added(hours, "idle_cost")
+    if whole:
+        nightly = added((row for row in hours if row["hour"] < _NIGHT_HOURS), "idle_cost")
+        said.append(
+            f"Between 0 and {_NIGHT_HOURS} o'clock UTC idle time cost {figures.money(nightly)} {asked.currency},"
+            f" {percent(part(nightly, whole))} of all idle cost."
+        )
 
     def chart() -> Chart:
         from farthing import charts
@@ -127,10 +84,30 @@ def gpus(asked: Asked) -> Section:
             Column("idle_cost", "idle"),
         ]
         tables.append(Table("gpu_hours", cells, hours, currency=asked.currency, drawn=True))
+    tables += _rates(asked)
     says = "Busy share of each hour; yellow is idle, blue is busy, grey is time without telemetry"
     if not hours:
         says = f"What each node's time went to, {asked.currency}"
     return Section("gpus", title, heading, said, tables=tables, chart=chart, chart_says=says)
+
+
+def _rates(asked: Asked) -> list[Table]:
+    """What an hour of each GPU cost, and what of it lies above the cheapest contract."""
+    rows = asked.rows(questions.GPU_RATES)
+    columns = [
+        Column("provider", "provider"),
+        Column("gpu_model", "GPU"),
+        Column("pricing_category", "pricing"),
+        Column("commitment", "commitment"),
+        Column("gpu_hours", "GPU-hours", _one_decimal),
+        Column("cost", "cost", figures.money),
+        Column("rate", "per hour", figures.money),
+        Column("cheapest_contracted_rate", "cheapest contract", figures.money),
+        Column("premium", "premium", figures.money),
+    ]
+    note = "The newest rate of the period. Premium: what was paid above the cheapest contracted rate of the same GPU."
+    title = "Rates of GPU-hours"
+    return [Table("gpu_rates", columns, rows, title=title, note=note, currency=asked.currency)] if rows else []
 
 
 def _rest(rows: list[Row]) -> list[Row]:
@@ -159,5 +136,5 @@ def _float(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _one_decimal(value: Decimal | None) -> str:
+def _one_decimal(value: Decimal | float | None) -> str:
     return figures.MISSING if value is None else f"{value:,.1f}"

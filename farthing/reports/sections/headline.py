@@ -41,11 +41,8 @@ def _figures(asked: Asked, found: Sums) -> list[Figure]:
         _amount("idle", "Idle", idle, currency, "GPU time that was paid and not used"),
         _share("idle_share", "Idle share", part(idle, found.cost), "idle of spend"),
         _amount("provisional", "Provisional", found.provisional, currency, "no bill confirms it yet"),
+        _amount("estimated", "Estimated", found.estimated, currency, "divided without telemetry that watched"),
     ]
-    if found.estimated is not None:
-        made.append(
-            _amount("estimated", "Estimated", found.estimated, currency, "divided without telemetry that watched")
-        )
     shown = figures.exact(found.difference)
     said = "charges of these days less the ledger"
     made.append(Figure("difference", "Bill less ledger", found.difference, currency, shown, said))
@@ -53,11 +50,10 @@ def _figures(asked: Asked, found: Sums) -> list[Figure]:
 
 
 def _unit(found: Sums, currency: str) -> Figure:
-    """Cost of serving for each unit that the company makes; for 1,000 requests where no metric counts one."""
+    """Cost of serving for each unit that the company counts in; for 1,000 requests where `[units]` names none."""
     if found.unit is not None:
-        name, quantity = found.unit
-        cost, label = per(found.serving, quantity), f"Per {name}"
-        said = f"cost of serving (cogs) by {figures.number(quantity)} {name}"
+        cost, label = found.unit["cost_per_unit"], f"Per {found.unit['unit']}"
+        said = f"cost of serving (cogs) by {figures.number(found.unit['quantity'])} of them"
     else:
         cost, label = per(found.serving, found.requests, 1_000), "Per 1,000 requests"
         said = f"cost of serving (cogs) by {figures.count(found.requests)} requests"

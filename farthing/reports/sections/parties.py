@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from farthing import figures
+from farthing import figures, questions
 from farthing.reports.asked import Asked, added, part, per, percent
 from farthing.reports.document import Column, Row, Section, Table
-from farthing.reports.sections.sums import CLASSES, NO_CLASS, REVENUE, Sums
+from farthing.reports.sections.sums import CLASSES, NO_CLASS, Sums
 
 if TYPE_CHECKING:
     from farthing.charts import Chart
@@ -73,52 +73,6 @@ from costs
 full join usage on costs.model is not distinct from usage.model
 order by costs.cost desc nulls last, model
 """
-
-#: Margin is of what serving a customer cost: class cogs.
-_CUSTOMERS = (
-    REVENUE
-    + """
-, paid_by as (
-    select customer_id, string_agg(distinct plan, ', ' order by plan) as plans, sum(amount) as revenue
-    from earned
-    group by all
-),
-spent as (
-    select customer_id, sum(cost) filter (where pools.class = 'cogs') as cogs_cost, sum(cost) as cost
-    from cost_ledger
-    left join pools using (pool)
-    where BillingCurrency = $currency and day between $first and $last
-    group by all
-),
-usage as (
-    select customer_id, cast(sum(requests) as bigint) as requests
-    from usage_days
-    where day between $first and $last
-    group by all
-),
-customers as (
-    select
-        coalesce(paid_by.customer_id, spent.customer_id) as customer_id,
-        paid_by.plans,
-        paid_by.revenue,
-        spent.cogs_cost,
-        spent.cost
-    from paid_by
-    full join spent on paid_by.customer_id is not distinct from spent.customer_id
-)
-select
-    customers.customer_id,
-    customers.plans,
-    usage.requests,
-    customers.revenue,
-    customers.cogs_cost,
-    customers.cost,
-    customers.revenue - coalesce(customers.cogs_cost, 0) as margin
-from customers
-left join usage on customers.customer_id is not distinct from usage.customer_id
-order by customers.cost desc nulls last, customer_id nulls first
-"""
-)
 
 
 def teams(asked: Asked) -> Section:
@@ -188,7 +142,7 @@ def models(asked: Asked) -> Section:
 
 def customers(asked: Asked) -> Section:
     """Spend by customer, the largest first."""
-    rows = asked.rows(_CUSTOMERS)
+    rows = asked.rows(questions.CUSTOMERS)
     whole = added(rows)
     named = [row for row in rows if row["customer_id"] is not None]
     bare = [row for row in rows if row["customer_id"] is None]
@@ -234,7 +188,7 @@ def margin(asked: Asked, found: Sums) -> Section:
     steps.append({"step": "left", "amount": found.revenue - found.cost})
     for step in steps:
         step["share"] = part(step["amount"], found.revenue)
-    rows = asked.rows(_CUSTOMERS)
+    rows = asked.rows(questions.CUSTOMERS)
     lost = sorted((row for row in rows if row["margin"] is not None and row["margin"] < 0), key=_margin)
     known = sum(1 for row in rows if row["margin"] is not None and row["customer_id"] is not None)
     heading = f"None of {figures.count(known)} paying customers costs more than he pays"
@@ -248,8 +202,8 @@ def margin(asked: Asked, found: Sums) -> Section:
     said = []
     if free:
         said.append(
-            f"{figures.count(len(free))} customers cost {figures.money(added(free))} {asked.currency} and have no"
-            " revenue on these days: their margin is not known."
+            f"{figures.counted(len(free), 'customer')} without revenue on these days cost {figures.money(added(free))}"
+            f" {asked.currency}: their margin is not known."
         )
     tables = [
         Table(

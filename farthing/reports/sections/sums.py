@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from farthing import questions
 from farthing.reports.asked import Asked, added
 from farthing.reports.document import Row
 
 CLASSES = {"cogs": "cogs (serving)", "rnd": "rnd (training, research)", "opex": "opex (tools, people)"}
 NO_CLASS = "(no class)"
-
-_SPEND = """
-select pools.class, cost_ledger.kind, sum(cost_ledger.cost) as cost
-from cost_ledger
-left join pools using (pool)
-where BillingCurrency = $currency and day between $first and $last
-group by all
-order by cost desc, class, kind
-"""
 
 _PROVISIONAL = """
 select coalesce(sum(cost) filter (where provisional), 0) as cost
@@ -32,69 +24,17 @@ from cost_ledger
 where BillingCurrency = $currency and day between $first and $last
 """
 
-#: What customers pay for the days of the period: what is paid for a month is spread evenly over its days.
-REVENUE = """
-with paid as (
-    select customer_id, plan, amount, date_trunc('month', period) as month_begin, last_day(period) as month_end
-    from revenue
-    where currency = $currency
-),
-earned as (
-    select
-        customer_id,
-        plan,
-        cast(
-            cast(amount * 1000000000000 as hugeint)
-            * (date_diff('day', greatest(month_begin, $first), least(month_end, $last)) + 1)
-            // (date_diff('day', month_begin, month_end) + 1)
-            as decimal(38, 0)
-        ) * 0.000000000001 as amount
-    from paid
-    where month_begin <= $last and month_end >= $first
-)
-"""
-
-_REVENUE = REVENUE + "select sum(amount) as amount from earned"
-
-#: Metrics, the likeliest to count what the company makes first: no pool is spread by it, and it is not said of every
-#: key on every day, as what is stored is. Where several dimensions are told, the one that knows most counts.
+#: Of the month: only the days of the ledger are in it. The units of `[units]` come first, levels among them last.
 _UNITS = """
-with days as (
-    select name, dimension, day, sum(quantity) as quantity, count(*) as keys
-    from metrics
-    where day between $first and $last
-    group by all
-),
-sums as (
-    select
-        name,
-        dimension,
-        sum(quantity) as total,
-        cast(avg(quantity) as decimal(38, 6)) as mean,
-        count(*) = date_diff('day', $first, $last) + 1 and min(keys) = max(keys) as every_day
-    from days
-    group by all
-),
-metrics_known as (
-    select * from sums qualify row_number() over (partition by name order by total desc, dimension) = 1
-)
-select
-    name,
-    total,
-    mean,
-    every_day,
-    name in (select metric from pools where metric is not null) as is_driver
-from metrics_known
-order by is_driver, every_day, name
-"""
-
-_REQUESTS = """
-select
-    cast(sum(requests) as bigint) as requests,
-    cast(sum(requests_without_usage) as bigint) as requests_without_usage,
-    cast(sum(input_tokens) + sum(output_tokens) as bigint) as tokens
-from usage_days
-where day between $first and $last
+select unit, quantity, cost, cost_per_unit, training_cost, training_cost_per_unit
+from unit_costs
+left join units using (unit)
+where
+    month = date_trunc('month', $first)
+    and model is null
+    and BillingCurrency = $currency
+    and quantity > 0
+order by unit in ('request', 'million tokens'), coalesce(measure, '') = 'mean', unit
 """
 
 #: Charges spread over their days, with what stands in for charges to come, against what the ledger hands out.
@@ -118,12 +58,12 @@ class Sums:
     spend: list[Row]  # class, kind, cost
     revenue: Decimal | None
     provisional: Decimal
-    estimated: Decimal | None
+    estimated: Decimal
     difference: Decimal
     requests: int | None
     requests_without_usage: int | None
     tokens: int | None
-    metrics: list[Row]  # name, total of the days, mean of a day, every_day, is_driver
+    units: list[Row]  # unit, quantity, cost, cost_per_unit, and the same of training
 
     @property
     def cost(self) -> Decimal:
@@ -141,12 +81,9 @@ class Sums:
         return None if self.revenue is None else self.revenue - self.serving
 
     @property
-    def unit(self) -> tuple[str, Decimal] | None:
-        """What the company makes, by its name for people, and how much of it; None where no metric counts that."""
-        for row in self.metrics:
-            if not (row["is_driver"] and row["every_day"]):
-                return row["name"].replace("_", " "), row["total"]
-        return None
+    def unit(self) -> Row | None:
+        """Cost of one of what the company counts its work in, the first of `[units]`; None where none is named."""
+        return next((row for row in self.units if row["unit"] not in {"request", "million tokens"}), None)
 
     def of_class(self, name: str | None) -> Decimal:
         """What a class cost."""
@@ -159,15 +96,15 @@ class Sums:
 
 def sums(asked: Asked) -> Sums:
     """The sums of the period."""
-    use = asked.one(_REQUESTS)
+    use = asked.one(questions.REQUESTS)
     return Sums(
-        spend=asked.rows(_SPEND),
-        revenue=asked.one(_REVENUE)["amount"],
+        spend=asked.rows(questions.CLASSES),
+        revenue=asked.one(questions.REVENUE)["revenue"],
         provisional=asked.one(_PROVISIONAL)["cost"],
-        estimated=asked.one(_ESTIMATED)["cost"] if asked.has("cost_ledger", "estimated") else None,
+        estimated=asked.one(_ESTIMATED)["cost"],
         difference=asked.one(_TIE)["difference"],
         requests=use["requests"],
         requests_without_usage=use["requests_without_usage"],
         tokens=use["tokens"],
-        metrics=asked.rows(_UNITS),
+        units=asked.rows(_UNITS),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from farthing import figures
+from farthing import figures, questions
 from farthing.reports.asked import Asked, added, part, percent
 from farthing.reports.document import Column, Row, Section, Table
 from farthing.reports.sections.sums import Sums
@@ -12,7 +12,11 @@ from farthing.reports.sections.sums import Sums
 _TOP = 10
 
 _FIRM = """
-select pool, sum(cost) as cost, sum(cost) filter (where provisional) as provisional_cost, null as estimated_cost
+select
+    pool,
+    sum(cost) as cost,
+    sum(cost) filter (where provisional) as provisional_cost,
+    sum(cost) filter (where estimated) as estimated_cost
 from cost_ledger
 where BillingCurrency = $currency and day between $first and $last
 group by all
@@ -28,20 +32,11 @@ order by stated_on desc, abs(sum(change)) desc, pool
 limit 15
 """
 
-#: Counts are added up over the days: what is seen every day counts every day.
-_QUALITY = """
-select subject, measure, unit, sum(matched) as matched, sum(total) as total, sum(unmatched) as unmatched
-from data_quality
-where day between $first and $last and unit in ('count', 'seconds', $currency)
-group by all
-having sum(total) <> 0
-order by sum(matched) / sum(total), subject, measure
-"""
-
 _UNMATCHED = """
 select subject, key, sum(requests) as requests, round(sum(gpu_seconds), 3) as gpu_seconds, sum(cost) as cost
 from unmatched_days
 where day between $first and $last and (BillingCurrency = $currency or BillingCurrency is null)
+    and (subject <> 'user not in identities' or exists (select 1 from identities))
 group by all
 order by cost desc nulls last, requests desc nulls last, gpu_seconds desc nulls last, subject, key
 limit 10
@@ -68,43 +63,38 @@ def firmness(asked: Asked, found: Sums) -> Section:
         heading = (
             f"{figures.money(found.provisional)} {money}, {share} of spend, are provisional: no bill confirms them yet"
         )
-    said = []
-    estimated = asked.has("cost_ledger", "estimated")
-    if estimated:
-        said.append(
-            f"How {figures.money(found.estimated)} {money} were divided is estimated: no telemetry watched."
-            if found.estimated
-            else "Nothing is estimated."
-        )
-    sql = _FIRM.replace("null as", "sum(cost) filter (where estimated) as") if estimated else _FIRM
-    rows = [row for row in asked.rows(sql) if row["provisional_cost"] or row["estimated_cost"]]
+    said = [
+        f"How {figures.money(found.estimated)} {money} were divided is estimated: no telemetry watched."
+        if found.estimated
+        else "Nothing is estimated."
+    ]
+    rows = [row for row in asked.rows(_FIRM) if row["provisional_cost"] or row["estimated_cost"]]
     columns = [
         Column("pool", "pool"),
         Column("cost", "cost", figures.money),
         Column("provisional_cost", "provisional", figures.money),
-        *([Column("estimated_cost", "estimated", figures.money)] if estimated else []),
+        Column("estimated_cost", "estimated", figures.money),
     ]
     tables = [Table("provisional", columns, rows, currency=money)] if rows else []
-    if asked.has("restatements"):
-        restated = asked.rows(_RESTATED)
-        said.append(
-            f"Later bills changed what was stated before by {figures.money(added(restated, 'change'))} {money}."
-            if restated
-            else "No amount of these days was restated."
-        )
-        if restated:
-            names = [
-                Column("stated_on", "stated on"),
-                Column("pool", "pool"),
-                Column("change", "change", figures.money),
-            ]
-            tables.append(Table("restatements", names, restated, title="Restated", currency=money))
+    restated = asked.rows(_RESTATED)
+    said.append(
+        f"Later bills changed what was stated before by {figures.money(added(restated, 'change'))} {money}."
+        if restated
+        else "No amount of these days was restated."
+    )
+    if restated:
+        names = [
+            Column("stated_on", "stated on"),
+            Column("pool", "pool"),
+            Column("change", "change", figures.money),
+        ]
+        tables.append(Table("restatements", names, restated, title="Restated", currency=money))
     return Section("firmness", title, heading, said, tables=tables)
 
 
 def quality(asked: Asked) -> Section:
     """How much of cost, GPUs and requests each join matches, and the largest things that nothing matches."""
-    rows = asked.rows(_QUALITY)
+    rows = asked.rows(questions.QUALITY)
     title = "Data quality"
     if not rows:
         return Section("quality", title, "There was nothing to match on these days")
@@ -131,9 +121,7 @@ def quality(asked: Asked) -> Section:
         Column("total", "total", figures.number),
     ]
     note = "Counts are of each day, added up."
-    tables = [Table("data_quality", columns, rows, note=note)]
-    if asked.has("unmatched_days"):
-        tables += _unmatched(asked)
+    tables = [Table("data_quality", columns, rows, note=note), *_unmatched(asked)]
     return Section("quality", title, heading, said, tables=tables)
 
 

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from farthing import figures
-from farthing.reports.asked import Asked, added, per
-from farthing.reports.document import Column, Row, Section, Table
+from farthing import figures, questions
+from farthing.reports.asked import Asked, added
+from farthing.reports.document import Column, Section, Table
 from farthing.reports.sections.sums import Sums
-
-_AMORTISATION = """
-select model, sum(cost) as cost
-from training_amortisation
-where BillingCurrency = $currency and month between date_trunc('month', $first) and $last
-group by all
-order by cost desc, model
-"""
 
 _RUNS = """
 select
@@ -38,60 +30,47 @@ limit 15
 
 def units(asked: Asked, found: Sums) -> Section:
     """Cost of serving for each unit; a unit that nobody counts is left out, in words."""
-    rows: list[Row] = []
-    for name, size, number in (("1,000 requests", 1_000, found.requests), ("million tokens", 1_000_000, found.tokens)):
-        if number:
-            rows.append(_unit(name, "logged", number, found.serving, size))
-    for row in found.metrics:
-        name = row["name"].replace("_", " ")
-        rows.append(_unit(name, "sum of the days", row["total"], found.serving))
-        if row["every_day"]:  # what is stored is not added up over days
-            rows[-1] = _unit(name, "mean of a day", row["mean"], found.serving)
+    rows = found.units
     if not rows:
-        say = "Neither requests nor metrics are known on these days."
+        say = (
+            f"Neither requests nor a unit of [units] are known with a cost of serving (class cogs) in {asked.currency}."
+        )
         return Section("units", "Unit costs", "No unit is counted", [say])
-    cost, counted = rows[0]["cost_per_unit"], rows[0]["unit"]
-    if found.unit is not None:
-        made, quantity = found.unit
-        cost, counted = per(found.serving, quantity), f"each of {figures.number(quantity)} {made}"
+    first = rows[0]
     said = []
     if found.requests_without_usage:
         said.append(
             f"{figures.count(found.requests_without_usage)} of {figures.count(found.requests)} requests do not say"
             " their tokens; they are in no count of tokens."
         )
-    if not found.metrics:
-        said.append("No metric counts what the company makes: a source of kind metrics brings it.")
+    if found.unit is None:
+        said.append("What the company counts its work in is not named: [units.NAME] in farthing.toml names a metric.")
     columns = [
         Column("unit", "unit"),
-        Column("counted", "counted as"),
         Column("quantity", "how many", figures.number),
         Column("cost", "serving (cogs)", figures.money),
         Column("cost_per_unit", f"{asked.currency} per unit", figures.money),
+        Column("training_cost_per_unit", "training per unit", figures.money),
     ]
     note = (
-        "Cost of serving (class cogs) by what was counted. Training is not in it. A metric that is said of the same"
-        " keys on every day, as what is stored, counts with the mean of its days; every other with their sum."
+        "Cost of serving (class cogs) by what was counted. Training is not in it: what is written off of it this month"
+        " stands beside."
     )
     return Section(
         "units",
         "Unit costs",
-        f"Serving cost {figures.money(cost)} {asked.currency} for {counted}",
+        f"Serving cost {figures.money(first['cost_per_unit'])} {asked.currency} per {first['unit']},"
+        f" of {figures.number(first['quantity'])}",
         said,
         tables=[Table("unit_costs", columns, rows, note=note, currency=asked.currency)],
     )
 
 
-def _unit(name: str, counted: str, number: Decimal | int, cost: Decimal, size: int = 1) -> Row:
-    each = per(cost, number, size)
-    return {"unit": name, "counted": counted, "quantity": number, "cost": cost, "cost_per_unit": each}
-
-
 def training(asked: Asked, found: Sums) -> Section | None:
     """What training cost, what of it was lost, and what is written off; None where there is none."""
     cost = found.of_kind("training")
-    runs = asked.rows(_RUNS) if asked.has("training_runs") else []
-    written = asked.rows(_AMORTISATION) if asked.has("training_amortisation") else []
+    runs = asked.rows(_RUNS)
+    written = asked.rows(questions.AMORTISATION)
     if not cost and not runs and not written:
         return None
     heading = f"Jobs took {figures.money(cost)} {asked.currency} on these days"
@@ -116,7 +95,7 @@ def training(asked: Asked, found: Sums) -> Section | None:
     if written:
         said.append(
             f"{figures.money(added(written))} {asked.currency} of training are written off this month, over the life"
-            " of the models. That is a line of its own and in no unit cost."
+            " of the models. That is a line of its own, never in the cost of serving."
         )
         columns = [Column("model", "model"), Column("cost", asked.currency, figures.money)]
         tables.append(

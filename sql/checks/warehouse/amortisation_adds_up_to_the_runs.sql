@@ -1,9 +1,10 @@
--- amortisation_adds_up_to_the_runs: the months of each of our own models add up to all that its training cost.
+-- amortisation_adds_up_to_the_runs: the months of each of our own models, and what is being built, are all that its
+-- training cost.
 with written_off as (
     select
         model,
         BillingCurrency,
-        sum(cost) as cost
+        sum(cost + building_cost) as cost
     from training_amortisation
     group by all
 ),

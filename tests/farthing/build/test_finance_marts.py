@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from farthing.lake import Lake
-from farthing.lake.schemas import REVENUE
+from farthing.lake.schemas import JOBS, REVENUE
 from tests.farthing.build.world import DAY, World, at, published
 
 SERVING = {"name": "gpu", "kind": "gpu", "gl_account": "5010", "match": {"ResourceId": "node*"}}
@@ -215,6 +215,30 @@ def test_the_months_of_a_model_add_up_to_its_training_to_the_last_decimal(
     assert len(rows) == (life if released > DAY else 1)
 
 
+def test_a_run_that_still_goes_on_is_what_is_being_built_and_is_written_off_from_its_end(tmp_path: Path) -> None:
+    """Released in September for three months. A run since October 1st, built on the 2nd: 24 of the day cost so far.
+
+    In November its end is known: 48, in equal parts over what is left of the life; a second one has ended before.
+    """
+    lake = Lake(str(tmp_path / "lake"))
+    world = World(LAB, models={"v2": {"released": date(2026, 9, 15), "life_months": 3}})
+    world.charge(48, at("00:00"), at("00:00", 3), resource="lab-1")
+    world.charge(10, at("00:00"), at("10:00"), resource="lab-2")
+    world.gpu("L", None, resource="lab-1")
+    world.gpu("M", None, resource="lab-2")
+    world.job(at("00:00"), None, id="long", gpu_uuids="L", model_produced="v2")
+    world.job(at("00:00"), at("10:00"), id="short", gpu_uuids="M", model_produced="v2")
+    world.land(lake)
+    query = "select month, cost, building_cost from training_amortisation order by month"
+    with published(world.build(tmp_path, now=at("00:00", 2))) as con:
+        assert ask(con, query) == [(DAY, 5, 24), (NOVEMBER, 5, 0)]
+    [long, _] = world.rows["jobs"]
+    long["ended_at"] = datetime(NOVEMBER.year, NOVEMBER.month, 1, tzinfo=UTC)
+    lake.upsert(JOBS, world.arrow("jobs"), load="ended")
+    with published(world.build(tmp_path)) as con:
+        assert ask(con, query) == [(DAY, 5, 0), (NOVEMBER, 53, 0)]
+
+
 def test_the_cost_of_a_unit_is_what_running_costs_and_training_stands_beside_it(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -230,6 +254,33 @@ def test_the_cost_of_a_unit_is_what_running_costs_and_training_stands_beside_it(
         ("request", None, 2, 100, 50, 15, Decimal("7.5")),
         ("ticket", None, 50, 100, 2, 15, Decimal("0.3")),
     ]
+
+
+def test_of_a_level_the_mean_of_the_days_that_have_a_value_counts_and_of_a_flow_their_sum(tmp_path: Path) -> None:
+    """100 of serving. Stored: 300 + 100 on the 1st, 200 on the 4th, nothing said between: a mean of 300."""
+    world = World(
+        SERVING,
+        units={
+            "stored": {"metric": "vectors", "measure": "mean"},
+            "ticket": {"metric": "tickets"},
+            "third": {"metric": "thirds", "measure": "mean"},
+        },
+    )
+    world.charge(100)
+    for metric in ("vectors", "tickets"):
+        world.metric(metric, "customer", "acme", 300)
+        world.metric(metric, "customer", "bolt", 100)
+        world.metric(metric, "customer", "acme", 200, at(day=4).date())
+    for number, quantity in enumerate((1, 1, 2), 1):  # a mean of four thirds
+        world.metric("thirds", "customer", "acme", quantity, at(day=number).date())
+    world.land(Lake(str(tmp_path / "lake")))
+    query = "select unit, quantity, cost, cost_per_unit from unit_costs where model is null order by unit"
+    with published(world.build(tmp_path)) as con:
+        assert [row for row in ask(con, query) if row[0] in ("stored", "third", "ticket")] == [
+            ("stored", 300, 100, Decimal("0.333333333333")),
+            ("third", Decimal("1.333333"), 100, Decimal("75.000018750004")),
+            ("ticket", 600, 100, Decimal("0.166666666666")),
+        ]
 
 
 def test_an_hour_billed_by_several_skus_counts_once_and_the_premium_is_over_the_cheapest_contract(
@@ -257,3 +308,81 @@ def test_an_hour_billed_by_several_skus_counts_once_and_the_premium_is_over_the_
         (DAY, "Standard", None, 1.0, 5, 5, 2, 3),
         (date(2026, 10, 2), "Standard", None, 1.0, 9, 9, None, None),
     ]
+
+
+MANY_DAYS = [date(2026, 10, day) for day in (1, 2, 3, 4)]
+
+
+def rates(world: World, folder: Path, columns: str, **options: Any) -> list[tuple[Any, ...]]:
+    """`columns` of gpu_rate, built."""
+    world.land(Lake(str(folder / "lake")))
+    with published(world.build(folder, **options)) as con:
+        return ask(con, f"select {columns} from gpu_rate order by day, cost")
+
+
+def test_a_charge_of_many_days_has_a_rate_on_each_of_them_and_adds_up_to_it(tmp_path: Path) -> None:
+    """100 for 72 hours of two GPUs from noon of the first: 12, 24, 24 and 12 hours; twice as many of GPUs."""
+    world = World(SERVING)
+    world.gpu("G")
+    world.gpu("H")
+    world.charge(100, at("12:00"), at("12:00", 4), PricingCategory="Committed", ChargeCategory="Purchase")
+    rows = rates(world, tmp_path, "day, gpu_hours, cost, rate")
+    assert sorted(row[:2] for row in rows) == list(zip(MANY_DAYS, (24, 48, 48, 24), strict=True))
+    for day, hours, cost, rate in rows:
+        assert abs(cost - Decimal(100) * int(hours) / 144) < Decimal("1e-11"), day
+        assert rate in (Decimal("0.694444444444"), Decimal("0.694444444445"))
+    assert sum(row[2] for row in rows) == 100
+
+
+def test_hours_still_to_come_of_a_commitment_have_no_rate_yet(tmp_path: Path) -> None:
+    world = World(SERVING)
+    world.gpu("G")
+    world.charge(96, at("00:00"), at("00:00", 5), PricingCategory="Committed")
+    rows = rates(world, tmp_path, "day, gpu_hours, cost, rate", now=at("06:00", 2))
+    assert rows == [(DAY, 24.0, 24, 1), (date(2026, 10, 2), 6.0, 6, 1)]
+
+
+def test_an_hour_counts_once_whatever_stands_on_it_and_credits_and_taxes_change_its_rate(tmp_path: Path) -> None:
+    """Two committed hours at 4 and two standard ones at 6 of one GPU; a credit of 8 and a tax of 4 on all four."""
+    world = World(SERVING)
+    world.gpu("G")
+    for number in (10, 11):
+        world.charge(4, at(f"{number}:00"), PricingCategory="Committed", CommitmentDiscountId="year")
+        world.charge(6, at(f"{number + 2}:00"), PricingCategory="Standard")
+    world.charge(-8, at("00:00"), at("24:00"), ChargeCategory="Credit")
+    world.charge(4, at("10:00"), at("14:00"), ChargeCategory="Tax", PricingCategory="Other")
+    rows = rates(world, tmp_path, "pricing_category, gpu_hours, cost, rate, premium")
+    # half of the credit and of the tax on two hours each: 8 - 4 + 2, and 12 - 4 + 2
+    assert rows == [("Committed", 2.0, 6, 3, 0), ("Standard", 2.0, 10, 5, 4)]
+
+
+def test_a_further_price_of_the_same_hours_is_a_part_of_their_cost(tmp_path: Path) -> None:
+    """A licence of another category on the same machine and hours has no GPU-hours of its own."""
+    world = World(SERVING)
+    world.gpu("G")
+    world.charge(10, at("10:00"), at("14:00"), PricingCategory="Committed")
+    world.charge(1, at("11:00"), PricingCategory="Standard")
+    world.charge(2, at("13:00"), at("15:00"), PricingCategory="Dynamic")  # its second hour is new
+    rows = rates(world, tmp_path, "pricing_category, gpu_hours, cost")
+    # the licence's 1 falls on four hours and one: four fifths and a fifth of it
+    assert rows == [("Dynamic", 1.0, Decimal("2.2")), ("Committed", 4.0, Decimal("10.8"))]
+
+
+def test_a_credit_on_a_day_without_hours_is_a_cost_without_a_rate(tmp_path: Path) -> None:
+    world = World(SERVING)
+    world.gpu("G")
+    world.charge(5, PricingCategory="Standard")
+    world.charge(-3, at("00:00", 2), at("24:00", 2), ChargeCategory="Credit")
+    rows = rates(world, tmp_path, "day, pricing_category, gpu_hours, cost, rate")
+    assert rows == [(DAY, "Standard", 1.0, 5, 5), (date(2026, 10, 2), None, 0.0, -3, None)]
+
+
+def test_a_gpu_counts_from_when_it_stands_in_the_machine_and_its_instances_are_one(tmp_path: Path) -> None:
+    """G all day, cut into two instances at noon; H from 18:00: 24 and 6 hours for 60."""
+    world = World(SERVING)
+    world.gpu("G", valid_to=at("12:00"))
+    for instance in ("G-1", "G-2"):
+        world.gpu(instance, parent_gpu_uuid="G", mig_profile="3g.40gb", valid_from=at("12:00"))
+    world.gpu("H", valid_from=at("18:00"))
+    world.charge(60, at("00:00"), at("24:00"))
+    assert rates(world, tmp_path, "gpu_hours, cost, rate") == [(30.0, 60, 2)]

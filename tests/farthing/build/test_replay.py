@@ -148,3 +148,24 @@ def test_a_build_that_knows_nothing_new_states_nothing_and_a_day_that_is_open_is
     first = [(date(2026, 10, 1), "gpu", 48, None), (date(2026, 10, 1), "llm", USED, None)]
     assert stated("06:00", 2) == first
     assert stated("07:00", 2) == first
+
+
+def test_after_several_statements_a_build_that_knows_nothing_new_compares_with_the_last_and_states_nothing(
+    tmp_path: Path,
+) -> None:
+    world, lake = company(), Lake(str(tmp_path / "lake"))
+    world.gpu()
+    world.land(lake)
+    log_of(1).land(lake)
+
+    def stated(hour: str) -> list[tuple[Any, ...]]:
+        with published(world.build(tmp_path, now=at(hour, 2))) as con:
+            query = "select cost, change from restatements where pool = 'gpu' order by stated_at"
+            return con.execute(query).fetchall()
+
+    for hour, rate in (("06:00", 2), ("07:00", 3), ("08:00", 4)):
+        rows = bill_of(1, {1: rate}, {1: USED}).arrow("charges")
+        lake.replace(CHARGES, rows, where={"x_source": "bill", "billing_month": DAY}, load=f"bill-{rate}")
+        said = stated(hour)
+    assert said == [(48, None), (72, 24), (96, 24)]
+    assert stated("09:00") == said

@@ -89,6 +89,21 @@ def test_two_gpus_of_a_replica_with_gaps_of_their_own_each_share_theirs() -> Non
     assert ran.sums("select gpu_uuid, round(direct_cost, 6) from done.gpu_days") == {("G",): 30, ("H",): 15}
 
 
+def test_a_gap_that_two_gpus_have_together_weighs_twice_a_gap_of_one() -> None:
+    one = silent(120)
+    one.gpu("H")
+    for gpu in ("G", "H"):
+        one.usage(at("10:10"), at("10:30"), 0, gpu=gpu, every=60)
+        one.usage(at("10:40"), at("11:00"), 0, gpu=gpu, every=60)
+    one.usage(at("10:30"), at("10:40"), 0, gpu="H", every=60)
+    one.request(at("10:00"), at("10:10"), user="ann")
+    one.request(at("10:30"), at("10:40"), user="bob")
+    ran = one.run()
+    # a minute of a GPU costs 1: nobody watched ten of both while ann was there, and ten of G while bob was
+    assert estimates(ran) == nearly({("ann", True): 20, ("bob", True): 10})
+    assert kinds(ran) == near(direct="30", idle="90")
+
+
 def test_two_replicas_share_only_their_own_gaps() -> None:
     one = silent(120)
     one.gpu("H", "s")

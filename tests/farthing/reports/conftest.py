@@ -51,7 +51,7 @@ DAYS = [date(2026, 9, 1), date(2026, 9, 30), date(2026, 10, 1), date(2026, 10, 2
 
 
 def company() -> World:
-    world = World(*POOLS)
+    world = World(*POOLS, units={"ticket": {"metric": "tickets_solved"}})
     world.gpu(valid_from=datetime(2026, 1, 1, tzinfo=UTC), team_id="serving")
     for number, day in enumerate(DAYS, 1):
         noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
@@ -92,7 +92,7 @@ def publish(world: World, folder: Path, *, paid: bool = False) -> Path:
         names = ("customer_id", "plan", "period", "amount", "currency")
         rows = [dict(zip(names, (*row[:3], Decimal(row[3]), row[4]), strict=True)) for row in PAID]
         lake.append(REVENUE, pa.Table.from_pylist(rows, schema=REVENUE.schema), load="paid")
-    world.tables = {"teams": {"serving": {"cost_center": "CC-1", "department": "Product/Serving"}}}
+    world.tables |= {"teams": {"serving": {"cost_center": "CC-1", "department": "Product/Serving"}}}
     world.build(folder, now=NOW)
     return folder
 

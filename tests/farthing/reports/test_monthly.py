@@ -87,10 +87,26 @@ def test_a_unit_costs_serving_by_what_was_counted(report: Make, warehouse: Con) 
     serving = figure(made, "revenue") - figure(made, "gross_margin")
     tokens = ask(warehouse, "select sum(input_tokens + output_tokens) from usage_days where month(day) = 10")
     units = {row["unit"]: row for row in rows(made, "unit_costs")}
-    assert units["tickets solved"]["quantity"] == 7 * 3 + 7 * 4
-    assert units["tickets solved"]["cost_per_unit"] == serving / 49 == figure(made, "cost_per_unit")
-    assert units["1,000 requests"]["cost_per_unit"] == serving * 1000 / 38
-    assert units["million tokens"]["cost_per_unit"] == serving * 1_000_000 / tokens
+    assert list(units) == ["ticket", "million tokens", "request"]
+    assert units["ticket"]["quantity"] == 7 * 3 + 7 * 4
+    assert units["ticket"]["cost_per_unit"] == figure(made, "cost_per_unit")
+    whole = {"ticket": Decimal(49), "request": Decimal(38), "million tokens": tokens / Decimal(1_000_000)}
+    for unit, quantity in whole.items():
+        assert abs(units[unit]["cost_per_unit"] - serving / quantity) < Decimal("1E-12"), unit
+    assert section(made, "headline").figures[4].label == "Per ticket"
+
+
+@pytest.mark.parametrize(("measure", "quantity"), [("mean", 3), ("sum", 6)])
+def test_a_metric_that_is_a_unit_counts_as_the_unit_says(tmp_path: Path, measure: str, quantity: int) -> None:
+    """3 + 1 on the 1st and 2 on the 3rd of October; 60 of serving."""
+    world = World(units={"shelf": {"metric": "shelves", "measure": measure}})
+    world.charge(60)
+    for key, number, day in (("a", 3, 1), ("b", 1, 1), ("a", 2, 3)):
+        world.metric("shelves", "customer", key, number, date(2026, 10, day))
+    config = configuration.load(publish(world, tmp_path / "company"))
+    with open_warehouse(config) as con:
+        [row] = [row for row in rows(monthly(con, config, date(2026, 10, 1)), "unit_costs") if row["unit"] == "shelf"]
+    assert (row["quantity"], row["cost_per_unit"]) == (quantity, Decimal(60) / quantity)
 
 
 def test_the_change_is_against_the_whole_month_before(report: Make, warehouse: Con) -> None:

@@ -1,8 +1,12 @@
--- known_resources: when the inventory knows a billed resource, in stretches that do not touch.
--- grain: resource_id, from_us; microseconds since 1970, until_us is null while it still holds
+-- known_stretches: when the inventory knows a billed resource, and each physical GPU of it, in stretches that do not touch.
+-- grain: resource_id, physical_gpu (null: the resource as a whole), from_us; microseconds since 1970, until_us is null
+-- while it still holds
+-- However many instances or shares a GPU is cut into, and whenever they were made, it is one GPU.
 with inventory as (
     select
         lower(ResourceId) as resource_id,
+        unnest([coalesce(parent_gpu_uuid, gpu_uuid), null]) as physical_gpu,
+        gpu_model,
         epoch_us(valid_from) as from_us,
         coalesce(epoch_us(valid_to), 9000000000000000) as until_us
     from lake.gpu_inventory
@@ -13,7 +17,7 @@ marked as (
         *,
         coalesce(
             from_us > max(until_us) over (
-                partition by resource_id
+                partition by resource_id, physical_gpu
                 order by from_us, until_us
                 rows between unbounded preceding and 1 preceding
             ),
@@ -27,7 +31,7 @@ numbered as (
     select
         *,
         count(*) filter (where begins) over (
-            partition by resource_id
+            partition by resource_id, physical_gpu
             order by from_us, until_us
             rows between unbounded preceding and current row
         ) as stretch
@@ -37,10 +41,12 @@ numbered as (
 final as (
     select
         resource_id,
+        physical_gpu,
+        min(gpu_model) as gpu_model,
         min(from_us) as from_us,
         nullif(max(until_us), 9000000000000000) as until_us
     from numbered
-    group by resource_id, stretch
+    group by resource_id, physical_gpu, stretch
 )
 
 select * from final
