@@ -72,9 +72,14 @@ def install() -> None:
         return
     uv = str(ROOT / ".venv" / "bin" / "uv")
     known = [shutil.which("python3.12"), *glob.glob(str(Path.home() / ".pyenv/versions/3.12*/bin/python3.12"))]
-    python = next((path for path in known if path), "3.12")  # else uv fetches one
+    python = next((path for path in known if path and _runs(path)), "3.12")  # else uv fetches one
     run(uv, "venv", "--quiet", "--clear", "--python", python, str(ENVIRONMENT))
     run(uv, "pip", "install", "--quiet", "--system-certs", "--python", str(ENVIRONMENT / "bin" / "python"), *PACKAGES)
+
+
+def _runs(python: str) -> bool:
+    """Whether it is a Python and not the shim of one that is not chosen."""
+    return subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def run(*command: str) -> None:

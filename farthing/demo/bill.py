@@ -52,7 +52,7 @@ _DAILY: list[tuple[Vendor, str, str, str, str, str, str, str]] = [
     (AZURE, "app-servers", "Azure Front Door", "Networking", "Network Infrastructure", "GB", "1875.5", "0.064"),
     (AWS, "data", "Amazon RDS for PostgreSQL", "Databases", "Relational Databases", "Instance-Hours", "96", "2.695"),
     (AWS, "data", "Amazon S3", "Storage", "Object Storage", "GB-Days", "131400.25", "0.000741935484"),
-    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "1000000 Vector-Days", "2712.5", "0.11"),
+    (VECTORLY, "vector-db", "Vectorly", "Databases", "NoSQL Databases", "1000000 Vectors", "2712.5", "0.11"),
     (TOOLS, "tooling", "Tracewell", "Developer Tools", "Other (Developer Tools)", "1000 Spans", "40120", "0.0078"),
     (TOOLS_EUR, "tooling", "Prüfwerk", "Developer Tools", "Other (Developer Tools)", "Seat-Days", "12", "1.65"),
 ]  # fmt: skip
