@@ -157,6 +157,15 @@ class Unit(Section):
     measure: Literal["sum", "mean"] = "sum"
 
 
+class Grant(Section):
+    """`[credits.NAME]`: promotional credit that a provider granted, until it is used up or expires."""
+
+    match: dict[str, Patterns]  # over the columns of a charge, as in pools
+    amount: Decimal = Field(gt=0)
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # by default the project's
+    expires: date | None = None  # the first day on which what is left is lost
+
+
 class Identities(Section):
     """`[identities]`: how user ids of request logs are read."""
 
@@ -245,6 +254,7 @@ class Config(BaseSettings):
     teams: dict[str, Team] = Field(default_factory=dict)
     models: dict[str, TrainedModel] = Field(default_factory=dict)
     units: dict[str, Unit] = Field(default_factory=dict)
+    credits: dict[str, Grant] = Field(default_factory=dict)
     attribution: Attribution = Field(default_factory=Attribution)
     ledger: Ledger = Field(default_factory=Ledger)
     lake: Lake = Field(default_factory=Lake)

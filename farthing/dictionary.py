@@ -24,7 +24,17 @@ from farthing.lake.views import duckdb_type
 #: The chapters after the marts. Each table of the warehouse is in one.
 CHAPTERS = {
     "The ledger": ("cost_ledger", "request_costs"),
-    "The bill": ("charges", "pools", "teams", "trained_models", "units", "pool_days", "bill_totals", "totals"),
+    "The bill": (
+        "charges",
+        "pools",
+        "teams",
+        "trained_models",
+        "units",
+        "grants",
+        "pool_days",
+        "bill_totals",
+        "totals",
+    ),
     "What a build computes of a day": (
         *("usage_days", "trace_days", "gpu_days", "gpu_hours", "job_days", "quality_days", "unmatched_days"),
         *("stated_days", "prefill_laws"),

@@ -36,6 +36,7 @@ TABLES = {
     "pools": "the configured pools, in the order in which they are tried",
     "teams": "the configured teams: where each stands in the company",
     "trained_models": "the configured models of our own: over which months their training is written off",
+    "grants": "the configured promotional credits: what was granted, and until when",
     "units": "the configured units whose cost `unit_costs` has",
     "pool_days": "what each pool costs on each day, by the bill it stands on; the ledger equals it",
     "bill_totals": "what each invoice came to by pool, and how much of it is for hours still to come",
@@ -139,6 +140,7 @@ _CHARGES = {
     "x_BilledCostRounding": "what rounding to 12 decimals took of BilledCost: landed + rounding = file",
     "x_extra": "columns of the file that FOCUS does not know, as one JSON object",
     "pool": "pool that took the charge; 'unassigned' where no rule did",
+    "credit": "promotional credit of `[credits]` that it draws on; null: none",
     "owner_team": "team that owns it, in pools of kind owned",
     "pool_kind": "gpu, api, shared, training, owned or unassigned",
     "x_cost_column": "the column that is attributed, EffectiveCost or BilledCost",
@@ -251,6 +253,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "model": "model that jobs produced, as `model_produced` names it",
         "released": "day from whose month on it is used",
         "life_months": "months over which its training is written off",
+    },
+    "grants": {
+        "credit": "name in `[credits]`",
+        "currency": "its currency",
+        "granted": "what the provider granted",
+        "expires": "first day on which what is left is lost; null: never",
     },
     "units": {
         "unit": "what one of it is called, for example ticket",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 
 from farthing.config import Config, Patterns, Pool
 from farthing.errors import ConfigError
@@ -14,16 +15,22 @@ UNASSIGNED = "unassigned"
 
 
 def charges_sql(config: Config) -> str:
-    """A select over `lake.charges` with `pool` and `owner_team` beside all columns; the first rule that matches wins.
+    """A select over `lake.charges` with `pool`, `owner_team` and `credit` beside all columns; the first rule wins.
 
     Raises:
         ConfigError: a rule names a column that FOCUS does not have.
     """
-    cases = " ".join(f"when {_condition(pool)} then {text(pool.name)}" for pool in config.pools)
+    cases = " ".join(
+        f"when {_condition(pool.match, f'pools.{pool.name}')} then {text(pool.name)}" for pool in config.pools
+    )
+    grants = " ".join(
+        f"when {_condition(grant.match, f'credits.{name}')} then {text(name)}" for name, grant in config.credits.items()
+    )
     owners = " ".join(f"when {text(pool.name)} then {_owner(pool)}" for pool in config.pools if pool.kind == "owned")
     pool = f"case {cases} else {text(UNASSIGNED)} end" if cases else text(UNASSIGNED)
     owner = f"case pool {owners} end" if owners else "cast(null as varchar)"
-    return f"select *, {owner} as owner_team from (select *, {pool} as pool from lake.charges)"
+    credit = f"case {grants} end" if grants else "cast(null as varchar)"
+    return f"select *, {owner} as owner_team, {credit} as credit from (select *, {pool} as pool from lake.charges)"
 
 
 def tag(column: str, key: str) -> str:
@@ -42,21 +49,21 @@ def regex(patterns: Patterns) -> str:
     )
 
 
-def _condition(pool: Pool) -> str:
-    parts = [_matches(_field(name, pool), patterns) for name, patterns in pool.match.items()]
+def _condition(match: Mapping[str, Patterns], key: str) -> str:
+    parts = [_matches(_field(name, key), patterns) for name, patterns in match.items()]
     return " and ".join(parts) or "true"
 
 
-def _field(name: str, pool: Pool) -> str:
-    column, _, key = name.partition(".")
-    if key and column in ("Tags", "x_extra", "SkuPriceDetails", "AllocatedTags"):
-        return tag(column, key)
+def _field(name: str, key: str) -> str:
+    column, _, inner = name.partition(".")
+    if inner and column in ("Tags", "x_extra", "SkuPriceDetails", "AllocatedTags"):
+        return tag(column, inner)
     if name in CHARGES.columns:
         return f"cast({quoted(name)} as varchar)"
     near = difflib.get_close_matches(name, CHARGES.columns, 1)
     raise ConfigError(
         f"'{name}' is no column of a charge.",
-        key=f"pools.{pool.name}",
+        key=key,
         fix=f"did you mean '{near[0]}'?" if near else "FOCUS columns, or Tags.KEY.",
     )
 
@@ -69,4 +76,4 @@ def _owner(pool: Pool) -> str:
     owner = pool.owner or ""
     if owner.startswith("team:"):
         return text(owner.removeprefix("team:"))
-    return f"nullif(trim({_field(owner, pool)}), '')"
+    return f"nullif(trim({_field(owner, f'pools.{pool.name}')}), '')"

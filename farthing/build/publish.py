@@ -103,6 +103,7 @@ def publish(
         "rules": identity,
         "window": config.warehouse.model_dump(),
         "teams": {name: team.model_dump(mode="json") for name, team in config.teams.items()},
+        "credits": {name: grant.model_dump(mode="json") for name, grant in config.credits.items()},
         "units": {name: unit.model_dump(mode="json") for name, unit in config.units.items()},
         "trained_models": {name: model.model_dump(mode="json") for name, model in config.models.items()},
         "sql": hashlib.sha256(json.dumps(runner.texts("marts", "checks/warehouse")).encode()).hexdigest(),
@@ -180,7 +181,7 @@ def _fill(
     con.execute(f"create table published.cost_ledger as select *{promoted} from lake.cost_ledger")
     con.execute(f"create table published.charges as {_CHARGES}")
     con.execute("create table published.pools as select * from settings.pools")
-    for name in ("teams", "trained_models", "units"):
+    for name in ("teams", "trained_models", "units", "grants"):
         con.execute(f"create table published.{name} as select * from settings.{name}")
     con.execute("create table published.pool_days as select * exclude (pico), money(pico) as cost from pool_days")
     con.execute(

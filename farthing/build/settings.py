@@ -120,6 +120,14 @@ def prepare(
         "units(unit varchar, metric varchar, measure varchar)",
         [(name, unit.metric, unit.measure) for name, unit in sorted(config.units.items())],
     )
+    _fill(
+        con,
+        "grants(credit varchar, currency varchar, granted decimal(38, 12), expires date)",
+        [
+            (name, grant.currency or config.project.currency, grant.amount, grant.expires)
+            for name, grant in sorted(config.credits.items())
+        ],
+    )
     _fill(con, "sentinel_users(user_id varchar)", [(name,) for name in config.identities.sentinel_users])
     _fill(
         con,
