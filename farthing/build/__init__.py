@@ -167,8 +167,8 @@ def _build_days(
             for one in finished:
                 if one is not None:
                     outputs.take(one)
-                    built.append(one.day)
-                progress.advance()
+                    built += one.stamps
+                progress.advance(1 if one is None else len(one.stamps))
         except InvariantError:
             outputs.flush()  # the days before it are good, and need not be computed again
             raise

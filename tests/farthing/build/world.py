@@ -18,7 +18,7 @@ import pyarrow as pa
 from farthing import build as building
 from farthing import clock
 from farthing.build import runner, settings
-from farthing.build.days import Plan, run_day
+from farthing.build.days import Plan, run_days
 from farthing.build.inputs import Inputs
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
@@ -246,11 +246,10 @@ class World:
         days = [day for (day,) in con.execute("select day from bill_fingerprints").fetchall()]
         logged = [row["day"] for row in (*self.rows["requests"], *self.rows["gpu_usage"])]
         for day in sorted({*days, *logged}):
-            settings.open_day(con, config, day, horizon, 0)
+            settings.open_days(con, {day: 0})
             if prepare is not None:
                 prepare(con, day)
-            today, _ = run_day(con, plan, lambda: carried, lambda _: None)
-            carried.update(today)
+            run_days(con, plan, [day], lambda: dict(carried), carried.update)
             for name in sorted(_OUTPUTS):
                 con.execute(f"insert into done.{name} by name select * from {name}")
         return Ran(con)
