@@ -72,7 +72,19 @@ def company(seed: int) -> World:
     world.gpu("P", "p", resource="own-2", gpu_model="A100", valid_from=at("00:00", 2))
     world.gpu("T1", None, resource="train-1")
     world.gpu("T2", None, resource="train-1", valid_from=at("00:00", 3))
-    for name in ("node-1", "node-2", "box-1", "own-1", "train-1", "cost", "requests", "tokens", "users", "fixed", "mine"):
+    for name in (
+        "node-1",
+        "node-2",
+        "box-1",
+        "own-1",
+        "train-1",
+        "cost",
+        "requests",
+        "tokens",
+        "users",
+        "fixed",
+        "mine",
+    ):
         for day in range(1, BILLED + 1):
             currency = "EUR" if name == "node-2" and day > 2 else "USD"
             world.charge(dice.randint(1, 90), at(day=day), at(day=day + 1), resource=name, currency=currency)
@@ -120,6 +132,8 @@ def _requests(world: World, dice: random.Random, day: int) -> None:
             more = {"provider": "openai" if number < 9 else "mistral", "replica": None}
         elif number == 2:
             more["replica"] = "unknown"
+        elif number == 3:  # on the first day no replica of ours
+            more = {"provider": "openai", "replica": "p"}
         world.request(
             begin,
             None if number % 11 == 0 else first + timedelta(seconds=dice.choice([1, 5, 100, 5000])),
