@@ -161,7 +161,7 @@ def _build_days(
     outputs.remove(sorted(set(state) - set(bills)))
     days = _tasks(con, plan, bills, state, _stored_laws(con, out), first_day)
     progress.start(len(days), "days")
-    built = []
+    built: list[date] = []
     with closing(computed(con, plan, days)) as finished:
         try:
             for one in finished:

@@ -44,16 +44,17 @@ def company(seed: int) -> World:
         {"name": "llm", "kind": "api", "provider": "openai", "match": {"ProviderName": "OpenAI"}},
         {"name": "other", "kind": "api", "provider": "mistral", "match": {"ProviderName": "Mistral"}},
         *(
-            {"name": driver, "kind": "shared", "driver": driver, "match": {"ResourceId": driver}, **more}
-            for driver, more in {
-                "cost": {},
-                "requests": {},
-                "tokens": {},
-                "users": {},
-                "metric": {"metric": "size"},
-                "fixed": {"weights": {"red": 1, "blue": 2}},
-            }.items()
+            {"name": driver, "kind": "shared", "driver": driver, "match": {"ResourceId": driver}}
+            for driver in ("cost", "requests", "tokens", "users")
         ),
+        {"name": "metric", "kind": "shared", "driver": "metric", "metric": "size", "match": {"ResourceId": "metric"}},
+        {
+            "name": "fixed",
+            "kind": "shared",
+            "driver": "fixed",
+            "weights": {"red": 1, "blue": 2},
+            "match": {"ResourceId": "fixed"},
+        },
         {"name": "team", "kind": "owned", "owner": "team:red", "match": {"ResourceId": "mine"}},
         prices=[
             {"provider": "openai", "model": "m", "input": "1", "output": "2"},
