@@ -161,14 +161,14 @@ def _build_days(
     outputs.remove(sorted(set(state) - set(bills)))
     days = _tasks(con, plan, bills, state, _stored_laws(con, out), first_day)
     progress.start(len(days), "days")
-    built = []
+    built: list[date] = []
     with closing(computed(con, plan, days)) as finished:
         try:
             for one in finished:
                 if one is not None:
                     outputs.take(one)
-                    built.append(one.day)
-                progress.advance()
+                    built += one.stamps
+                progress.advance(1 if one is None else len(one.stamps))
         except InvariantError:
             outputs.flush()  # the days before it are good, and need not be computed again
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -81,16 +81,16 @@ def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
 
 
 def attach(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs) -> None:
-    """Views `lake.*` on the pinned versions; `open_day` narrows the two big ones."""
+    """Views `lake.*` on the pinned versions; `open_days` narrows the two big ones."""
     for table in INPUTS:
         version = inputs.pins[table.name]
         lake.view(con, table, version=version, files=[] if version is None else None)
 
 
-def open_day(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, day: date) -> None:
-    """Narrow `lake.requests` and `lake.gpu_usage` to the files that `day` needs."""
-    lake.view(con, REQUESTS, files=inputs.request_files(day))
-    lake.view(con, GPU_USAGE, files=inputs.gpu_usage_files(day))
+def open_days(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, days: Sequence[date]) -> None:
+    """Narrow `lake.requests` and `lake.gpu_usage` to the files that `days` need."""
+    lake.view(con, REQUESTS, files=_all_of(inputs.request_files(day) for day in days))
+    lake.view(con, GPU_USAGE, files=_all_of(inputs.gpu_usage_files(day) for day in days))
 
 
 def open_requests_from(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, first: date) -> None:
@@ -171,12 +171,17 @@ def _alive(days: dict[date, list[LakeFile]], day: date) -> list[LakeFile]:
     return earlier + days.get(day, [])
 
 
+def _all_of(lists: Iterable[list[LakeFile]]) -> list[LakeFile]:
+    """The files of several days, each once, in the order of their days."""
+    return list({file.path: file for files in lists for file in files}.values())
+
+
 def _reaches(file: LakeFile, start: datetime) -> bool:
-    """Whether some row of an earlier day's file may end at or after `start`; without a statistic only the eve may."""
+    """Whether some row of an earlier day's file may end at or after `start`; one without an end may on the eve only."""
     last = _maximum(file, "ended_at")
-    if last is None:
-        return file.partition["day"] == (start - timedelta(days=1)).date()
-    return last + _STATISTICS_MARGIN >= start
+    if file.partition["day"] == (start - timedelta(days=1)).date() and (last is None or file.nulls.get("ended_at")):
+        return True
+    return last is not None and last + _STATISTICS_MARGIN >= start
 
 
 def _last_moment(file: LakeFile, day: date) -> datetime:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 
 import duckdb
 
@@ -14,50 +16,67 @@ from models.prefill_law import Bin, Delays, PrefillLaw, learn, with_stall
 Laws = dict[tuple[str, str], PrefillLaw]
 
 
-def learned_today(con: duckdb.DuckDBPyConnection, minimum_requests: int) -> Laws:
-    """The laws that the table `law_samples` of the day supports."""
-    bins: dict[tuple[str, str], list[Bin]] = {}
-    for model, gpu_model, requests, tokens, first_token_us, decode_us in con.execute(
-        "select model, gpu_model, requests, uncached_tokens, first_token_us, decode_us from law_samples order by all"
-    ).fetchall():
-        bins.setdefault((model, gpu_model), []).append(Bin(requests, tokens, first_token_us, decode_us))
-    laws = {key: learn(some, minimum_requests=minimum_requests) for key, some in bins.items()}
-    return {key: law for key, law in laws.items() if law is not None}
+def learned(con: duckdb.DuckDBPyConnection, days: Iterable[date], minimum_requests: int) -> dict[date, Laws]:
+    """The laws that the table `law_samples` supports for each of `days`."""
+    laws: dict[date, Laws] = {day: {} for day in days}
+    samples = con.execute(
+        "select day, model, gpu_model, requests, uncached_tokens, first_token_us, decode_us from law_samples"
+        " order by all"
+    ).fetchall()
+    for (day, *key), rows in groupby(samples, key=itemgetter(0, 1, 2)):
+        law = learn([Bin(*row[3:]) for row in rows], minimum_requests=minimum_requests)
+        if law is not None:
+            laws[day][key[0], key[1]] = law
+    return laws
 
 
-def with_stalls(con: duckdb.DuckDBPyConnection, laws: Laws) -> Laws:
-    """`laws` with the stalls that the table `law_delays` of the day supports."""
+def with_stalls(con: duckdb.DuckDBPyConnection, laws: Mapping[date, Laws]) -> dict[date, Laws]:
+    """`laws` of each day with the stalls that the table `law_delays` supports."""
     tokens = {
-        (model, gpu_model): median
-        for model, gpu_model, median in con.execute(
-            "select model, gpu_model, sum(uncached_tokens * requests) / sum(requests) from law_samples group by all"
+        tuple(key): median
+        for *key, median in con.execute(
+            "select day, model, gpu_model, sum(uncached_tokens * requests) / sum(requests)"
+            " from law_samples group by all"
         ).fetchall()
     }
     found = {
-        (model, gpu_model): Delays(decodes, delayed, products, targets)
-        for model, gpu_model, decodes, delayed, products, targets in con.execute(
-            "select model, gpu_model, decodes, delayed, products, targets from law_delays"
+        (day, model, gpu_model): Delays(*delays)
+        for day, model, gpu_model, *delays in con.execute(
+            "select day, model, gpu_model, decodes, delayed, products, targets from law_delays"
         ).fetchall()
     }
     return {
-        key: with_stall(law, found[key], typical_tokens=tokens[key]) if key in found else law
-        for key, law in laws.items()
+        day: {
+            key: with_stall(law, found[day, *key], typical_tokens=tokens[day, *key]) if (day, *key) in found else law
+            for key, law in some.items()
+        }
+        for day, some in laws.items()
     }
 
 
-def inherited(con: duckdb.DuckDBPyConnection, today: Laws, earlier: Mapping[tuple[str, str], PrefillLaw]) -> Laws:
-    """The earlier laws that today's requests need because today has none of its own for them.
+def inherited(con: duckdb.DuckDBPyConnection, own: Mapping[date, Laws], earlier: Laws) -> dict[date, Laws]:
+    """The laws of earlier days that the requests of each day need because the day has none of its own for them.
 
-    Also those of requests that cannot teach one: without a first token a life still needs the pace of an earlier day.
+    `own` are the laws learned from each day, in the order of days; `earlier` those known before the first of them.
     """
-    spare = earlier.keys() - today.keys()
-    if not spare:
-        return {}
+    known = dict(earlier)
+    spare = {}
+    for day, laws in own.items():
+        spare[day] = {key: law for key, law in known.items() if key not in laws}
+        known.update(laws)
+    if not any(spare.values()):
+        return spare
+    # Also those of requests that cannot teach one: without a first token a life still needs the pace of an earlier day.
     wanted = con.execute(
-        "select distinct model, coalesce(gpu_model, '') from day_requests inner join"
-        " (select replica_id, min(gpu_model) as gpu_model from gpu_slots group by all) using (replica_id)"
+        "select distinct day, model, coalesce(gpu_model, '') from day_requests inner join"
+        " (select day, replica_id, min(gpu_model) as gpu_model from gpu_slots group by all) using (day, replica_id)"
     ).fetchall()
-    return {key: earlier[key] for key in map(tuple, wanted) if key in spare}
+    taken: dict[date, Laws] = {day: {} for day in own}
+    for day, *key in wanted:
+        law = spare[day].get((key[0], key[1]))
+        if law is not None:
+            taken[day][key[0], key[1]] = law
+    return taken
 
 
 def as_json(laws: Laws) -> str:
@@ -72,8 +91,8 @@ def keys_of(written: str) -> list[tuple[str, str]]:
     return [(model, gpu_model) for model, gpu_model, *_ in json.loads(written)]
 
 
-def rows(day: date, laws: Laws) -> list[dict[str, object]]:
-    """Laws as rows of the lake table `prefill_laws`."""
+def rows(laws: Mapping[date, Laws]) -> list[dict[str, object]]:
+    """The laws learned from each day as rows of the lake table `prefill_laws`."""
     return [
         {
             "day": day,
@@ -87,5 +106,6 @@ def rows(day: date, laws: Laws) -> list[dict[str, object]]:
             "requests": law.requests,
             "fit_error": law.fit_error,
         }
-        for (model, gpu_model), law in sorted(laws.items())
+        for day, some in laws.items()
+        for (model, gpu_model), law in sorted(some.items())
     ]

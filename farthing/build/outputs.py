@@ -20,14 +20,12 @@ ROWS_IN_A_PIECE = 500_000
 
 @dataclass(frozen=True)
 class Finished:
-    """A day computed and checked: its rows by table, and what its requests cost, if that is wanted, piece by piece.
+    """Days computed and checked: their rows by table, and what requests cost, if that is wanted, piece by piece.
 
-    `mark` is the fingerprint of what it was made from, `inherited_laws` what it took from earlier days.
+    `stamps` has for each day the fingerprint of what it was made from, and the laws that it took from earlier days.
     """
 
-    day: date
-    mark: str
-    inherited_laws: str
+    stamps: Mapping[date, tuple[str, str]]
     rows: Mapping[Table, pa.Table]
     request_costs: pa.RecordBatchReader | None
 
@@ -46,21 +44,24 @@ class Outputs:
         self._rows = 0
 
     def take(self, finished: Finished) -> None:
-        """Take over a finished day; it is written soon, or now when it is big."""
-        day = finished.day
-        written = self._take_request_costs(day, finished.request_costs)
-        self._days.append(day)
+        """Take over finished days; they are written soon, or now when they are big."""
+        days = list(finished.stamps)
+        written = self._take_request_costs(days, finished.request_costs)
+        self._days += days
         for table, rows in finished.rows.items():
             self._wait(table, rows)
-        stamp = {
-            "day": day,
-            "fingerprint": finished.mark,
-            "inherited_laws": finished.inherited_laws,
-            "built_at": clock.now(),
-            "version": __version__,
-        }
-        self._wait(BUILD_DAYS, pa.Table.from_pylist([stamp], schema=BUILD_DAYS.schema))
-        # A day whose request costs are written already is finished alone: a flush with others would replace them.
+        stamps = [
+            {
+                "day": day,
+                "fingerprint": mark,
+                "inherited_laws": inherited,
+                "built_at": clock.now(),
+                "version": __version__,
+            }
+            for day, (mark, inherited) in finished.stamps.items()
+        ]
+        self._wait(BUILD_DAYS, pa.Table.from_pylist(stamps, schema=BUILD_DAYS.schema))
+        # Days whose request costs are written already are finished alone: a flush with others would replace them.
         if written or self._rows > _ROWS_WAITING:
             self.flush()
 
@@ -89,8 +90,8 @@ class Outputs:
         emptied = pa.Table.from_pylist([{"day": day} for day in days], schema=BUILD_DAYS.schema)
         self._lake.replace(BUILD_DAYS, emptied, where={"day": list(days)})
 
-    def _take_request_costs(self, day: date, reader: pa.RecordBatchReader | None) -> bool:
-        """Wait with the day's request costs, or write them piece by piece where they are many: whether it wrote."""
+    def _take_request_costs(self, days: list[date], reader: pa.RecordBatchReader | None) -> bool:
+        """Wait with the days' request costs, or write them piece by piece where they are many: whether it wrote."""
         if reader is None:
             self._wait(REQUEST_COSTS, REQUEST_COSTS.schema.empty_table())
             return False
@@ -98,13 +99,13 @@ class Outputs:
         piece = self._next(reader)
         following = self._next(reader)
         while following is not None and piece is not None:
-            # Too big for one piece: the day's rows are replaced by the first and followed by the others.
+            # Too big for one piece: the days' rows are replaced by the first and followed by the others.
             if written:
                 self._lake.append(REQUEST_COSTS, piece, load=f"build:{uuid.uuid4()}")
             else:
                 self.flush()
-                self._begin([day])
-                self._lake.replace(REQUEST_COSTS, piece, where={"day": [day]})
+                self._begin(days)
+                self._lake.replace(REQUEST_COSTS, piece, where={"day": list(days)})
             written = True
             piece, following = following, self._next(reader)
         if written and piece is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -70,8 +71,14 @@ def prepare(
     first, last = logged or (horizon, _EPOCH)  # without any log nothing goes on after its bill
     con.execute(
         "create or replace table settings.build as"
-        " select ?::bigint as horizon_us, ?::bigint as logged_from_us, ?::bigint as logged_until_us",
-        [microseconds(horizon), microseconds(first), microseconds(min(last, horizon))],
+        " select ?::bigint as horizon_us, ?::bigint as logged_from_us, ?::bigint as logged_until_us,"
+        " ?::bigint as cell_us",
+        [
+            microseconds(horizon),
+            microseconds(first),
+            microseconds(min(last, horizon)),
+            config.attribution.cell_seconds * 1_000_000,
+        ],
     )
     _fill(
         con,
@@ -160,39 +167,40 @@ def prepare(
     con.execute(f"create or replace view settings.requests as select *, {dimensions} as dimensions from lake.requests")
 
 
-def open_day(con: duckdb.DuckDBPyConnection, config: Config, day: date, horizon: datetime, requests: int) -> None:
-    """Make the settings of one day; `requests` is about how many it has, so that a law is learned from a sample."""
-    start, end = day_start(day), day_start(day + timedelta(days=1))
-    con.execute(
-        "create or replace table settings.build_day as"
-        " select ?::date as day, ?::bigint as start_us, ?::bigint as end_us,"
-        " make_timestamp(?::bigint) as started_at, make_timestamp(?::bigint) as ended_at,"
-        " ?::bigint as horizon_us, ?::bigint as cell_us",
-        [
-            day,
-            microseconds(start),
-            microseconds(end),
-            microseconds(start),
-            microseconds(end),
-            microseconds(horizon),
-            config.attribution.cell_seconds * 1_000_000,
-        ],
-    )
-    con.execute(
-        "create or replace table settings.law as select ?::bigint as every, ?::bigint as every_window",
-        [max(requests // _LAW_SAMPLE, 1), min(max(requests // _DELAY_SAMPLE, 1), _WINDOWS_APART)],
-    )
+def open_days(con: duckdb.DuckDBPyConnection, days: Mapping[date, int]) -> None:
+    """Make `settings.batch_days`, the days that are computed together.
 
-
-def put_laws(con: duckdb.DuckDBPyConnection, laws: dict[tuple[str, str], PrefillLaw]) -> None:
-    """Make `settings.prefill_laws` of the laws by (model, gpu_model)."""
+    They map to about how many requests each has, so that a law is learned from a sample of every so many-th.
+    """
     _fill(
         con,
-        "prefill_laws(model varchar, gpu_model varchar, p0_us bigint, p1_ns bigint, stall0_us bigint, stall1_ns bigint,"
-        " decode_us bigint)",
+        "batch_days(day date, start_us bigint, end_us bigint, started_at timestamp, ended_at timestamp,"
+        " every bigint, every_window bigint)",
         [
-            (*key, law.p0_us, law.p1_ns, law.stall0_us, law.stall1_ns, law.decode_us)
-            for key, law in sorted(laws.items())
+            (
+                day,
+                microseconds(day_start(day)),
+                microseconds(day_start(day + timedelta(days=1))),
+                day_start(day).replace(tzinfo=None),
+                day_start(day + timedelta(days=1)).replace(tzinfo=None),
+                max(requests // _LAW_SAMPLE, 1),
+                min(max(requests // _DELAY_SAMPLE, 1), _WINDOWS_APART),
+            )
+            for day, requests in days.items()
+        ],
+    )
+
+
+def put_laws(con: duckdb.DuckDBPyConnection, laws: Mapping[date, Mapping[tuple[str, str], PrefillLaw]]) -> None:
+    """Make `settings.prefill_laws` of the laws of each day by (model, gpu_model)."""
+    _fill(
+        con,
+        "prefill_laws(day date, model varchar, gpu_model varchar, p0_us bigint, p1_ns bigint, stall0_us bigint,"
+        " stall1_ns bigint, decode_us bigint)",
+        [
+            (day, *key, law.p0_us, law.p1_ns, law.stall0_us, law.stall1_ns, law.decode_us)
+            for day, some in laws.items()
+            for key, law in sorted(some.items())
         ],
     )
 

@@ -31,6 +31,7 @@ class LakeFile:
     size: int
     minimum: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
     maximum: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    nulls: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
 
 def listed(handle: DeltaTable, uri: str, partitions: Mapping[str, Sequence[object]] | None = None) -> list[LakeFile]:
@@ -52,6 +53,7 @@ def listed(handle: DeltaTable, uri: str, partitions: Mapping[str, Sequence[objec
                 size=action["size_bytes"],
                 minimum=_known(action.get("min")),
                 maximum=_known(action.get("max")),
+                nulls=_known(action.get("null_count")),
             )
         )
     return sorted(files, key=lambda file: file.path)

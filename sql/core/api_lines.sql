@@ -3,6 +3,7 @@
 -- grain: none; lines are added up in cost_ledger
 with money as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -26,6 +27,7 @@ direct as (
 
 explained as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -36,6 +38,7 @@ explained as (
 
 left_over as (
     select
+        money.day,
         money.pool,
         money.BillingCurrency,
         money.provisional,
@@ -45,10 +48,14 @@ left_over as (
         money.pico - coalesce(explained.pico, 0) as pico
     from money
     inner join pools on money.pool = pools.pool
-    left join priced_pools on money.pool = priced_pools.pool
+    left join priced_pools
+        on
+            money.day = priced_pools.day
+            and money.pool = priced_pools.pool
     left join explained
         on
-            money.pool = explained.pool
+            money.day = explained.day
+            and money.pool = explained.pool
             and money.BillingCurrency = explained.BillingCurrency
             and money.provisional = explained.provisional
 ),

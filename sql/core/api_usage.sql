@@ -1,5 +1,5 @@
--- api_usage: the day's requests to vendor model APIs by pool and model, and what they cost at known prices.
--- grain: pool, provider, model
+-- api_usage: the requests to vendor model APIs by day, pool and model, and what they cost at known prices.
+-- grain: day, pool, provider, model
 with requests as (
     select * from day_requests
     where
@@ -9,7 +9,10 @@ with requests as (
 
 own_replicas as (
     -- also replicas whose bill is not there yet: their requests are never a vendor's
-    select distinct replica_id from gpu_slots
+    select distinct
+        day,
+        replica_id
+    from gpu_slots
     where replica_id is not null
 ),
 
@@ -24,6 +27,7 @@ prices as (
 
 used as (
     select
+        requests.day,
         pools.pool,
         requests.provider,
         requests.model,
@@ -34,7 +38,10 @@ used as (
         sum(requests.cache_write_1h_tokens) as cache_write_1h_tokens,
         sum(requests.output_tokens) as output_tokens
     from requests
-    left join own_replicas on requests.replica_id = own_replicas.replica_id
+    left join own_replicas
+        on
+            requests.day = own_replicas.day
+            and requests.replica_id = own_replicas.replica_id
     inner join pools on pools.provider is null or lower(requests.provider) = lower(pools.provider)
     where own_replicas.replica_id is null
     group by all
@@ -42,6 +49,7 @@ used as (
 
 final as (
     select
+        used.day,
         used.pool,
         used.provider,
         used.model,
@@ -56,7 +64,8 @@ final as (
     from used
     left join prices
         on
-            used.provider is not distinct from prices.provider
+            used.day = prices.day
+            and used.provider is not distinct from prices.provider
             and used.model = prices.model
 )
 

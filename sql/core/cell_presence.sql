@@ -3,8 +3,8 @@
 -- the one after the day's last: requests that end with the day)
 -- Only the latter are summed; cells up to the next of them are as full as it was left. One running sum for each lane: a
 -- fleet's cells together would not fit into memory.
-with build_day as (
-    select * from settings.build_day
+with build as (
+    select * from settings.build
 ),
 
 endpoints as (
@@ -28,7 +28,7 @@ changes as (
     select
         counted.cell_key // 131072 as lane,
         counted.cell_key % 131072 as cell,
-        build_day.cell_us,
+        build.cell_us,
         counted.prefill_starts,
         counted.first_tokens,
         counted.prefill_starts - counted.first_tokens as joining_prefill,
@@ -36,7 +36,7 @@ changes as (
         counted.first_token_into_us - counted.prefill_start_into_us as prefill_into_us,
         counted.end_into_us - counted.first_token_into_us as decode_into_us
     from counted
-    cross join build_day
+    cross join build
 ),
 
 running as (

@@ -15,8 +15,8 @@ lane_hours as (
     select * from lane_hours
 ),
 
-build_day as (
-    select * from settings.build_day
+build as (
+    select * from settings.build
 ),
 
 timed as (
@@ -27,8 +27,8 @@ timed as (
         presence.first_tokens,
         presence.prefill_us,
         presence.decode_us,
-        build_day.cell_us,
-        cast(build_day.cell_us as hugeint) * 1000 as cell_ns,
+        build.cell_us,
+        cast(build.cell_us as hugeint) * 1000 as cell_ns,
         cast(coalesce(busy.busy_ns, 0) as hugeint) as busy_ns,
         case
             when presence.decode_us = 0 then coalesce(busy.busy_ns, 0)
@@ -39,7 +39,7 @@ timed as (
         case when lane_hours.busy_ns > 0 then lane_hours.busy_ns else 1 end as hour_ns,
         case when lane_hours.busy_pico < 0 then -1 else 1 end as sign
     from presence
-    cross join build_day
+    cross join build
     left join busy
         on
             presence.lane = busy.lane
@@ -47,7 +47,7 @@ timed as (
     left join lane_hours
         on
             presence.lane = lane_hours.lane
-            and presence.cell * build_day.cell_us // 3600000000 = lane_hours.hour
+            and presence.cell * build.cell_us // 3600000000 = lane_hours.hour
 ),
 
 rated as (
@@ -97,14 +97,14 @@ summed as (
 final as (
     select
         summed.lane * 131072 + summed.cell as cell_key,
-        cast(summed.prefill_pico // build_day.cell_us as bigint) as prefill_rate,
-        cast(summed.prefill_pico % build_day.cell_us as bigint) as prefill_rest,
-        cast(summed.decode_pico // build_day.cell_us as bigint) as decode_rate,
-        cast(summed.decode_pico % build_day.cell_us as bigint) as decode_rest,
+        cast(summed.prefill_pico // build.cell_us as bigint) as prefill_rate,
+        cast(summed.prefill_pico % build.cell_us as bigint) as prefill_rest,
+        cast(summed.decode_pico // build.cell_us as bigint) as decode_rate,
+        cast(summed.decode_pico % build.cell_us as bigint) as decode_rest,
         cast(summed.prefill_after - summed.prefill_pico as bigint) as prefill_before,
         cast(summed.decode_after - summed.decode_pico as bigint) as decode_before
     from summed
-    cross join build_day
+    cross join build
 )
 
 select * from final

@@ -1,4 +1,4 @@
--- cost_ledger: who and what every billed unit of money of the day was spent on.
+-- cost_ledger: who and what every billed unit of money was spent on, by day.
 -- grain: day, pool, kind, provider, model, user_id, team_id, customer_id, feature, environment, dimensions, currency, provisional,
 -- estimated
 with lines as (
@@ -9,13 +9,9 @@ with lines as (
     select * from shared_lines
 ),
 
-build_day as (
-    select * from settings.build_day
-),
-
 final as (
     select
-        build_day.day,
+        lines.day,
         lines.pool,
         lines.kind,
         lines.provider,
@@ -31,7 +27,6 @@ final as (
         lines.provisional,
         coalesce(lines.estimated, false) as estimated
     from lines
-    cross join build_day
     group by all
     having sum(lines.pico) <> 0
 )

@@ -1,5 +1,5 @@
 -- direct_costs: the requests' cost under the ledger's own method, added up by who and what they were for.
--- grain: pool, currency, provisional, estimated and all ledger columns
+-- grain: day, pool, currency, provisional, estimated and all ledger columns
 with costs as (
     select * from flight_costs
     where purse is not null
@@ -16,6 +16,7 @@ pools as (
 purses as (
     select distinct
         lanes.purse,
+        lanes.day,
         lanes.pool,
         pools.kind as pool_kind,
         lanes.BillingCurrency,
@@ -31,7 +32,7 @@ purses as (
 by_time as (
     select
         purses.* exclude (purse),
-        parties.* exclude (party_key),
+        parties.* exclude (party_key, day),
         costs.pico
     from costs
     inner join purses on costs.purse = purses.purse
@@ -40,6 +41,7 @@ by_time as (
 
 by_weight as (
     select
+        method_weights.day,
         method_weights.pool,
         pools.kind as pool_kind,
         method_weights.BillingCurrency,

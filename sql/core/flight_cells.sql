@@ -5,8 +5,8 @@ with flights as (
     select * from flights
 ),
 
-build_day as (
-    select * from settings.build_day
+build as (
+    select * from settings.build
 ),
 
 final as (
@@ -15,12 +15,12 @@ final as (
         flights.purse,
         flights.party_key,
         hash(flights.model) as model_key,
-        flights.lane * 131072 + flights.s // build_day.cell_us as start_key,
-        flights.lane * 131072 + flights.f // build_day.cell_us as first_key,
-        flights.lane * 131072 + flights.e // build_day.cell_us as end_key,
-        cast(flights.s % build_day.cell_us as integer) as start_us,
-        cast(flights.f % build_day.cell_us as integer) as first_us,
-        cast(flights.e % build_day.cell_us as integer) as end_us,
+        flights.lane * 131072 + flights.s // build.cell_us as start_key,
+        flights.lane * 131072 + flights.f // build.cell_us as first_key,
+        flights.lane * 131072 + flights.e // build.cell_us as end_key,
+        cast(flights.s % build.cell_us as integer) as start_us,
+        cast(flights.f % build.cell_us as integer) as first_us,
+        cast(flights.e % build.cell_us as integer) as end_us,
         flights.s = flights.e as is_nothing,
         flights.s > flights.f
         or flights.f > flights.e
@@ -28,7 +28,7 @@ final as (
         or (flights.ended_us is not null and flights.e > greatest(flights.ended_us, 0) and flights.e > flights.s)
             as is_outside_its_life
     from flights
-    cross join build_day
+    cross join build
 )
 
 select * from final

@@ -10,8 +10,8 @@ prices as (
     select * from cell_prices
 ),
 
-build_day as (
-    select * from settings.build_day
+build as (
+    select * from settings.build
 ),
 
 final as (
@@ -22,16 +22,16 @@ final as (
         flights.model_key,
         sum(
             at_first.prefill_before + at_first.prefill_rate * flights.first_us
-            + at_first.prefill_rest * flights.first_us // build_day.cell_us
+            + at_first.prefill_rest * flights.first_us // build.cell_us
             - at_start.prefill_before - at_start.prefill_rate * flights.start_us
-            - at_start.prefill_rest * flights.start_us // build_day.cell_us
+            - at_start.prefill_rest * flights.start_us // build.cell_us
             + at_end.decode_before + at_end.decode_rate * flights.end_us
-            + at_end.decode_rest * flights.end_us // build_day.cell_us
+            + at_end.decode_rest * flights.end_us // build.cell_us
             - at_first.decode_before - at_first.decode_rate * flights.first_us
-            - at_first.decode_rest * flights.first_us // build_day.cell_us
+            - at_first.decode_rest * flights.first_us // build.cell_us
         ) as pico
     from flights
-    cross join build_day
+    cross join build
     left join prices as at_start on flights.start_key = at_start.cell_key
     left join prices as at_first on flights.first_key = at_first.cell_key
     left join prices as at_end on flights.end_key = at_end.cell_key

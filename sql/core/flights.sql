@@ -1,5 +1,5 @@
 -- flights: where each request's prefill began (s), its first token came (f) and it ended (e), clipped to the day.
--- grain: request and lane; microseconds of the day, s <= f <= e
+-- grain: day, request and lane; microseconds of the day, s <= f <= e
 -- phase_time puts the prefill that the law expects right before the first token, inside the request's life. Of it the
 -- stall, the time by which a prompt holds up those who decode, is the request's alone (s to f); what is left of it is
 -- shared like decoding. Without a law, a first token or input tokens, and under gpu_seconds and residence, the whole life
@@ -17,10 +17,6 @@ laws as (
     select * from settings.prefill_laws
 ),
 
-build_day as (
-    select * from settings.build_day
-),
-
 measured as (
     select
         requests.*,
@@ -33,7 +29,6 @@ measured as (
         lanes.BillingCurrency,
         lanes.provisional,
         laws.decode_us,
-        build_day.end_us - build_day.start_us as day_us,
         coalesce(requests.first_us, requests.started_us) as seen_us,
         requests.input_tokens - coalesce(requests.cached_input_tokens, 0) as uncached_tokens,
         case
@@ -45,12 +40,15 @@ measured as (
                 then greatest(laws.stall0_us + laws.stall1_ns * uncached_tokens // 1000, 0)
         end as stall_us
     from requests
-    inner join lanes on requests.replica_id = lanes.replica_id
+    inner join lanes
+        on
+            requests.day = lanes.day
+            and requests.replica_id = lanes.replica_id
     left join laws
         on
-            requests.model = laws.model
+            requests.day = laws.day
+            and requests.model = laws.model
             and coalesce(lanes.gpu_model, '') = laws.gpu_model
-    cross join build_day
     where not requests.is_cache_hit
 ),
 
@@ -69,12 +67,12 @@ phased as (
 
 final as (
     select
-        * exclude (s_us, f_us, decode_us, seen_us, prefill_us, stall_us, uncached_tokens, first_us, day_us),
-        least(greatest(s_us, 0), day_us) as s,
-        least(greatest(f_us, 0), day_us) as f,
+        * exclude (s_us, f_us, decode_us, seen_us, prefill_us, stall_us, uncached_tokens, first_us),
+        least(greatest(s_us, 0), 86400000000) as s,
+        least(greatest(f_us, 0), 86400000000) as f,
         -- a request without an end lives as long as its output takes at the usual pace
         least(
-            greatest(coalesce(ended_us, seen_us + coalesce(decode_us * output_tokens, 0)), f_us, 0), day_us
+            greatest(coalesce(ended_us, seen_us + coalesce(decode_us * output_tokens, 0)), f_us, 0), 86400000000
         ) as e
     from phased
 )

@@ -1,4 +1,4 @@
--- gpu_days: what each GPU did and cost on the day: direct, training, idle, unobserved, unexplained.
+-- gpu_days: what each GPU did and cost on a day: direct, training, idle, unobserved, unexplained.
 -- grain: day, pool, gpu_uuid, replica_id, currency, provisional; gpu_uuid is null for what no slot of a GPU uses
 -- A replica's unexplained money is shared by its GPUs by their busy money; the parts of a GPU add up to its cost.
 with slots as (
@@ -23,6 +23,7 @@ unexplained as (
 
 gpus as (
     select
+        slots.day,
         slots.pool,
         slots.pool_kind,
         slots.gpu_uuid,
@@ -62,7 +63,8 @@ shared as (
     from gpus
     left join unexplained
         on
-            gpus.pool = unexplained.pool
+            gpus.day = unexplained.day
+            and gpus.pool = unexplained.pool
             and gpus.BillingCurrency = unexplained.BillingCurrency
             and gpus.provisional = unexplained.provisional
             and gpus.busy_replica_id is not distinct from unexplained.replica_id
@@ -70,7 +72,7 @@ shared as (
 
 final as (
     select
-        build_day.day,
+        shared.day,
         shared.pool,
         shared.gpu_uuid,
         shared.replica_id,
@@ -89,7 +91,6 @@ final as (
         money(unobserved_pico) as unobserved_cost,
         money(unexplained_pico) as unexplained_cost
     from shared
-    cross join settings.build_day as build_day
 )
 
 select * from final

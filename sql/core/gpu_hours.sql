@@ -6,7 +6,7 @@ with slots as (
 
 final as (
     select
-        build_day.day,
+        slots.day,
         slots.hour,
         slots.pool,
         slots.replica_id,
@@ -20,7 +20,6 @@ final as (
         money(sum(slots.pico)) as cost,
         money(sum(slots.idle_pico)) as idle_cost
     from slots
-    cross join settings.build_day as build_day
     group by all
 )
 

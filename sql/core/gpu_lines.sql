@@ -23,6 +23,7 @@ direct as (
 
 training as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -36,6 +37,7 @@ training as (
 
 kept_idle as (
     select
+        idle_money.day,
         idle_money.pool,
         idle_money.BillingCurrency,
         idle_money.provisional,
@@ -45,9 +47,10 @@ kept_idle as (
         idle_money.team_id,
         idle_money.pico
     from idle_money
-    left join (select distinct pool, BillingCurrency, provisional from idle_shares) as handed_on
+    left join (select distinct day, pool, BillingCurrency, provisional from idle_shares) as handed_on
         on
-            idle_money.pool = handed_on.pool
+            idle_money.day = handed_on.day
+            and idle_money.pool = handed_on.pool
             and idle_money.BillingCurrency = handed_on.BillingCurrency
             and idle_money.provisional = handed_on.provisional
     where handed_on.pool is null
@@ -62,6 +65,7 @@ handed_idle as (
 
 unobserved as (
     select
+        slots.day,
         slots.pool,
         slots.BillingCurrency,
         slots.provisional,
@@ -72,12 +76,14 @@ unobserved as (
     from slots
     left join owners
         on
-            slots.pool = owners.pool
+            slots.day = owners.day
+            and slots.pool = owners.pool
             and slots.replica_id = owners.replica_id
 ),
 
 unexplained as (
     select
+        replica_busy.day,
         replica_busy.pool,
         replica_busy.BillingCurrency,
         replica_busy.provisional,
@@ -88,12 +94,14 @@ unexplained as (
     from replica_busy
     left join owners
         on
-            replica_busy.pool = owners.pool
+            replica_busy.day = owners.day
+            and replica_busy.pool = owners.pool
             and replica_busy.replica_id = owners.replica_id
 ),
 
 unexplained_training as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -106,6 +114,7 @@ unexplained_training as (
 
 placed as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -116,6 +125,7 @@ placed as (
 
 without_inventory as (
     select
+        money.day,
         money.pool,
         money.BillingCurrency,
         money.provisional,
@@ -124,7 +134,8 @@ without_inventory as (
     from money
     left join placed
         on
-            money.pool = placed.pool
+            money.day = placed.day
+            and money.pool = placed.pool
             and money.BillingCurrency = placed.BillingCurrency
             and money.provisional = placed.provisional
 ),

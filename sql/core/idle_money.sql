@@ -1,5 +1,5 @@
 -- idle_money: the idle cost of the GPU pools by the model and team that own the replica, with the pool's idle policy.
--- grain: pool, currency, model, team_id
+-- grain: day, pool, currency, model, team_id
 with slots as (
     select * from slot_money
 ),
@@ -14,6 +14,7 @@ pools as (
 
 final as (
     select
+        slots.day,
         slots.pool,
         pools.idle as policy,
         slots.BillingCurrency,
@@ -25,7 +26,8 @@ final as (
     inner join pools on slots.pool = pools.pool
     left join owners
         on
-            slots.pool = owners.pool
+            slots.day = owners.day
+            and slots.pool = owners.pool
             and slots.replica_id = owners.replica_id
     group by all
 )

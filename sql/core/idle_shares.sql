@@ -1,7 +1,8 @@
 -- idle_shares: idle cost under the policy `proportional`: handed on to the requests' cost of the same pool.
--- grain: pool, currency, provisional and all ledger columns
+-- grain: day, pool, currency, provisional and all ledger columns
 with idle as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -13,6 +14,7 @@ with idle as (
 
 direct as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -35,7 +37,7 @@ measured as (
     select
         * exclude (pico),
         pico
-        // greatest(sum(pico) over (partition by pool, BillingCurrency, provisional) // 1000000000000000, 1) as weight
+        // greatest(sum(pico) over (partition by day, pool, BillingCurrency, provisional) // 1000000000000000, 1) as weight
     from direct
 ),
 
@@ -44,7 +46,7 @@ cumulated as (
         measured.*,
         idle.pico,
         sum(measured.weight) over (
-            partition by measured.pool, measured.BillingCurrency, measured.provisional
+            partition by measured.day, measured.pool, measured.BillingCurrency, measured.provisional
             order by
                 measured.provider,
                 measured.model,
@@ -57,12 +59,13 @@ cumulated as (
             rows between unbounded preceding and current row
         ) as cumulative,
         sum(measured.weight) over (
-            partition by measured.pool, measured.BillingCurrency, measured.provisional
+            partition by measured.day, measured.pool, measured.BillingCurrency, measured.provisional
         ) as total
     from measured
     inner join idle
         on
-            measured.pool = idle.pool
+            measured.day = idle.day
+            and measured.pool = idle.pool
             and measured.BillingCurrency = idle.BillingCurrency
             and measured.provisional = idle.provisional
     where measured.weight > 0

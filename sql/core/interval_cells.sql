@@ -11,17 +11,17 @@ presence as (
     where prefill_us + decode_us > 0
 ),
 
-build_day as (
-    select * from settings.build_day
+build as (
+    select * from settings.build
 ),
 
 pieces as (
     select
         intervals.*,
-        build_day.cell_us,
+        build.cell_us,
         unnest(range(from_us // cell_us, (to_us - 1) // cell_us + 1)) as cell
     from intervals
-    cross join build_day
+    cross join build
 ),
 
 final as (

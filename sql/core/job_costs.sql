@@ -11,6 +11,7 @@ slots as (
 final as (
     select
         slots.slot_hour,
+        slots.day,
         slots.pool,
         slots.pool_kind,
         slots.BillingCurrency,

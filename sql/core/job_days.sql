@@ -1,4 +1,4 @@
--- job_days: what each training or batch job held and cost on the day, and what of it was lost.
+-- job_days: what each training or batch job held and cost on a day, and what of it was lost.
 -- grain: day, job_id, pool, currency, provisional
 -- Lost: what a job that failed cost after its last checkpoint; all of it without one.
 with job_costs as (
@@ -7,7 +7,7 @@ with job_costs as (
 
 final as (
     select
-        build_day.day,
+        job_costs.day,
         job_costs.job_id,
         job_costs.pool,
         job_costs.BillingCurrency,
@@ -16,7 +16,6 @@ final as (
         money(sum(job_costs.pico)) as cost,
         money(sum(job_costs.lost_pico)) as lost_cost
     from job_costs
-    cross join settings.build_day as build_day
     group by all
 )
 

@@ -15,6 +15,7 @@ intervals as (
 
 vacant as (
     select
+        lanes.day,
         lanes.pool,
         lanes.BillingCurrency,
         lanes.provisional,
@@ -52,7 +53,8 @@ held as (
     from slot_hours
     inner join jobs
         on
-            slot_hours.gpu_uuid = jobs.gpu_uuid
+            slot_hours.day = jobs.day
+            and slot_hours.gpu_uuid = jobs.gpu_uuid
             and slot_hours.from_us < jobs.to_us
             and slot_hours.to_us > jobs.from_us
     where slot_hours.pool_kind = 'training'
@@ -89,12 +91,14 @@ busy as (
     from intervals
     inner join jobs
         on
-            intervals.gpu_uuid = jobs.gpu_uuid
+            intervals.day = jobs.day
+            and intervals.gpu_uuid = jobs.gpu_uuid
             and intervals.from_us < jobs.to_us
             and intervals.to_us > jobs.from_us
     left join vacant
         on
-            intervals.pool = vacant.pool
+            intervals.day = vacant.day
+            and intervals.pool = vacant.pool
             and intervals.BillingCurrency = vacant.BillingCurrency
             and intervals.provisional = vacant.provisional
             and intervals.replica_id = vacant.replica_id

@@ -2,6 +2,7 @@
 -- grain: lane, hour, from_us, to_us; gpus: how many of the replica have this gap; occupied_us of the time between
 with gaps as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -23,8 +24,8 @@ presence as (
     select * from cell_presence
 ),
 
-build_day as (
-    select * from settings.build_day
+build as (
+    select * from settings.build
 ),
 
 pieces as (
@@ -34,16 +35,17 @@ pieces as (
         gaps.from_us,
         gaps.to_us,
         gaps.gpus,
-        build_day.cell_us,
-        unnest(range(gaps.from_us // build_day.cell_us, (gaps.to_us - 1) // build_day.cell_us + 1)) as cell
+        build.cell_us,
+        unnest(range(gaps.from_us // build.cell_us, (gaps.to_us - 1) // build.cell_us + 1)) as cell
     from gaps
     inner join lanes
         on
-            gaps.pool = lanes.pool
+            gaps.day = lanes.day
+            and gaps.pool = lanes.pool
             and gaps.BillingCurrency = lanes.BillingCurrency
             and gaps.provisional = lanes.provisional
             and gaps.replica_id = lanes.replica_id
-    cross join build_day
+    cross join build
 ),
 
 final as (

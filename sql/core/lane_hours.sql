@@ -24,6 +24,7 @@ times as (
 
 money as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -45,7 +46,8 @@ final as (
     from lanes
     inner join money
         on
-            lanes.pool = money.pool
+            lanes.day = money.day
+            and lanes.pool = money.pool
             and lanes.BillingCurrency = money.BillingCurrency
             and lanes.provisional = money.provisional
             and lanes.replica_id = money.replica_id

@@ -11,6 +11,7 @@ lanes as (
 
 widths as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -24,6 +25,7 @@ widths as (
 
 busy as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -42,6 +44,7 @@ busy as (
 observed as (
     select
         lanes.lane,
+        lanes.day,
         lanes.method,
         busy.hour,
         busy.from_us,
@@ -50,14 +53,16 @@ observed as (
     from busy
     inner join widths
         on
-            busy.pool = widths.pool
+            busy.day = widths.day
+            and busy.pool = widths.pool
             and busy.BillingCurrency = widths.BillingCurrency
             and busy.provisional = widths.provisional
             and busy.replica_id = widths.replica_id
             and busy.hour = widths.hour
     inner join lanes
         on
-            busy.pool = lanes.pool
+            busy.day = lanes.day
+            and busy.pool = lanes.pool
             and busy.BillingCurrency = lanes.BillingCurrency
             and busy.provisional = lanes.provisional
             and busy.replica_id = lanes.replica_id
@@ -67,6 +72,7 @@ observed as (
 unobserved as (
     select
         lanes.lane,
+        lanes.day,
         lanes.method,
         gaps.hour,
         gaps.from_us,
@@ -76,7 +82,8 @@ unobserved as (
     inner join lanes on gaps.lane = lanes.lane
     inner join widths
         on
-            lanes.pool = widths.pool
+            lanes.day = widths.day
+            and lanes.pool = widths.pool
             and lanes.BillingCurrency = widths.BillingCurrency
             and lanes.provisional = widths.provisional
             and lanes.replica_id = widths.replica_id

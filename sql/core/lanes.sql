@@ -1,4 +1,4 @@
--- lanes: a number for each replica, pool, currency and method whose requests are followed through time.
+-- lanes: a number for each day, replica, pool, currency and method whose requests are followed through time.
 -- grain: lane
 -- phase_time is followed on every replica: it also tells when nobody was in flight. `residence` shares the time that no
 -- telemetry covers, where a pool wants that; its costs count as the pool's own method.
@@ -12,6 +12,7 @@ pool_methods as (
 
 replicas as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -52,17 +53,19 @@ final as (
     select
         row_number() over (
             order by
-                replicas.replica_id, replicas.pool, replicas.BillingCurrency, replicas.provisional, methods.method
+                replicas.day, replicas.replica_id, replicas.pool, replicas.BillingCurrency, replicas.provisional,
+                methods.method
         ) as lane,
-        -- a number for pool, currency, provisional and method together
+        -- a number for day, pool, currency, provisional and method together
         dense_rank() over (
-            order by replicas.pool, replicas.BillingCurrency, replicas.provisional, methods.method
+            order by replicas.day, replicas.pool, replicas.BillingCurrency, replicas.provisional, methods.method
         ) as purse,
         -- a replica that is billed in two currencies, or in part, has several lanes
         row_number() over (
-            partition by replicas.replica_id, replicas.pool, methods.method
+            partition by replicas.day, replicas.replica_id, replicas.pool, methods.method
             order by replicas.BillingCurrency, replicas.provisional
         ) = 1 as is_first_of_replica,
+        replicas.day,
         replicas.replica_id,
         replicas.pool,
         replicas.BillingCurrency,

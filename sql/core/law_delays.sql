@@ -1,33 +1,27 @@
 -- law_delays: sums from which one learns how long a prompt holds up the requests that are decoding beside it.
--- grain: model, gpu_model
+-- grain: day, model, gpu_model
 -- The time between a request's first token and its end is a sum: its steps, each longer the more requests share it, and
 -- for each prompt that was processed meanwhile a delay that grows with the prompt. Least squares need only sums of
 -- products: integers, so that they are the same at any number of threads. Of a busy day every n-th window of two minutes.
 with requests as (
     select
+        day_requests.day,
         day_requests.model,
         day_requests.replica_id,
         greatest(day_requests.started_us, 0) as started_us,
         day_requests.first_us,
         day_requests.ended_us,
-        law.day_us,
         day_requests.input_tokens - coalesce(day_requests.cached_input_tokens, 0) as uncached_tokens,
         day_requests.output_tokens,
-        law.every_window
+        batch_days.every_window
     from day_requests
-    cross join (
-        select
-            law.every_window,
-            build_day.end_us - build_day.start_us as day_us
-        from settings.law as law
-        cross join settings.build_day as build_day
-    ) as law
+    inner join settings.batch_days as batch_days on day_requests.day = batch_days.day
     where
         not day_requests.is_cache_hit
         and (
             day_requests.ended_us is null
             -- an n-th window lies between start and end
-            or day_requests.ended_us // 120000000 // law.every_window * law.every_window
+            or day_requests.ended_us // 120000000 // batch_days.every_window * batch_days.every_window
             >= greatest(day_requests.started_us, 0) // 120000000
         )
 ),
@@ -35,13 +29,17 @@ with requests as (
 laws as (
     select
         lanes.lane,
+        lanes.day,
         lanes.replica_id,
         laws.model,
         laws.p0_us,
         laws.p1_ns,
         laws.decode_us
     from lanes
-    inner join settings.prefill_laws as laws on coalesce(lanes.gpu_model, '') = laws.gpu_model
+    inner join settings.prefill_laws as laws
+        on
+            lanes.day = laws.day
+            and coalesce(lanes.gpu_model, '') = laws.gpu_model
     where lanes.method = 'phase_time'
 ),
 
@@ -49,18 +47,19 @@ laws as (
 phased as (
     select
         laws.lane,
-        requests.* exclude (started_us, first_us, ended_us, day_us),
+        requests.* exclude (started_us, first_us, ended_us),
         greatest(
             requests.first_us - laws.p0_us - laws.p1_ns * requests.uncached_tokens // 1000, requests.started_us
         ) as s,
         requests.first_us as f,
         least(
-            coalesce(requests.ended_us, requests.first_us + laws.decode_us * requests.output_tokens), requests.day_us
+            coalesce(requests.ended_us, requests.first_us + laws.decode_us * requests.output_tokens), 86400000000
         ) as e
     from requests
     inner join laws
         on
-            requests.replica_id = laws.replica_id
+            requests.day = laws.day
+            and requests.replica_id = laws.replica_id
             and requests.model = laws.model
 ),
 
@@ -121,6 +120,7 @@ beside as (
 -- thousandths, so that everything stays an integer
 terms as (
     select
+        lanes.day,
         beside.model,
         coalesce(lanes.gpu_model, '') as gpu_model,
         cast(beside.decode_us as hugeint) as y,
@@ -134,6 +134,7 @@ terms as (
 
 final as (
     select
+        day,
         model,
         gpu_model,
         count(*) as decodes,

@@ -1,5 +1,5 @@
 -- method_time: phase_time and gpu_seconds: what each request's prefill and decode cost, from the prices of its cells.
--- grain: method, pool, BillingCurrency, provisional, estimated, x_source, request_id
+-- grain: day, method, pool, BillingCurrency, provisional, estimated, x_source, request_id
 -- A request costs P(f) - P(s) + D(e) - D(f), where P(t) and D(t) are the sums up to t, interpolated inside the cell.
 -- Every moment has a price, so that left joins find it; as inner joins they would be reordered.
 -- materialized: view
@@ -12,8 +12,8 @@ prices as (
     select * from cell_prices
 ),
 
-build_day as (
-    select * from settings.build_day
+build as (
+    select * from settings.build
 ),
 
 wanted as (
@@ -22,6 +22,7 @@ wanted as (
 
 final as (
     select
+        flights.day,
         flights.counts_as as method,
         flights.method = 'residence' as estimated,
         flights.pool,
@@ -40,24 +41,24 @@ final as (
         flights.trace_id,
         flights.agent,
         flights.replica_id,
-        at_first.prefill_before + at_first.prefill_rate * (flights.f % build_day.cell_us)
-        + at_first.prefill_rest * (flights.f % build_day.cell_us) // build_day.cell_us
-        - at_start.prefill_before - at_start.prefill_rate * (flights.s % build_day.cell_us)
-        - at_start.prefill_rest * (flights.s % build_day.cell_us) // build_day.cell_us
-        + at_end.decode_before + at_end.decode_rate * (flights.e % build_day.cell_us)
-        + at_end.decode_rest * (flights.e % build_day.cell_us) // build_day.cell_us
-        - at_first.decode_before - at_first.decode_rate * (flights.f % build_day.cell_us)
-        - at_first.decode_rest * (flights.f % build_day.cell_us) // build_day.cell_us
+        at_first.prefill_before + at_first.prefill_rate * (flights.f % build.cell_us)
+        + at_first.prefill_rest * (flights.f % build.cell_us) // build.cell_us
+        - at_start.prefill_before - at_start.prefill_rate * (flights.s % build.cell_us)
+        - at_start.prefill_rest * (flights.s % build.cell_us) // build.cell_us
+        + at_end.decode_before + at_end.decode_rate * (flights.e % build.cell_us)
+        + at_end.decode_rest * (flights.e % build.cell_us) // build.cell_us
+        - at_first.decode_before - at_first.decode_rate * (flights.f % build.cell_us)
+        - at_first.decode_rest * (flights.f % build.cell_us) // build.cell_us
             as pico
     from flights
-    cross join build_day
+    cross join build
     inner join wanted
         on
             flights.pool = wanted.pool
             and flights.counts_as = wanted.method
-    left join prices as at_start on flights.lane * 131072 + flights.s // build_day.cell_us = at_start.cell_key
-    left join prices as at_first on flights.lane * 131072 + flights.f // build_day.cell_us = at_first.cell_key
-    left join prices as at_end on flights.lane * 131072 + flights.e // build_day.cell_us = at_end.cell_key
+    left join prices as at_start on flights.lane * 131072 + flights.s // build.cell_us = at_start.cell_key
+    left join prices as at_first on flights.lane * 131072 + flights.f // build.cell_us = at_first.cell_key
+    left join prices as at_end on flights.lane * 131072 + flights.e // build.cell_us = at_end.cell_key
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- method_weights: tokens and requests: each request's share by its weight; less than a pico-unit each is left over.
--- grain: method, pool, BillingCurrency, provisional, x_source, request_id
+-- grain: day, method, pool, BillingCurrency, provisional, x_source, request_id
 -- materialized: view
 with requests as (
     select * from weighed_requests
@@ -12,16 +12,18 @@ money as (
 
 final as (
     select
+        requests.day,
         requests.method,
         requests.pool,
         money.BillingCurrency,
         false as estimated,
-        requests.* exclude (method, pool, weight),
+        requests.* exclude (day, method, pool, weight),
         money.pico * requests.weight // money.weight as pico
     from requests
     inner join money
         on
-            requests.method = money.method
+            requests.day = money.day
+            and requests.method = money.method
             and requests.pool = money.pool
             and requests.provisional = money.provisional
 )

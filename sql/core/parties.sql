@@ -1,7 +1,8 @@
--- parties: who made the requests that lived in the day and what for, by the number that stands for it.
+-- parties: who made the requests that lived in a day and what for, by the number that stands for it.
 -- grain: party_key (a check holds that no two parties have one number)
 with earlier as (
     select distinct
+        day,
         provider,
         model,
         user_id,
@@ -16,6 +17,7 @@ with earlier as (
 
 every_party as (
     select
+        day,
         provider,
         model,
         user_id,
@@ -31,7 +33,7 @@ every_party as (
 
 final as (
     select
-        hash(provider, model, user_id, team_id, customer_id, feature, environment, dimensions) as party_key,
+        hash(day, provider, model, user_id, team_id, customer_id, feature, environment, dimensions) as party_key,
         every_party.*
     from every_party
 )

@@ -1,5 +1,5 @@
--- party_usage: requests and tokens of the day by who made them and what for.
--- grain: all ledger columns that describe a request
+-- party_usage: requests and tokens of each day by who made them and what for.
+-- grain: day and all ledger columns that describe a request
 with requests as (
     select * from day_requests
     where starts_today
@@ -7,6 +7,7 @@ with requests as (
 
 final as (
     select
+        day,
         provider,
         model,
         user_id,

@@ -1,5 +1,5 @@
 -- priced_pools: the API pools that have known prices, with the day's use of models that have one, and of those that have none.
--- grain: pool
+-- grain: day, pool
 with pools as (
     select * from settings.pools
     where kind = 'api'
@@ -9,19 +9,28 @@ prices as (
     select * from settings.token_prices
 ),
 
+batch_days as (
+    select * from settings.batch_days
+),
+
 usage as (
     select * from api_usage
 ),
 
 final as (
     select
+        batch_days.day,
         pools.pool,
         min(usage.currency) as currency,
         coalesce(sum(usage.pico), 0) as pico,
         count(usage.model) filter (where usage.currency is null and usage.has_tokens) as unpriced_models,
         min(usage.model) filter (where usage.currency is null and usage.has_tokens) as unpriced_model
     from pools
-    left join usage on pools.pool = usage.pool
+    cross join batch_days
+    left join usage
+        on
+            batch_days.day = usage.day
+            and pools.pool = usage.pool
     where
         exists (
             select 1

@@ -1,17 +1,25 @@
--- quality_days: how much of requests, GPUs, busy time and cost each join of the day matched.
+-- quality_days: how much of requests, GPUs, busy time and cost each join of a day matched.
 -- grain: day, subject, measure, unit
-with requests as (
+with batch_days as (
+    select day from settings.batch_days
+),
+
+requests as (
     select * from day_requests
     where starts_today
 ),
 
 replicas as (
-    select distinct replica_id from gpu_slots
+    select distinct
+        day,
+        replica_id
+    from gpu_slots
     where replica_id is not null
 ),
 
 observed_minutes as (
     select distinct
+        day,
         replica_id,
         unnest(range(from_us // 60000000, (to_us - 1) // 60000000 + 1)) as minute
     from slot_intervals
@@ -23,6 +31,7 @@ observed_minutes as (
 
 by_minute as (
     select
+        day,
         replica_id,
         started_us // 60000000 as minute,
         count(*) as requests,
@@ -38,39 +47,52 @@ joined as (
         replicas.replica_id is not null as is_placed,
         observed_minutes.replica_id is not null as is_observed
     from by_minute
-    left join replicas on by_minute.replica_id = replicas.replica_id
+    left join replicas
+        on
+            by_minute.day = replicas.day
+            and by_minute.replica_id = replicas.replica_id
     left join observed_minutes
         on
-            by_minute.replica_id = observed_minutes.replica_id
+            by_minute.day = observed_minutes.day
+            and by_minute.replica_id = observed_minutes.replica_id
             and by_minute.minute = observed_minutes.minute
 ),
 
 placed as (
     select
+        batch_days.day,
         coalesce(sum(requests), 0) as requests,
         coalesce(sum(known), 0) as known,
         coalesce(sum(with_end), 0) as with_end,
         coalesce(sum(requests) filter (where replica_id is not null), 0) as with_replica,
         coalesce(sum(requests) filter (where is_placed), 0) as placed,
         coalesce(sum(requests) filter (where is_placed and is_observed), 0) as observed
-    from joined
+    from batch_days
+    left join joined on batch_days.day = joined.day
+    group by batch_days.day
 ),
 
 described as (
     select
+        batch_days.day,
         coalesce(sum(requests) filter (where user_id is not null), 0) as with_user,
         coalesce(sum(requests - requests_without_usage), 0) as with_usage
-    from party_usage
+    from batch_days
+    left join party_usage on batch_days.day = party_usage.day
+    group by batch_days.day
 ),
 
 counted as (
-    select *
+    select
+        placed.*,
+        described.* exclude (day)
     from placed
-    cross join described
+    inner join described on placed.day = described.day
 ),
 
 request_rows as (
     select
+        day,
         'requests' as subject,
         unnest([
             'with a user', 'with a user in identities', 'with token usage', 'with an end',
@@ -84,21 +106,24 @@ request_rows as (
 
 gpu_rows as (
     select
+        batch_days.day,
         'gpus' as subject,
         unnest(['billed and observed by telemetry', 'observed and in the inventory of a bill']) as measure,
         'count' as unit,
-        unnest([
-            (select count(distinct gpu_uuid) from slot_intervals),
-            (select count(distinct gpu_uuid) from slot_intervals)
-        ]) as matched,
-        unnest([
-            (select count(distinct gpu_uuid) from slot_hours),
-            (select count(distinct gpu_uuid) from gpu_samples)
-        ]) as total
+        unnest([coalesce(matched.gpus, 0), coalesce(matched.gpus, 0)]) as matched,
+        unnest([coalesce(billed.gpus, 0), coalesce(observed.gpus, 0)]) as total
+    from batch_days
+    left join (select day, count(distinct gpu_uuid) as gpus from slot_intervals group by all) as matched
+        on batch_days.day = matched.day
+    left join (select day, count(distinct gpu_uuid) as gpus from slot_hours group by all) as billed
+        on batch_days.day = billed.day
+    left join (select day, count(distinct gpu_uuid) as gpus from gpu_samples group by all) as observed
+        on batch_days.day = observed.day
 ),
 
 billed_rows as (
     select
+        day,
         'gpu_seconds' as subject,
         'billed and observed by telemetry' as measure,
         'seconds' as unit,
@@ -106,22 +131,34 @@ billed_rows as (
         sum(billed_us) / 1000000 as total
     from slot_money
     where gpu_uuid is not null
+    group by day
 ),
 
 busy_rows as (
     select
+        batch_days.day,
         'busy_seconds' as subject,
         'of replicas with a request in flight' as measure,
         'seconds' as unit,
-        (
-            (select coalesce(sum(busy_ns), 0) from lane_intervals where method = 'phase_time')
-            - (select coalesce(sum(busy_ns), 0) from vacant_intervals)
-        ) / 1000000000 as matched,
-        (select coalesce(sum(busy_ns), 0) from lane_intervals where method = 'phase_time') / 1000000000 as total
+        (coalesce(busy.busy_ns, 0) - coalesce(vacant.busy_ns, 0)) / 1000000000 as matched,
+        coalesce(busy.busy_ns, 0) / 1000000000 as total
+    from batch_days
+    left join (
+        select
+            day,
+            sum(busy_ns) as busy_ns
+        from lane_intervals
+        where method = 'phase_time'
+        group by all
+    ) as busy
+        on batch_days.day = busy.day
+    left join (select day, sum(busy_ns) as busy_ns from vacant_intervals group by all) as vacant
+        on batch_days.day = vacant.day
 ),
 
 cost_rows as (
     select
+        day,
         'cost' as subject,
         unnest(['taken by a pool', 'placed on users, teams or jobs', 'of GPUs with an inventory']) as measure,
         BillingCurrency as unit,
@@ -136,11 +173,12 @@ cost_rows as (
             sum(cost) filter (where pool in (select pool from settings.pools where kind = 'gpu'))
         ]) as total
     from cost_ledger
-    group by BillingCurrency
+    group by day, BillingCurrency
 ),
 
 known_user_rows as (
     select
+        ledger.day,
         'cost' as subject,
         'of requests, with a user in identities' as measure,
         ledger.BillingCurrency as unit,
@@ -148,10 +186,15 @@ known_user_rows as (
         sum(ledger.cost) as total
     from cost_ledger as ledger
     left join (
-        select distinct key
+        select distinct
+            day,
+            key
         from unmatched_days
         where subject = 'user not in identities'
-    ) as unmatched on ledger.user_id = unmatched.key
+    ) as unmatched
+        on
+            ledger.day = unmatched.day
+            and ledger.user_id = unmatched.key
     where
         ledger.kind = 'direct'
         and ledger.provider is not null
@@ -160,6 +203,7 @@ known_user_rows as (
 
 watched_rows as (
     select
+        day,
         'cost' as subject,
         'of GPUs, watched by telemetry' as measure,
         BillingCurrency as unit,
@@ -171,35 +215,31 @@ watched_rows as (
 ),
 
 measured as (
-    select subject, measure, unit, cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total
+    select * replace (cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total)
     from request_rows
     union all by name
-    select subject, measure, unit, cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total
+    select * replace (cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total)
     from gpu_rows
     union all by name
-    select subject, measure, unit, cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total
+    select * replace (cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total)
     from billed_rows
     union all by name
-    select subject, measure, unit, cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total
+    select * replace (cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total)
     from busy_rows
     union all by name
-    select subject, measure, unit, coalesce(matched, 0) as matched, total
+    select * replace (coalesce(matched, 0) as matched)
     from cost_rows
     union all by name
-    select subject, measure, unit, coalesce(matched, 0) as matched, total
+    select * replace (coalesce(matched, 0) as matched)
     from known_user_rows
     union all by name
-    select subject, measure, unit, matched, total
+    select *
     from watched_rows
 ),
 
 final as (
-    select
-        build_day.day,
-        measured.*
-    from measured
-    cross join settings.build_day as build_day
-    where measured.total is not null
+    select * from measured
+    where total is not null
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- replica_busy: what of a replica's busy money no request and no job explains.
--- grain: pool, currency, replica; pools whose method is no method of time have one row without a replica
+-- grain: day, pool, currency, replica; pools whose method is no method of time have one row without a replica
 with slots as (
     select * from slot_money
     where pool_kind = 'gpu'
@@ -11,6 +11,7 @@ pools as (
 
 busy as (
     select
+        slots.day,
         slots.pool,
         slots.BillingCurrency,
         slots.provisional,
@@ -23,6 +24,7 @@ busy as (
 
 direct as (
     select
+        replica_costs.day,
         replica_costs.pool,
         replica_costs.BillingCurrency,
         replica_costs.provisional,
@@ -35,6 +37,7 @@ direct as (
 
 jobs as (
     select
+        job_costs.day,
         job_costs.pool,
         job_costs.BillingCurrency,
         job_costs.provisional,
@@ -48,6 +51,7 @@ jobs as (
 
 final as (
     select
+        busy.day,
         busy.pool,
         busy.BillingCurrency,
         busy.provisional,
@@ -57,13 +61,15 @@ final as (
     from busy
     left join direct
         on
-            busy.pool = direct.pool
+            busy.day = direct.day
+            and busy.pool = direct.pool
             and busy.BillingCurrency = direct.BillingCurrency
             and busy.provisional = direct.provisional
             and busy.replica_id is not distinct from direct.replica_id
     left join jobs
         on
-            busy.pool = jobs.pool
+            busy.day = jobs.day
+            and busy.pool = jobs.pool
             and busy.BillingCurrency = jobs.BillingCurrency
             and busy.provisional = jobs.provisional
             and busy.replica_id is not distinct from jobs.replica_id

@@ -1,5 +1,5 @@
 -- replica_costs: the requests' cost under the ledger's own method, by the replica that served them.
--- grain: pool, currency, replica, model
+-- grain: day, pool, currency, replica, model
 with costs as (
     select * from flight_costs
     where lane is not null
@@ -18,6 +18,7 @@ models as (
 
 by_time as (
     select
+        lanes.day,
         lanes.pool,
         lanes.BillingCurrency,
         lanes.provisional,
@@ -35,6 +36,7 @@ by_time as (
 
 by_weight as (
     select
+        method_weights.day,
         method_weights.pool,
         method_weights.BillingCurrency,
         method_weights.provisional,

@@ -1,5 +1,5 @@
 -- replica_models: the model and the team that a replica's idle, unobserved and unexplained cost is shown under.
--- grain: pool, replica_id
+-- grain: day, pool, replica_id
 -- What the inventory says; else the model that cost most on the replica that day.
 with slots as (
     select * from slot_hours
@@ -8,25 +8,28 @@ with slots as (
 
 direct as (
     select
+        day,
         pool,
         replica_id,
         model,
         abs(sum(pico)) as pico
     from replica_costs
-    group by pool, replica_id, model
+    group by day, pool, replica_id, model
 ),
 
 used as (
     select
+        day,
         pool,
         replica_id,
         model
     from direct
-    qualify row_number() over (partition by pool, replica_id order by pico desc, model) = 1
+    qualify row_number() over (partition by day, pool, replica_id order by pico desc, model) = 1
 ),
 
 said as (
     select
+        day,
         pool,
         replica_id,
         min(model) as model,
@@ -37,6 +40,7 @@ said as (
 
 final as (
     select
+        said.day,
         said.pool,
         said.replica_id,
         coalesce(said.model, used.model) as model,
@@ -44,7 +48,8 @@ final as (
     from said
     left join used
         on
-            said.pool = used.pool
+            said.day = used.day
+            and said.pool = used.pool
             and said.replica_id = used.replica_id
 )
 

@@ -5,13 +5,9 @@ with request_money as (
     select * from request_money
 ),
 
-build_day as (
-    select * from settings.build_day
-),
-
 final as (
     select
-        build_day.day,
+        request_money.day,
         request_money.method,
         request_money.pool,
         request_money.x_source,
@@ -21,7 +17,6 @@ final as (
         request_money.provisional,
         request_money.estimated
     from request_money
-    cross join build_day
 )
 
 select * from final

@@ -1,25 +1,31 @@
 -- resource_hours: what each billed resource of the GPU pools costs in each hour of the day.
--- grain: pool, resource, hour of the day (0 to 23), currency, provisional
+-- grain: day, pool, resource, hour of the day (0 to 23), currency, provisional
 with spans as (
     select * from charge_spans
 ),
 
-build_day as (
-    select * from settings.build_day
+batch_days as (
+    select * from settings.batch_days
+),
+
+horizon as (
+    select horizon_us from settings.build
 ),
 
 cut as (
     select
+        batch_days.day,
         spans.*,
-        build_day.start_us as day_start_us,
-        greatest(spans.start_us, build_day.start_us) as from_us,
-        least(spans.end_us, build_day.end_us, build_day.horizon_us) as until_us
+        batch_days.start_us as day_start_us,
+        greatest(spans.start_us, batch_days.start_us) as from_us,
+        least(spans.end_us, batch_days.end_us, horizon.horizon_us) as until_us
     from spans
-    cross join build_day
-    where
-        spans.pool_kind in ('gpu', 'training')
-        and spans.start_us < build_day.end_us
-        and spans.end_us > build_day.start_us
+    inner join batch_days
+        on
+            spans.start_us < batch_days.end_us
+            and spans.end_us > batch_days.start_us
+    cross join horizon
+    where spans.pool_kind in ('gpu', 'training')
 ),
 
 pieces as (
@@ -32,6 +38,7 @@ pieces as (
 
 final as (
     select
+        day,
         pool,
         pool_kind,
         resource_id,

@@ -11,6 +11,7 @@ weights as (
 
 shared_money as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -26,7 +27,7 @@ cumulated as (
         shared_money.provisional,
         shared_money.pico,
         sum(weights.weight) over (
-            partition by weights.pool, weights.BillingCurrency, shared_money.provisional
+            partition by weights.day, weights.pool, weights.BillingCurrency, shared_money.provisional
             order by
                 weights.provider,
                 weights.model,
@@ -39,12 +40,13 @@ cumulated as (
             rows between unbounded preceding and current row
         ) as cumulative,
         sum(weights.weight) over (
-            partition by weights.pool, weights.BillingCurrency, shared_money.provisional
+            partition by weights.day, weights.pool, weights.BillingCurrency, shared_money.provisional
         ) as total
     from weights
     inner join shared_money
         on
-            weights.pool = shared_money.pool
+            weights.day = shared_money.day
+            and weights.pool = shared_money.pool
             and weights.BillingCurrency = shared_money.BillingCurrency
 ),
 
@@ -58,21 +60,24 @@ shared as (
 
 without_driver as (
     select
+        shared_money.day,
         shared_money.pool,
         shared_money.BillingCurrency,
         shared_money.provisional,
         'unassigned' as kind,
         shared_money.pico
     from shared_money
-    left join (select distinct pool, BillingCurrency from weights) as driven
+    left join (select distinct day, pool, BillingCurrency from weights) as driven
         on
-            shared_money.pool = driven.pool
+            shared_money.day = driven.day
+            and shared_money.pool = driven.pool
             and shared_money.BillingCurrency = driven.BillingCurrency
     where driven.pool is null
 ),
 
 owned as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -85,6 +90,7 @@ owned as (
 
 unassigned as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,

@@ -1,11 +1,12 @@
 -- shared_weights: by which driver, and in what proportion, each shared pool is spread.
--- grain: pool, currency and all ledger columns; weights are integers above 0
+-- grain: day, pool, currency and all ledger columns; weights are integers above 0
 -- cost: the requests' own cost in the pool's currency. requests, tokens: of the day. users: each user once, in equal
 -- parts for each team and customer.
 -- metric: rows of the day in metrics, whose dimension names the ledger column. fixed: the weights of the configuration.
 with pools as (
     select
         pools.*,
+        day_money.day,
         day_money.BillingCurrency
     from settings.pools as pools
     inner join day_money on pools.pool = day_money.pool
@@ -17,13 +18,12 @@ usage as (
 ),
 
 metrics as (
-    select metrics.*
-    from lake.metrics as metrics
-    inner join settings.build_day as build_day on metrics.day = build_day.day
+    select * from lake.metrics
 ),
 
 by_cost as (
     select
+        pools.day,
         pools.pool,
         pools.BillingCurrency,
         direct_costs.provider,
@@ -36,13 +36,17 @@ by_cost as (
         direct_costs.dimensions,
         sum(direct_costs.pico) as weight
     from pools
-    inner join direct_costs on pools.BillingCurrency = direct_costs.BillingCurrency
+    inner join direct_costs
+        on
+            pools.day = direct_costs.day
+            and pools.BillingCurrency = direct_costs.BillingCurrency
     where pools.driver = 'cost'
     group by all
 ),
 
 by_use as (
     select
+        pools.day,
         pools.pool,
         pools.BillingCurrency,
         usage.provider,
@@ -68,29 +72,31 @@ by_use as (
             end as hugeint
         ) as weight
     from pools
-    cross join usage
+    inner join usage on pools.day = usage.day
     where pools.driver in ('requests', 'tokens')
 ),
 
 -- 720720 divides evenly by every number up to 16
 by_users as (
     select
+        pools.day,
         pools.pool,
         pools.BillingCurrency,
         usage.user_id,
         usage.team_id,
         usage.customer_id,
-        cast(720720 // count(*) over (partition by pools.pool, pools.BillingCurrency, usage.user_id) as hugeint) as weight
+        cast(720720 // count(*) over (partition by pools.day, pools.pool, pools.BillingCurrency, usage.user_id) as hugeint) as weight
     from pools
-    cross join usage
+    inner join usage on pools.day = usage.day
     where
         pools.driver = 'users'
         and usage.user_id is not null
-    group by pools.pool, pools.BillingCurrency, usage.user_id, usage.team_id, usage.customer_id
+    group by pools.day, pools.pool, pools.BillingCurrency, usage.user_id, usage.team_id, usage.customer_id
 ),
 
 by_metric as (
     select
+        pools.day,
         pools.pool,
         pools.BillingCurrency,
         case when metrics.dimension = 'model' then metrics.key end as model,
@@ -101,7 +107,10 @@ by_metric as (
         case when metrics.dimension = 'environment' then metrics.key end as environment,
         cast(sum(metrics.quantity) * 1000000000 as hugeint) as weight
     from pools
-    inner join metrics on pools.metric = metrics.name
+    inner join metrics
+        on
+            pools.day = metrics.day
+            and pools.metric = metrics.name
     where
         pools.driver = 'metric'
         and metrics.dimension in ('model', 'user', 'team', 'customer', 'feature', 'environment')
@@ -110,6 +119,7 @@ by_metric as (
 
 by_fixed as (
     select
+        pools.day,
         pools.pool,
         pools.BillingCurrency,
         pool_weights.team_id,
@@ -135,7 +145,7 @@ every_driver as (
 measured as (
     select
         * exclude (weight),
-        weight // greatest(sum(weight) over (partition by pool, BillingCurrency) // 1000000000000000, 1) as weight
+        weight // greatest(sum(weight) over (partition by day, pool, BillingCurrency) // 1000000000000000, 1) as weight
     from every_driver
     where weight > 0
 ),

@@ -33,6 +33,7 @@ ends as (
 stretches as (
     select
         ends.slot_hour,
+        slot_hours.day,
         slot_hours.pool,
         slot_hours.BillingCurrency,
         slot_hours.provisional,

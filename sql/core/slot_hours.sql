@@ -1,5 +1,5 @@
 -- slot_hours: what each slot costs in each hour, and what is left of a GPU that no slot uses.
--- grain: slot_hour (a number for pool, slot, hour and currency); gpu_uuid is null for what no slot of a GPU uses
+-- grain: slot_hour (a number for day, pool, slot, hour and currency); gpu_uuid is null for what no slot of a GPU uses
 -- The cost of a resource is split over its GPUs by the time that they were there, and over the slots of a GPU by size;
 -- cumulative integer weights make the parts add up to the whole.
 with slots as (
@@ -12,19 +12,21 @@ resource_hours as (
 
 placed as (
     select
+        resource_hours.day,
         resource_hours.pool,
         resource_hours.pool_kind,
         resource_hours.BillingCurrency,
         resource_hours.provisional,
         resource_hours.hour,
         resource_hours.pico as resource_pico,
-        slots.* exclude (from_us, to_us),
+        slots.* exclude (day, from_us, to_us),
         greatest(slots.from_us, resource_hours.hour * 3600000000) as from_us,
         least(slots.to_us, (resource_hours.hour + 1) * 3600000000) as to_us
     from resource_hours
     inner join slots
         on
-            resource_hours.resource_id = slots.resource_id
+            resource_hours.day = slots.day
+            and resource_hours.resource_id = slots.resource_id
             and slots.from_us < (resource_hours.hour + 1) * 3600000000
             and slots.to_us > resource_hours.hour * 3600000000
 ),
@@ -38,6 +40,7 @@ sized as (
 
 unused as (
     select
+        day,
         pool,
         pool_kind,
         BillingCurrency,
@@ -58,7 +61,7 @@ unused as (
         max(to_us) as to_us,
         cast(7000000 as hugeint) * (max(to_us) - min(from_us)) - sum(weight) as weight
     from sized
-    group by pool, pool_kind, BillingCurrency, provisional, hour, physical_gpu, resource_id
+    group by day, pool, pool_kind, BillingCurrency, provisional, hour, physical_gpu, resource_id
     having cast(7000000 as hugeint) * (max(to_us) - min(from_us)) > sum(weight)
 ),
 
@@ -72,19 +75,21 @@ cumulated as (
     select
         *,
         sum(weight) over (
-            partition by pool, BillingCurrency, provisional, resource_id, hour
+            partition by day, pool, BillingCurrency, provisional, resource_id, hour
             order by physical_gpu, gpu_uuid, replica_id, from_us
             rows between unbounded preceding and current row
         ) as cumulative,
-        sum(weight) over (partition by pool, BillingCurrency, provisional, resource_id, hour) as total
+        sum(weight) over (partition by day, pool, BillingCurrency, provisional, resource_id, hour) as total
     from weighted
 ),
 
 final as (
     select
         row_number() over (
-            order by pool, BillingCurrency, provisional, resource_id, hour, physical_gpu, gpu_uuid, replica_id, from_us
+            order by
+                day, pool, BillingCurrency, provisional, resource_id, hour, physical_gpu, gpu_uuid, replica_id, from_us
         ) as slot_hour,
+        day,
         pool,
         pool_kind,
         BillingCurrency,

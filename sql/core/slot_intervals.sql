@@ -18,6 +18,7 @@ by_hour as (
 cut as (
     select
         slot_hours.slot_hour,
+        slot_hours.day,
         slot_hours.pool,
         slot_hours.pool_kind,
         slot_hours.BillingCurrency,
@@ -33,7 +34,8 @@ cut as (
     from by_hour
     inner join slot_hours
         on
-            by_hour.gpu_uuid = slot_hours.gpu_uuid
+            by_hour.day = slot_hours.day
+            and by_hour.gpu_uuid = slot_hours.gpu_uuid
             and by_hour.hour = slot_hours.hour
     where greatest(by_hour.from_us, slot_hours.from_us) < least(by_hour.to_us, slot_hours.to_us)
 ),
@@ -41,6 +43,7 @@ cut as (
 final as (
     select
         slot_hour,
+        day,
         pool,
         pool_kind,
         BillingCurrency,

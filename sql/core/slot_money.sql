@@ -31,7 +31,8 @@ job_overlaps as (
     from intervals
     inner join jobs
         on
-            intervals.gpu_uuid = jobs.gpu_uuid
+            intervals.day = jobs.day
+            and intervals.gpu_uuid = jobs.gpu_uuid
             and intervals.from_us < jobs.to_us
             and intervals.to_us > jobs.from_us
     where intervals.pool_kind = 'training'
@@ -78,7 +79,8 @@ gaps as (
     from slot_gaps
     inner join lanes
         on
-            slot_gaps.pool = lanes.pool
+            slot_gaps.day = lanes.day
+            and slot_gaps.pool = lanes.pool
             and slot_gaps.BillingCurrency = lanes.BillingCurrency
             and slot_gaps.provisional = lanes.provisional
             and slot_gaps.replica_id = lanes.replica_id

@@ -18,6 +18,7 @@ pools as (
 
 calls as (
     select
+        day,
         trace_id,
         agent,
         user_id,
@@ -34,6 +35,7 @@ calls as (
 
 costs as (
     select
+        request_money.day,
         request_money.trace_id,
         request_money.agent,
         request_money.user_id,
@@ -54,7 +56,7 @@ ranked_costs as (
     select
         *,
         row_number() over (
-            partition by trace_id, agent, user_id, team_id, customer_id
+            partition by day, trace_id, agent, user_id, team_id, customer_id
             order by BillingCurrency
         ) as position
     from costs
@@ -62,7 +64,7 @@ ranked_costs as (
 
 final as (
     select
-        build_day.day,
+        coalesce(calls.day, ranked_costs.day) as day,
         coalesce(calls.trace_id, ranked_costs.trace_id) as trace_id,
         coalesce(calls.agent, ranked_costs.agent) as agent,
         coalesce(calls.user_id, ranked_costs.user_id) as user_id,
@@ -80,12 +82,12 @@ final as (
     from calls
     full join ranked_costs
         on
-            calls.trace_id = ranked_costs.trace_id
+            calls.day = ranked_costs.day
+            and calls.trace_id = ranked_costs.trace_id
             and calls.agent is not distinct from ranked_costs.agent
             and calls.user_id is not distinct from ranked_costs.user_id
             and calls.team_id is not distinct from ranked_costs.team_id
             and calls.customer_id is not distinct from ranked_costs.customer_id
-    cross join settings.build_day as build_day
 )
 
 select * from final

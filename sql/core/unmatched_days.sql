@@ -1,4 +1,4 @@
--- unmatched_days: what the joins of the day did not match, each with its requests, GPU time or money.
+-- unmatched_days: what the joins of a day did not match, each with its requests, GPU time or money.
 -- grain: day, subject, key, currency (null where it has no money)
 with requests as (
     select * from day_requests
@@ -19,6 +19,7 @@ money as (
 
 unknown_users as (
     select
+        day,
         user_id as key,
         count(*) as requests
     from requests
@@ -30,6 +31,7 @@ unknown_users as (
 
 user_costs as (
     select
+        day,
         user_id,
         BillingCurrency,
         sum(cost) as cost
@@ -40,22 +42,30 @@ user_costs as (
 
 users as (
     select
+        unknown_users.day,
         'user not in identities' as subject,
         unknown_users.key,
         unknown_users.requests,
         user_costs.BillingCurrency,
         user_costs.cost
     from unknown_users
-    left join user_costs on unknown_users.key = user_costs.user_id
+    left join user_costs
+        on
+            unknown_users.day = user_costs.day
+            and unknown_users.key = user_costs.user_id
 ),
 
 replicas as (
     select
+        requests.day,
         'replica not in the inventory' as subject,
         requests.replica_id as key,
         count(*) as requests
     from requests
-    left join (select distinct replica_id from slots) as placed on requests.replica_id = placed.replica_id
+    left join (select distinct day, replica_id from slots) as placed
+        on
+            requests.day = placed.day
+            and requests.replica_id = placed.replica_id
     where
         requests.replica_id is not null
         and placed.replica_id is null
@@ -64,29 +74,38 @@ replicas as (
 
 resources as (
     select
+        hours.day,
         'resource without a GPU in the inventory' as subject,
         coalesce(hours.resource_id, '(no resource)') as key,
         hours.BillingCurrency,
         money(sum(hours.pico)) as cost
     from resource_hours as hours
-    left join (select distinct resource_id from slots) as placed on hours.resource_id = placed.resource_id
+    left join (select distinct day, resource_id from slots) as placed
+        on
+            hours.day = placed.day
+            and hours.resource_id = placed.resource_id
     where placed.resource_id is null
     group by all
 ),
 
 gpus as (
     select
+        samples.day,
         'GPU without a billed resource' as subject,
         samples.gpu_uuid as key,
         sum(samples.to_us - samples.from_us) / 1000000 as gpu_seconds
     from gpu_samples as samples
-    left join (select distinct gpu_uuid from slot_hours) as billed on samples.gpu_uuid = billed.gpu_uuid
+    left join (select distinct day, gpu_uuid from slot_hours) as billed
+        on
+            samples.day = billed.day
+            and samples.gpu_uuid = billed.gpu_uuid
     where billed.gpu_uuid is null
     group by all
 ),
 
 unwatched as (
     select
+        day,
         'GPU without telemetry' as subject,
         gpu_uuid as key,
         sum(billed_us) / 1000000 as gpu_seconds,
@@ -101,11 +120,15 @@ unwatched as (
 -- pools that share a provider's bills have the same requests
 unpriced_models as (
     select
+        api_usage.day,
         api_usage.provider,
         api_usage.model,
         max(api_usage.requests) as requests
     from api_usage
-    inner join priced_pools on api_usage.pool = priced_pools.pool
+    inner join priced_pools
+        on
+            api_usage.day = priced_pools.day
+            and api_usage.pool = priced_pools.pool
     where
         api_usage.currency is null
         and api_usage.has_tokens
@@ -114,6 +137,7 @@ unpriced_models as (
 
 models as (
     select
+        day,
         'model without a price' as subject,
         model as key,
         sum(requests) as requests
@@ -137,7 +161,7 @@ found as (
 
 final as (
     select
-        build_day.day,
+        found.day,
         found.subject,
         found.key,
         cast(found.requests as bigint) as requests,
@@ -145,7 +169,6 @@ final as (
         found.BillingCurrency,
         cast(found.cost as decimal(38, 12)) as cost
     from found
-    cross join settings.build_day as build_day
 )
 
 select * from final

@@ -15,6 +15,7 @@ occupied as (
 final as (
     select
         intervals.lane,
+        intervals.day,
         intervals.hour,
         intervals.from_us,
         intervals.to_us,

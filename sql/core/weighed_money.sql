@@ -1,9 +1,10 @@
 -- weighed_money: the money that weighed requests share, and the sum of their weights.
--- grain: method, pool, currency, provisional
+-- grain: day, method, pool, currency, provisional
 -- For GPU pools the busy money that no job took, for API pools the day's charges; where models without a known price were
 -- used, the others share no more than what they cost at theirs.
 with weights as (
     select
+        day,
         method,
         pool,
         provisional,
@@ -15,6 +16,7 @@ with weights as (
 
 job_money as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -26,6 +28,7 @@ job_money as (
 
 gpu_money as (
     select
+        slot_money.day,
         slot_money.pool,
         slot_money.BillingCurrency,
         slot_money.provisional,
@@ -33,7 +36,8 @@ gpu_money as (
     from slot_money
     left join job_money
         on
-            slot_money.pool = job_money.pool
+            slot_money.day = job_money.day
+            and slot_money.pool = job_money.pool
             and slot_money.BillingCurrency = job_money.BillingCurrency
             and slot_money.provisional = job_money.provisional
     where slot_money.pool_kind = 'gpu'
@@ -42,6 +46,7 @@ gpu_money as (
 
 api_money as (
     select
+        day_money.day,
         day_money.pool,
         day_money.BillingCurrency,
         day_money.provisional,
@@ -53,7 +58,10 @@ api_money as (
             else day_money.pico
         end as pico
     from day_money
-    left join priced_pools on day_money.pool = priced_pools.pool
+    left join priced_pools
+        on
+            day_money.day = priced_pools.day
+            and day_money.pool = priced_pools.pool
     where day_money.pool_kind = 'api'
 ),
 
@@ -65,6 +73,7 @@ money as (
 
 final as (
     select
+        weights.day,
         weights.method,
         weights.pool,
         money.BillingCurrency,
@@ -74,7 +83,8 @@ final as (
     from weights
     inner join money
         on
-            weights.pool = money.pool
+            weights.day = money.day
+            and weights.pool = money.pool
             and weights.provisional = money.provisional
 )
 

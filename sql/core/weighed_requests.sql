@@ -1,5 +1,5 @@
 -- weighed_requests: the requests that share a pool by weight instead of time: API pools, and the methods tokens and requests.
--- grain: method, pool, provisional, x_source, request_id
+-- grain: day, method, pool, provisional, x_source, request_id
 -- A request belongs whole to the day on which it started. In an API pool with known prices the weight is the price; what
 -- no bill has confirmed yet is shared by the requests after its end, in the one pool that estimates them.
 -- materialized: view
@@ -19,7 +19,10 @@ requests as (
 ),
 
 own_replicas as (
-    select distinct replica_id from gpu_slots
+    select distinct
+        day,
+        replica_id
+    from gpu_slots
     where replica_id is not null
 ),
 
@@ -29,6 +32,7 @@ pools as (
 
 money as (
     select distinct
+        day,
         pool,
         provisional
     from day_money
@@ -40,6 +44,7 @@ wanted as (
 
 on_gpus as (
     select
+        flights.day,
         wanted.method,
         money.provisional,
         flights.pool,
@@ -66,11 +71,15 @@ on_gpus as (
         on
             flights.pool = wanted.pool
             and wanted.method in ('tokens', 'requests')
-    inner join money on flights.pool = money.pool
+    inner join money
+        on
+            flights.day = money.day
+            and flights.pool = money.pool
 ),
 
 on_apis as (
     select
+        requests.day,
         'tokens' as method,
         money.provisional,
         pools.pool,
@@ -93,13 +102,19 @@ on_apis as (
         requests.cache_write_1h_tokens,
         requests.output_tokens
     from requests
-    left join own_replicas on requests.replica_id = own_replicas.replica_id
+    left join own_replicas
+        on
+            requests.day = own_replicas.day
+            and requests.replica_id = own_replicas.replica_id
     inner join pools
         on
             pools.kind = 'api'
             and (pools.provider is null or lower(requests.provider) = lower(pools.provider))
-    inner join money on pools.pool = money.pool
-    cross join settings.build_day as build_day
+    inner join money
+        on
+            requests.day = money.day
+            and pools.pool = money.pool
+    cross join settings.build as build
     left join api_bill_ends as bill_ends on pools.pool = bill_ends.pool
     left join estimating_pools as estimating
         on
@@ -112,7 +127,7 @@ on_apis as (
             or (
                 estimating.pool is not null
                 and epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0)
-                and epoch_us(requests.started_at) < build_day.horizon_us
+                and epoch_us(requests.started_at) < build.horizon_us
             )
         )
 ),
@@ -152,10 +167,14 @@ final as (
         end as weight
     from candidates
     inner join pools on candidates.pool = pools.pool
-    left join priced_pools on candidates.pool = priced_pools.pool
+    left join priced_pools
+        on
+            candidates.day = priced_pools.day
+            and candidates.pool = priced_pools.pool
     left join model_prices as prices
         on
-            candidates.provider is not distinct from prices.provider
+            candidates.day = prices.day
+            and candidates.provider is not distinct from prices.provider
             and candidates.model = prices.model
 )
 

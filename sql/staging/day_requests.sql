@@ -1,14 +1,15 @@
--- day_requests: every request that lived in the day, with who made it; times in microseconds of the day.
--- grain: x_source, request_id
--- A request of the day before has a negative start; `starts_today` says whose day counts it. `party_key` stands for all
--- ledger columns that describe a request: adding up by one number is far faster than by eight texts.
+-- day_requests: every request that lived in the days of the batch, with who made it; times in microseconds of the day.
+-- grain: day, x_source, request_id; a request that lived in two days is in both
+-- A request of the day before has a negative start; `starts_today` says whose day counts it. One without an end may live
+-- on into the next day and no further. `party_key` stands for the day and all ledger columns that describe a request:
+-- adding up by one number is far faster than by eight texts.
 -- materialized: view
 with requests as (
     select * from settings.requests
 ),
 
-build_day as (
-    select * from settings.build_day
+batch_days as (
+    select * from settings.batch_days
 ),
 
 identity_windows as (
@@ -23,12 +24,13 @@ sentinel_users as (
 
 named as (
     select
+        batch_days.day,
         requests.x_source,
         requests.request_id,
-        epoch_us(requests.started_at) - build_day.start_us as started_us,
-        epoch_us(requests.first_token_at) - build_day.start_us as first_us,
-        epoch_us(requests.ended_at) - build_day.start_us as ended_us,
-        requests.started_at >= build_day.started_at as starts_today,
+        epoch_us(requests.started_at) - batch_days.start_us as started_us,
+        epoch_us(requests.first_token_at) - batch_days.start_us as first_us,
+        epoch_us(requests.ended_at) - batch_days.start_us as ended_us,
+        requests.started_at >= batch_days.started_at as starts_today,
         requests.started_at,
         requests.ended_at,
         requests.provider,
@@ -56,22 +58,23 @@ named as (
         -- an answer from a gateway's cache cost nothing upstream
         coalesce(requests.gateway_cache_hit, false) as is_cache_hit
     from requests
-    cross join build_day
+    inner join batch_days
+        on
+            requests.day <= batch_days.day
+            and requests.started_at < batch_days.ended_at
+            and coalesce(requests.ended_at, requests.day + 1) >= batch_days.started_at
     left join identity_windows
         on
             requests.user_id = identity_windows.id
             and requests.started_at >= identity_windows.from_at
             and requests.started_at < identity_windows.to_at
     left join sentinel_users on lower(trim(requests.user_id)) = sentinel_users.name
-    where
-        requests.started_at < build_day.ended_at
-        and (requests.ended_at is null or requests.ended_at >= build_day.started_at)
 ),
 
 final as (
     select
         *,
-        hash(provider, model, user_id, team_id, customer_id, feature, environment, dimensions) as party_key
+        hash(day, provider, model, user_id, team_id, customer_id, feature, environment, dimensions) as party_key
     from named
 )
 

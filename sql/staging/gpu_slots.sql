@@ -1,16 +1,17 @@
--- gpu_slots: the slots of GPUs that serve a replica, with their validity in this day, in microseconds of the day.
--- grain: one row of the inventory
+-- gpu_slots: the slots of GPUs that serve a replica, with their validity in each day, in microseconds of the day.
+-- grain: day and one row of the inventory
 -- A slot is a whole GPU, a MIG instance or a share of a time-sliced GPU; `units` is its size in seven-millionths of a GPU.
 with inventory as (
     select * from lake.gpu_inventory
 ),
 
-build_day as (
-    select * from settings.build_day
+batch_days as (
+    select * from settings.batch_days
 ),
 
 placed as (
     select
+        batch_days.day,
         inventory.gpu_uuid,
         coalesce(inventory.parent_gpu_uuid, inventory.gpu_uuid) as physical_gpu,
         inventory.node_id,
@@ -33,13 +34,13 @@ placed as (
                 else 7000000
             end as bigint
         ) as units,
-        greatest(epoch_us(inventory.valid_from) - build_day.start_us, 0) as from_us,
+        greatest(epoch_us(inventory.valid_from) - batch_days.start_us, 0) as from_us,
         least(
-            coalesce(epoch_us(inventory.valid_to), build_day.end_us) - build_day.start_us,
-            build_day.end_us - build_day.start_us
+            coalesce(epoch_us(inventory.valid_to), batch_days.end_us) - batch_days.start_us,
+            batch_days.end_us - batch_days.start_us
         ) as to_us
     from inventory
-    cross join build_day
+    cross join batch_days
 ),
 
 final as (

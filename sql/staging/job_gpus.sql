@@ -1,5 +1,5 @@
 -- job_gpus: the GPUs that each training or batch job held, in microseconds of the day.
--- grain: job_id, gpu_uuid, from_us; pieces of a job's time, cut where another job on the same GPU begins or ends
+-- grain: day, job_id, gpu_uuid, from_us; pieces of a job's time, cut where another job on the same GPU begins or ends
 -- `share` in millionths: a job that names a node and fewer GPUs than it has, holds a part of each. Jobs that together ask
 -- for more than the whole GPU share it.
 with jobs as (
@@ -8,36 +8,39 @@ with jobs as (
 
 slots as (
     select distinct
+        day,
         gpu_uuid,
         node_id
     from gpu_slots
 ),
 
-build_day as (
-    select * from settings.build_day
+batch_days as (
+    select * from settings.batch_days
 ),
 
 lived as (
     select
+        batch_days.day,
         jobs.*,
-        greatest(epoch_us(jobs.started_at) - build_day.start_us, 0) as from_us,
-        least(coalesce(epoch_us(jobs.ended_at), build_day.end_us), build_day.end_us) - build_day.start_us as to_us,
+        greatest(epoch_us(jobs.started_at) - batch_days.start_us, 0) as from_us,
+        least(coalesce(epoch_us(jobs.ended_at), batch_days.end_us), batch_days.end_us) - batch_days.start_us as to_us,
         -- from when on the work of a job that failed was lost
         case
             when lower(jobs.status) in ('failed', 'error', 'cancelled', 'timeout', 'node_fail', 'out_of_memory', 'preempted')
                 then greatest(
-                    epoch_us(coalesce(jobs.last_checkpoint_at, jobs.started_at)) - build_day.start_us, 0
+                    epoch_us(coalesce(jobs.last_checkpoint_at, jobs.started_at)) - batch_days.start_us, 0
                 )
         end as lost_from_us
     from jobs
-    cross join build_day
-    where
-        epoch_us(jobs.started_at) < build_day.end_us
-        and coalesce(epoch_us(jobs.ended_at), build_day.end_us) > build_day.start_us
+    inner join batch_days
+        on
+            epoch_us(jobs.started_at) < batch_days.end_us
+            and coalesce(epoch_us(jobs.ended_at), batch_days.end_us) > batch_days.start_us
 ),
 
 named as (
     select distinct
+        day,
         job_id,
         unnest(string_split_regex(trim(gpu_uuids), '[\s,;]+')) as gpu_uuid,
         1000000 as share
@@ -47,15 +50,19 @@ named as (
 
 on_nodes as (
     select
+        lived.day,
         lived.job_id,
         slots.gpu_uuid,
         least(
-            coalesce(lived.gpu_count, count(*) over (partition by lived.job_id)) * 1000000
-            // count(*) over (partition by lived.job_id),
+            coalesce(lived.gpu_count, count(*) over (partition by lived.day, lived.job_id)) * 1000000
+            // count(*) over (partition by lived.day, lived.job_id),
             1000000
         ) as share
     from lived
-    inner join slots on lived.node_id = slots.node_id
+    inner join slots
+        on
+            lived.day = slots.day
+            and lived.node_id = slots.node_id
     where coalesce(trim(lived.gpu_uuids), '') = ''
 ),
 
@@ -67,6 +74,7 @@ held as (
 
 spans as (
     select
+        lived.day,
         lived.job_id,
         lived.team_id,
         lived.user_id,
@@ -77,16 +85,21 @@ spans as (
         lived.from_us,
         lived.to_us
     from lived
-    inner join held on lived.job_id = held.job_id
+    inner join held
+        on
+            lived.day = held.day
+            and lived.job_id = held.job_id
 ),
 
 moments as (
     select
+        day,
         gpu_uuid,
         from_us as at_us
     from spans
     union
     select
+        day,
         gpu_uuid,
         to_us as at_us
     from spans
@@ -94,9 +107,10 @@ moments as (
 
 pieces as (
     select
+        day,
         gpu_uuid,
         at_us as from_us,
-        lead(at_us) over (partition by gpu_uuid order by at_us) as to_us
+        lead(at_us) over (partition by day, gpu_uuid order by at_us) as to_us
     from moments
 ),
 
@@ -105,11 +119,12 @@ asked as (
         spans.* exclude (from_us, to_us),
         pieces.from_us,
         pieces.to_us,
-        sum(spans.share) over (partition by pieces.gpu_uuid, pieces.from_us) as asked
+        sum(spans.share) over (partition by pieces.day, pieces.gpu_uuid, pieces.from_us) as asked
     from spans
     inner join pieces
         on
-            spans.gpu_uuid = pieces.gpu_uuid
+            spans.day = pieces.day
+            and spans.gpu_uuid = pieces.gpu_uuid
             and spans.from_us <= pieces.from_us
             and spans.to_us >= pieces.to_us
 ),

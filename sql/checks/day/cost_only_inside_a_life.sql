@@ -9,6 +9,7 @@ with marked as (
 )
 
 select
+    flights.day,
     flights.x_source,
     flights.request_id,
     flights.s,

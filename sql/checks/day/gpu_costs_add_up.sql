@@ -1,6 +1,7 @@
 -- gpu_costs_add_up: the parts of each GPU's cost are its cost, and all GPUs of a pool are what the ledger has with them.
 with gpus as (
     select
+        day,
         pool,
         BillingCurrency,
         sum(cost) as cost,
@@ -11,6 +12,7 @@ with gpus as (
 
 ledger as (
     select
+        day,
         pool,
         BillingCurrency,
         sum(cost) as cost
@@ -20,6 +22,7 @@ ledger as (
 )
 
 select
+    gpus.day,
     gpus.pool,
     gpus.BillingCurrency,
     gpus.cost,
@@ -28,7 +31,8 @@ select
 from gpus
 left join ledger
     on
-        gpus.pool = ledger.pool
+        gpus.day = ledger.day
+        and gpus.pool = ledger.pool
         and gpus.BillingCurrency = ledger.BillingCurrency
 where
     gpus.cost <> gpus.parts

@@ -2,6 +2,7 @@
 -- what no bill has confirmed yet is marked so, and no more than is known.
 with ledger as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -12,6 +13,7 @@ with ledger as (
 
 bill as (
     select
+        day,
         pool,
         BillingCurrency,
         provisional,
@@ -21,6 +23,7 @@ bill as (
 )
 
 select
+    coalesce(bill.day, ledger.day) as day,
     coalesce(bill.pool, ledger.pool) as pool,
     coalesce(bill.BillingCurrency, ledger.BillingCurrency) as BillingCurrency,
     coalesce(bill.provisional, ledger.provisional) as provisional,
@@ -29,7 +32,8 @@ select
 from bill
 full join ledger
     on
-        bill.pool = ledger.pool
+        bill.day = ledger.day
+        and bill.pool = ledger.pool
         and bill.BillingCurrency = ledger.BillingCurrency
         and bill.provisional = ledger.provisional
 where coalesce(bill.cost, 0) <> coalesce(ledger.cost, 0)

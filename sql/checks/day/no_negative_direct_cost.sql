@@ -8,6 +8,7 @@ with credited as (
 )
 
 select
+    cost_ledger.day,
     cost_ledger.pool,
     cost_ledger.kind,
     cost_ledger.user_id,

@@ -14,10 +14,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from farthing.build import BuildResult
+from farthing.build import BuildResult, days
 from farthing.errors import ConfigError, InvariantError
 from farthing.lake import Lake
-from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_LEDGER, REQUESTS, Table
+from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_LEDGER, REQUEST_COSTS, REQUESTS, Table
 from farthing.warehouse import POINTER, open_warehouse
 from tests.farthing.build.world import GPU_POOL, World, at, published
 
@@ -200,6 +200,23 @@ def test_a_law_of_an_earlier_day_that_changes_touches_the_days_that_used_it_and_
 
     assert again(user="renamed") == [1]  # the same law
     assert again(slope=2000) == [1, 2]
+
+
+@pytest.mark.parametrize("together", [1, 8])
+def test_a_request_without_an_end_lives_on_into_the_next_day_and_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(days, "_BATCH_DAYS", together)
+    world = _teaching(1)  # in one file with requests that ended long before midnight
+    world.gpu()
+    for day in (1, 2, 3):
+        world.charge(1, at("00:00", day), at("24:00", day))
+        world.usage(at("00:00", day), at("24:00", day), 0.5, every=3600)
+    world.request(at("23:59", 1), first=at("23:59:30", 1), output_tokens=3_000_000, id="endless")  # by the law 3.5 days
+    world.land(Lake(str(tmp_path / "lake")))
+    assert days_of(world.build(tmp_path)) == [1, 2, 3]
+    query = "select day(day) from lake.request_costs where request_id = 'endless' and cost > 0 order by 1"
+    assert rows_of(tmp_path, REQUEST_COSTS, query) == [(1,), (2,)]
 
 
 def test_as_of_builds_what_was_known_then_into_a_place_of_its_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from farthing import build as building
 from farthing import clock
-from farthing.build import days, inputs
+from farthing.build import days, inputs, outputs
 from farthing.errors import InvariantError
 from farthing.lake import Lake
 from farthing.lake.schemas import BUILD_DAYS, BUILT, REQUESTS
@@ -82,14 +82,37 @@ def one_by_one(landed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return _tables(folder)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The days of each set of statements, in the order in which they are handed to the lake."""
+    batches: list[list[int]] = []
+    take = outputs.Outputs.take
+
+    def watched(self: outputs.Outputs, finished: outputs.Finished) -> None:
+        batches.append([day.day for day in finished.stamps])
+        take(self, finished)
+
+    monkeypatch.setattr(outputs.Outputs, "take", watched)
+    return batches
+
+
+@pytest.mark.parametrize(
+    ("threads", "batches"),
+    [(1, [[1, 2, 3, 4, 5, 6, 7]]), (2, [[1, 2, 3, 4], [5, 6, 7]]), (4, [[1, 2], [3, 4], [5, 6], [7]])],
+)
 def test_any_number_of_threads_makes_the_same_rows_with_the_laws_of_earlier_days(
-    landed: Path, one_by_one: dict[str, Counter[tuple[Any, ...]]], tmp_path: Path, threads: int
+    landed: Path,
+    one_by_one: dict[str, Counter[tuple[Any, ...]]],
+    tmp_path: Path,
+    taken: list[list[int]],
+    threads: int,
+    batches: list[list[int]],
 ) -> None:
     folder = Path(shutil.copytree(landed, tmp_path / "project"))
     result = _world(threads).build(folder)
     assert result.days_built == [date(2026, 10, day) for day in DAYS]
     assert _tables(folder) == one_by_one
+    assert taken == batches
     inherited = {row[2] for row in one_by_one["build_days"]}
     assert len(inherited) == 3  # none, the law of the first day, that of the fourth
 
@@ -98,6 +121,7 @@ def test_a_big_day_among_small_ones_makes_the_same_rows(
     landed: Path,
     one_by_one: dict[str, Counter[tuple[Any, ...]]],
     tmp_path: Path,
+    taken: list[list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = Path(shutil.copytree(landed, tmp_path / "project"))
@@ -107,18 +131,53 @@ def test_a_big_day_among_small_ones_makes_the_same_rows(
     monkeypatch.setattr(days, "_SMALL_DAY_ROWS", sizes[3])
     _world(2).build(folder)
     assert _tables(folder) == one_by_one
+    assert taken == [[1, 2], [3], [4], [5, 6], [7]]
 
 
+def test_days_together_have_no_more_rows_than_are_allowed(
+    landed: Path,
+    one_by_one: dict[str, Counter[tuple[Any, ...]]],
+    tmp_path: Path,
+    taken: list[list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = Path(shutil.copytree(landed, tmp_path / "project"))
+    sizes = [inputs.pinned(Lake(str(folder / "lake")), None).rows(date(2026, 10, day)) + 86_400 // 60 for day in DAYS]
+    monkeypatch.setattr(days, "_BATCH_ROWS", sum(sizes[:3]))
+    _world(1).build(folder)
+    assert _tables(folder) == one_by_one
+    assert taken == [[1, 2, 3], [4, 5], [6, 7]]
+
+
+def test_days_that_need_computing_only_for_another_law_are_computed_one_by_one(
+    landed: Path, tmp_path: Path, taken: list[list[int]]
+) -> None:
+    folder = Path(shutil.copytree(landed, tmp_path / "project"))
+    _world(2).build(folder)
+    lake = Lake(str(folder / "lake"))
+    rows = [row for row in _world(1).rows["requests"] if row["day"] == date(2026, 10, 1)]
+    for row in rows:
+        row["first_token_at"] += timedelta(milliseconds=100)
+    world = World(GPU_POOL)
+    world.rows["requests"] = rows
+    lake.replace(REQUESTS, world.arrow("requests"), where={"day": date(2026, 10, 1)})
+    taken.clear()
+    _world(2).build(folder)
+    assert taken == [[1], [2], [3]]  # the fourth day taught the others
+
+
+@pytest.mark.parametrize("threads", [1, 4])
 def test_a_breach_in_the_middle_ends_the_build_publishes_nothing_and_keeps_the_days_before(
-    landed: Path, tmp_path: Path
+    landed: Path, tmp_path: Path, taken: list[list[int]], threads: int
 ) -> None:
     folder = Path(shutil.copytree(landed, tmp_path / "project"))
     lake = Lake(str(folder / "lake"))
     again = World(GPU_POOL)
     again.request(at("12:00", 3), at("12:01", 3), id="r-3-0")
     again.land(lake)
-    with pytest.raises(InvariantError, match="no_request_twice"):
-        _world(4).build(folder)
+    with pytest.raises(InvariantError, match=r"no_request_twice.*1 row(?s:.*)2026-10-03"):
+        _world(threads).build(folder)
+    assert [day for some in taken for day in some] == [1, 2]
     assert not (folder / "warehouse" / POINTER).exists()
     with duckdb.connect() as con:
         lake.view(con, BUILD_DAYS)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from farthing import build as building
 from farthing import clock
 from farthing.build import runner, settings
-from farthing.build.days import Plan, run_day
+from farthing.build.days import Plan, run_days
 from farthing.build.inputs import Inputs
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
@@ -220,11 +220,11 @@ class World:
         horizon: datetime = LATER,
         laws: dict[tuple[str, str], PrefillLaw] | None = None,
         threads: int = 1,
-        prepare: Any = None,
+        together: int = 1,
     ) -> Ran:
         """Every day of this world through the SQL and its checks, in memory: seconds less than a build in a lake.
 
-        `laws` are known from earlier days; `prepare(con, day)` may tamper with the settings of a day.
+        `laws` are known from earlier days; so many days as `together` says are computed in one set of statements.
         """
         con = duckdb.connect(config={"threads": threads})
         con.execute("set TimeZone = 'UTC'")
@@ -245,12 +245,11 @@ class World:
         carried = dict(laws or {})
         days = [day for (day,) in con.execute("select day from bill_fingerprints").fetchall()]
         logged = [row["day"] for row in (*self.rows["requests"], *self.rows["gpu_usage"])]
-        for day in sorted({*days, *logged}):
-            settings.open_day(con, config, day, horizon, 0)
-            if prepare is not None:
-                prepare(con, day)
-            today, _ = run_day(con, plan, lambda: carried, lambda _: None)
-            carried.update(today)
+        ordered = sorted({*days, *logged})
+        for first in range(0, len(ordered), together):
+            batch = ordered[first : first + together]
+            settings.open_days(con, dict.fromkeys(batch, 0))
+            run_days(con, plan, batch, lambda: dict(carried), carried.update)
             for name in sorted(_OUTPUTS):
                 con.execute(f"insert into done.{name} by name select * from {name}")
         return Ran(con)
