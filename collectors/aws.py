@@ -241,8 +241,10 @@ def _columns(told: dict[str, Any]) -> list[str]:
     return [f"{one['category']}/{one['name']}" if one.get("category") else str(one.get("name")) for one in columns]
 
 
-def client(service: str, name: str, source: Source) -> Any:
+def client(service: str, name: str, source: Source, region: str | None = None) -> Any:
     """A client of an AWS service with the usual chain of credentials: environment, profile, role of the machine.
+
+    `region` is for services that are in one region only; else it is the source's, else that of the environment.
 
     Raises:
         ConfigError: boto3 is not installed, or a profile or region is none.
@@ -258,7 +260,8 @@ def client(service: str, name: str, source: Source) -> Any:
     # Throttled and broken requests are made again, ever later, by the client itself.
     patient = ClientConfig(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=10, read_timeout=60)
     try:
-        return boto3.client(service, region_name=source.region, endpoint_url=source.endpoint, config=patient)
+        session = boto3.Session(region_name=region or source.region)  # a new one: credentials may have changed since
+        return session.client(service, endpoint_url=source.endpoint, config=patient)
     except (BotoCoreError, ValueError) as error:
         raise ConfigError(
             f"AWS cannot be asked: {error}.", key=f"sources.{name}.region", fix="check region."
