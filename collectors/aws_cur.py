@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import polars as pl
 
@@ -135,8 +136,16 @@ class Report:
 
     def _own(self, name: str) -> pl.Expr:
         """A column under its own name, unless FOCUS means something else by that."""
-        value = filled(pl.col(name)) if self._schema[name] == pl.String else pl.col(name)
+        value = pl.col(name)
+        if self._schema[name] == pl.Float64 and re.match("reservation|savings_?plan", name, re.IGNORECASE):
+            value = pl.when(self._committed | (value != 0)).then(value)  # Parquet says 0.0 where it means nothing
         return value.alias(f"x_{name}") if name.lower() in _FOCUS_NAMES else value
+
+    @property
+    def _committed(self) -> pl.Expr:
+        """Whether the line has to do with a commitment."""
+        arns = self._col("reservation_reservation_a_r_n"), self._col("savings_plan_savings_plan_a_r_n")
+        return pl.any_horizontal(one.is_not_null() for one in arns)
 
     # -- columns of the report ----------------------------------------------------------------------------------
 
@@ -155,9 +164,14 @@ class Report:
         ]
         return pl.coalesce(found) if len(found) > 1 else found[0] if found else NOTHING
 
-    def _text(self, *names: str) -> pl.Expr:
-        """A column as text; a double as the shortest that means it."""
-        return self._col(*names).cast(pl.String)
+    def _number(self, *names: str) -> pl.Expr:
+        """Numbers as text, as the report has them; of doubles their shortest text, as decimals."""
+        number = self._col(*names).cast(pl.String)
+        return number if self._in_text else number.cast(_EXACT, strict=False)
+
+    @property
+    def _in_text(self) -> bool:
+        return self._kind("line_item_unblended_cost") == pl.String
 
     def _taken(self, *names: str) -> pl.Expr:
         """The same; FOCUS has a place for what the first of them says, so it does not stay under its own name."""
@@ -229,10 +243,10 @@ class Report:
         is_plan, is_reserved = plan.is_not_null(), reservation.is_not_null()
         covered, used = self._is("SavingsPlanCoveredUsage"), self._is(*_COVERED)
         known = is_plan | is_reserved
-        spent = case((covered, self._text(*_SAVINGS)), (self._idle, self._unused_amount().cast(pl.String)))
+        spent = case((covered, self._number(*_SAVINGS)), (self._idle, self._unused))
         hours = case(
-            (self._is("DiscountedUsage"), self._text("line_item_usage_amount")),
-            (self._idle, self._text("reservation_unused_quantity")),
+            (self._is("DiscountedUsage"), self._number("line_item_usage_amount")),
+            (self._idle, self._number("reservation_unused_quantity")),
         )
         quantity = case((is_plan, spent), (is_reserved, hours))
         hour = pl.coalesce(self._col("pricing_unit"), pl.lit("Hrs"))
@@ -269,7 +283,7 @@ class Report:
     def _money(self, name: str) -> pl.Expr:
         """An amount as text; the net one where it is what is billed."""
         net = re.sub("^(line_item|savings_plan|reservation)_", r"\1_net_", name)
-        return self._text(net, name) if self._net else self._text(name)
+        return self._number(net, name) if self._net else self._number(name)
 
     def _unused_amount(self) -> pl.Expr:
         """What of a commitment's fee nobody used, as a decimal; null where the line is no such fee."""
@@ -285,6 +299,11 @@ class Report:
         return fee
 
     @property
+    def _unused(self) -> pl.Expr:
+        """The same as the other amounts are."""
+        return self._unused_amount().cast(pl.String) if self._in_text else self._unused_amount()
+
+    @property
     def _idle(self) -> pl.Expr:
         return (self._unused_amount() != 0).fill_null(value=False)
 
@@ -293,27 +312,29 @@ class Report:
         return pl.when(self._is(line_type)).then(self._money(name)).cast(_EXACT, strict=False)
 
     def _costs(self) -> dict[str, pl.Expr]:
-        billed, unused = self._money("line_item_unblended_cost"), self._unused_amount()
+        billed, nothing = self._money("line_item_unblended_cost"), pl.lit("0" if self._in_text else Decimal(0))
         child, negation = self._split_child, self._is("SavingsPlanNegation")
-        amortised: list[tuple[pl.Expr, pl.Expr | str]] = [(child, "0")]
+        amortised: list[tuple[pl.Expr, pl.Expr | str]] = [(child, nothing)]
         if self.has(*_SAVINGS):
             amortised.append((self._is("SavingsPlanCoveredUsage"), self._money(*_SAVINGS)))
-            amortised.append((self._is("SavingsPlanNegation", "SavingsPlanUpfrontFee"), "0"))
+            amortised.append((self._is("SavingsPlanNegation", "SavingsPlanUpfrontFee"), nothing))
         if self.has(*_RESERVED):
             amortised.append((self._is("DiscountedUsage"), self._money(*_RESERVED)))
-            amortised.append((self._is("Fee") & self._reservation.is_not_null(), "0"))
-        amortised.append((unused.is_not_null(), unused.cast(pl.String)))
-        listed = self._text("pricing_public_on_demand_cost")
+            amortised.append((self._is("Fee") & self._reservation.is_not_null(), nothing))
+        amortised.append((self._unused.is_not_null(), self._unused))
+        listed = self._number("pricing_public_on_demand_cost")
         if self.has("pricing_public_on_demand_rate"):  # Parquet says 0.0 where no list price is known: the rate tells
             listed = case((self._col("pricing_public_on_demand_rate").is_not_null(), listed))
-        list_cost = pl.coalesce(case((child | negation, "0"), (self._is(*_USAGE), listed)), billed)
+        list_cost = pl.coalesce(case((child | negation, nothing), (self._is(*_USAGE), listed)), billed)
         if not self.has("split_line_item_parent_resource_id"):
             self._taken("line_item_net_unblended_cost" if self._net else "line_item_unblended_cost")
         return {
-            "BilledCost": case((child, "0"), otherwise=billed),
+            "BilledCost": case((child, nothing), otherwise=billed),
             "EffectiveCost": case(*amortised, otherwise=billed),
             "ListCost": list_cost,
-            "ContractedCost": case((child | negation, "0"), (self._is("DiscountedUsage"), list_cost), otherwise=billed),
+            "ContractedCost": case(
+                (child | negation, nothing), (self._is("DiscountedUsage"), list_cost), otherwise=billed
+            ),
         }
 
     @property
@@ -323,9 +344,9 @@ class Report:
 
     def _amounts(self) -> dict[str, pl.Expr]:
         """Quantities and unit prices; a quantity without a unit is none in FOCUS and stays under its own name."""
-        unit, amount = self._col("pricing_unit"), self._text("line_item_usage_amount")
+        unit, amount = self._col("pricing_unit"), self._number("line_item_usage_amount")
         usage, measured = self._is(*_USAGE), unit.is_not_null()
-        rate, public = self._text("line_item_unblended_rate"), self._text("pricing_public_on_demand_rate")
+        rate, public = self._number("line_item_unblended_rate"), self._number("pricing_public_on_demand_rate")
         return {
             "PricingUnit": unit,
             "PricingQuantity": case((measured, amount)),

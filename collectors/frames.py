@@ -45,4 +45,4 @@ def _braced(text: pl.Expr) -> pl.Expr:
 
 
 def _value(value: pl.Expr | str | None) -> pl.Expr:
-    return value if isinstance(value, pl.Expr) else pl.lit(value, pl.String)
+    return value if isinstance(value, pl.Expr) else pl.lit(value)  # null takes the type of the others
