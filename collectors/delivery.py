@@ -175,9 +175,15 @@ class Delivery:
         judged = self._judged(columns, relation)
         with self._readable():
             self._stage.execute(
-                f"create or replace table refused as select _line, _reason, {self._excerpt(columns)} as _raw "
-                f"from ({judged}) where _reason is not null"
+                f"create or replace table refused as select _line, _reason, null::varchar as _raw from ({judged}) "
+                "where _reason is not null"
             )
+            if self._count("refused"):  # the text of a row is dear to make: only now, and only of these
+                self._stage.execute(
+                    f"update refused set _raw = told._raw from (select _line, {self._excerpt(columns)} as _raw "
+                    f"from ({judged}) where _line in (select _line from refused)) told "
+                    "where refused._line = told._line"
+                )
         good = f"select {', '.join(names)}, _line, null::varchar as _reason, null::varchar as _raw from ({{}})"
         good = good.format(self._made(columns, relation))
         if self._count("refused"):
