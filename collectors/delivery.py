@@ -8,7 +8,8 @@ was there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -115,7 +116,12 @@ class Delivery:
         for path_ in dict.fromkeys(columns.missing_paths):
             self._message(f"{self.x_load}: the first rows have no '{path_}'")
         if isinstance(file, ParquetFile):
-            self._judge(columns, f"(from {file.relation} limit 1000)" if batches else file.relation)
+            if batches:
+                self._judge(columns, f"(from {file.relation} limit 1000)")
+            elif self._stays(path):
+                self._judge_in_place(columns, file.relation)
+            else:
+                self._judge(columns, file.relation)
             self._advance(self.file.size)
         else:
             for batch in islice(file.batches(columns.inputs), batches):
@@ -138,21 +144,72 @@ class Delivery:
             given = {*columns.mapped, *self.kind.derived(self._row(columns)), *self.kind.duplicate_key(self.source)}
             self._staged = [name for name in types if name in given]
         stored = [f"{quoted(name)} {sql_type(types[name])}" for name in self._staged]
-        shown = [f"null::{sql_type(types[name])} as {quoted(name)}" for name in types if name not in self._staged]
         self._stage.execute(
             f"create or replace table staged_rows ({', '.join(stored)}, _line bigint, _reason varchar, _raw varchar)"
         )
-        self._stage.execute(f"create or replace view staged as select {', '.join([*shown, '*'])} from staged_rows")
+        self._show("staged_rows")
+
+    def _show(self, rows: str) -> None:
+        """Make `staged` of `rows`, with the columns that nothing gives as null."""
+        types = self.kind.dialect.staged_types
+        absent = [f"null::{sql_type(types[name])} as {quoted(name)}" for name in types if name not in self._staged]
+        self._stage.execute(f"create or replace view staged as select {', '.join([*absent, '*'])} from {rows}")
+
+    def _stays(self, path: Path) -> bool:
+        """Whether `path` is ours and nothing will be done to its rows, so that they need not be kept a second time."""
+        key, finish = self.kind.duplicate_key(self.source), self.kind.finish(self.source)
+        return path.is_relative_to(self._folder) and not key and not finish
 
     def _judge(self, columns: ColumnMap, batch: str) -> None:
+        names = [quoted(name) for name in self._staged]
+        with self._readable():
+            self._stage.execute(
+                f"insert into staged_rows select {', '.join(names)}, _line, _reason, "
+                f"case when _reason is not null then {self._excerpt(columns)} end "
+                f"from ({self._judged(columns, batch)})"
+            )
+
+    def _judge_in_place(self, columns: ColumnMap, relation: str) -> None:
+        """Keep only the lines that are refused; the others are read from their file again when they land."""
+        names = [quoted(name) for name in self._staged]
+        judged = self._judged(columns, relation)
+        with self._readable():
+            self._stage.execute(
+                f"create or replace table refused as select _line, _reason, null::varchar as _raw from ({judged}) "
+                "where _reason is not null"
+            )
+            if self._count("refused"):  # the text of a row is dear to make: only now, and only of these
+                self._stage.execute(
+                    f"update refused set _raw = told._raw from (select _line, {self._excerpt(columns)} as _raw "
+                    f"from ({judged}) where _line in (select _line from refused)) told "
+                    "where refused._line = told._line"
+                )
+        good = f"select {', '.join(names)}, _line, null::varchar as _reason, null::varchar as _raw from ({{}})"
+        good = good.format(self._made(columns, relation))
+        if self._count("refused"):
+            good = f"from ({good}) where _line not in (select _line from refused)"
+        types = {name: sql_type(self.kind.dialect.staged_types[name]) for name in self._staged}
+        blank = ", ".join(f"null::{kind} as {quoted(name)}" for name, kind in types.items())
+        self._stage.execute("drop table if exists staged_rows")
+        self._stage.execute(
+            f"create or replace view staged_in_place as {good} union all select {blank}, * from refused"
+        )
+        self._show("staged_in_place")
+
+    def _made(self, columns: ColumnMap, batch: str) -> str:
+        """The rows of `batch` with every column typed and derived."""
+        row, typed = self._row(columns), columns.typed_sql(batch)
+        derived = ", ".join(f"{sql} as {quoted(ours)}" for ours, sql in self.kind.derived(row).items())
+        return f"select * replace ({derived}) from ({typed})" if derived else typed
+
+    def _judged(self, columns: ColumnMap, batch: str) -> str:
+        """The same, with the reason of those that cannot land."""
         row = self._row(columns)
         typed = columns.typed_sql(batch)
         for ours, zoneless in columns.zoneless:
             line = self._value(f"select min(_line) from ({typed}) where {zoneless}")
             if line is not None:
                 raise columns.naive_error(ours, line)
-        derived = ", ".join(f"{sql} as {quoted(ours)}" for ours, sql in self.kind.derived(row).items())
-        made = f"select * replace ({derived}) from ({typed})" if derived else typed
         required = [
             (f"{quoted(name)} is null", literal(f"{name} is missing"))
             for name in dict.fromkeys((*self.kind.needed(self.source), *self.table.required))
@@ -161,13 +218,16 @@ class Delivery:
         # What a kind says of a row comes before what the lake misses: it speaks of the file's own columns.
         checks = [*columns.unreadable(), *self.kind.checks(row), *required]
         reason = " ".join(f"when {condition} then {text}" for condition, text in checks)
-        names = [quoted(name) for name in self._staged]
+        return f"select *, case {reason} end as _reason from ({self._made(columns, batch)})"
+
+    @staticmethod
+    def _excerpt(columns: ColumnMap) -> str:
+        return f"left({columns.raw_sql}, {RAW_LIMIT_BYTES})"
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            self._stage.execute(
-                f"insert into staged_rows select {', '.join(names)}, _line, _reason, "
-                f"case when _reason is not null then left({columns.raw_sql}, {RAW_LIMIT_BYTES}) end "
-                f"from (select *, case {reason} end as _reason from ({made}))"
-            )
+            yield
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise UnreadableError(f"cannot be read to its end ({str(error).splitlines()[0]})") from error
 

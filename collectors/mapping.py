@@ -379,8 +379,12 @@ class ColumnMap:
         unknown = [name for name in self.file.columns if name.lower() not in known]
         if not unknown:
             return "null::varchar"
-        pairs = ", ".join(f"{literal(name)}, {self._column(name).sql}" for name in unknown)
-        return f"nullif(json_merge_patch('{{}}', json_object({pairs}))::varchar, '{{}}')"
+        # Text by text instead of one object: what is null adds nothing, and equal values are written once.
+        pairs = ", ".join(
+            f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || to_json({self._column(name).sql})::varchar"
+            for name in unknown
+        )
+        return f"nullif('{{' || concat_ws(',', {pairs}) || '}}', '{{}}')"
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 

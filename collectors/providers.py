@@ -1,0 +1,24 @@
+"""One name for each provider, whatever a bill calls it."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from collectors.frames import NOTHING, case
+
+#: normal name -> how bills begin that mean it; legal entities add a country to it.
+_BEGINNINGS = {
+    "AWS": ("AWS", "Amazon Web Services", "Amazon.com"),
+}
+
+
+def normal(name: pl.Expr) -> pl.Expr:
+    """The normal name of a provider; one that the table does not know stays as it is, an empty one is null."""
+    known = [
+        (name.str.contains(rf"(?i)^\s*{re.escape(beginning)}\b"), normal_name)
+        for normal_name, beginnings in _BEGINNINGS.items()
+        for beginning in beginnings
+    ]
+    return case((name.str.strip_chars() == "", NOTHING), *known, otherwise=name)
