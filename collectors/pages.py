@@ -75,9 +75,9 @@ def rows_of_file(path: Path, folder: Path) -> Iterator[tuple[int, str | None, Ro
         for line, row in enumerate(_rows_of_json(path), 1):
             yield line, json.dumps(row, ensure_ascii=False), row
         return
-    for row in rows_of([path], folder).collect().iter_rows(named=True):
-        line, text = row.pop(LINE), row.pop(RAW, None)
-        yield line, text, {name: value for name, value in row.items() if value not in (None, "")}
+    for cells in rows_of([path], folder).collect().iter_rows(named=True):
+        number, text = cells.pop(LINE), cells.pop(RAW, None)
+        yield number, text, {name: value for name, value in cells.items() if value not in (None, "")}
 
 
 def _rows_of_json(path: Path) -> Iterator[Row]:
