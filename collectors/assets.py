@@ -23,7 +23,7 @@ from collectors.landing import Files
 from collectors.statements import Statement
 from farthing import clock
 from farthing.config import Asset, Config, Source
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, SourceError
 from farthing.lake import Lake
 
 #: Telemetry of a month that ended so long ago is taken as it was then.
@@ -63,7 +63,7 @@ class Assets(Files):
 
         Raises:
             ConfigError: there is none in farthing.toml, or the source has a setting that means nothing here.
-            SourceError: the lake's telemetry cannot be read.
+            SourceError: no hour of it is over yet, or the lake's telemetry cannot be read.
         """
         self.check_settings(name, source)
         if not config.assets:
@@ -75,11 +75,18 @@ class Assets(Files):
         lake = Lake(config.lake_path, config.lake.storage_options)
         until = clock.now().replace(minute=0, second=0, microsecond=0)
         first = min(asset.in_service for asset in config.assets)
-        return [
+        months = [
             _statement(name, config, lake, month, min(_moment(_months_later(month, 1)), until))
             for month in _months(first, until)
             if any(_hours(asset, month, until) for asset in config.assets)
         ]
+        if not months:
+            raise SourceError(
+                f"no hour of any [[assets]] is over yet; the first begins on {first}.",
+                source=name,
+                fix="correct in_service, or wait.",
+            )
+        return months
 
 
 def _statement(name: str, config: Config, lake: Lake, month: date, end: datetime) -> Statement:

@@ -82,7 +82,7 @@ class Reports(Files):
         """The files of `path`; without one the months since `since`, the unsettled ones asked for now.
 
         Raises:
-            ConfigError: the key is not in the environment, or a setting means nothing to this kind.
+            ConfigError: the key is not in the environment, `since` is to come, or a setting means nothing here.
             SourceError: the vendor refuses or does not answer, or no file is there.
         """
         if source.patterns:
@@ -95,6 +95,8 @@ class Reports(Files):
                     )
             return [self._saved(name, source, found) for found in super().find(name, source, config)]
         self.check_settings(name, source)
+        if source.since and source.since > clock.now().date():
+            raise ConfigError("this day is still to come.", key=f"sources.{name}.since", fix="name an earlier one.")
         key = self._key(name, source)
         return [
             self._month(name, source, key, feed, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ ANSWER_SECONDS = 600.0
 ATTEMPTS = 6
 #: A server that wants to be left alone for longer is asked again by the next command, not by this one.
 LONGEST_WAIT_SECONDS = 120.0
+
+#: Without a handler, Python itself would write the library's notes of each attempt to the screen.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _Answer = TypeVar("_Answer")
 _BUSY = frozenset({429, 500, 502, 503, 504, 529})

@@ -15,7 +15,7 @@ from collectors import LoadResult
 from collectors.assets import COLLECTOR
 from farthing import clock
 from farthing.config import from_mapping
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE
 from tests.collectors.conftest import Silence
 
@@ -216,6 +216,11 @@ def test_hardware_that_cannot_be_is_a_mistake_of_the_configuration(world: Any, w
 def test_a_machine_belongs_to_one_asset(world: Any) -> None:
     with pytest.raises(ConfigError, match="resource of assets used twice: node-1"):
         collect(world, RACK, {**RACK, "name": "rack-b"})
+
+
+def test_hardware_that_is_still_to_come_is_an_error_in_words(world: Any) -> None:
+    with pytest.raises(SourceError, match=r"no hour of any .* the first begins on 2026-12-01"):
+        collect(world, {**RACK, "in_service": "2026-12-01"})
 
 
 def test_no_assets_or_a_path_is_a_mistake_in_words(world: Any) -> None:

@@ -228,6 +228,11 @@ def test_a_missing_key_is_named_with_its_variable(world: Any, web: Web, monkeypa
     assert not web.asked
 
 
+def test_a_day_to_come_is_a_mistake_of_the_configuration(world: Any, web: Web) -> None:  # noqa: F811
+    with pytest.raises(ConfigError, match="still to come"):
+        collect(world, web, since="2026-11-25")
+
+
 def test_settings_of_asking_and_of_files_do_not_mix(world: Any) -> None:
     with pytest.raises(ConfigError, match="path reads files"):
         world.one("openai", "x.json", since="2026-10-01")
