@@ -69,6 +69,12 @@ def names_of(path: Path) -> frozenset[str]:
     return frozenset(CsvFile(path).columns)
 
 
+def more_follow(path: Path) -> bool:
+    """Whether a saved file ends with a page that says that there are more."""
+    pages = list(_pages(_text(path))) if _is_json(path) else []
+    return bool(pages) and isinstance(pages[-1], dict) and pages[-1].get("has_more") in (True, "true")
+
+
 def rows_of_file(path: Path, folder: Path) -> Iterator[tuple[int, str | None, Row]]:
     """The rows of a saved file with their line and, where it is known, their text; a damaged line has only PROBLEM."""
     if _is_json(path):
@@ -82,23 +88,31 @@ def rows_of_file(path: Path, folder: Path) -> Iterator[tuple[int, str | None, Ro
 
 def _rows_of_json(path: Path) -> Iterator[Row]:
     """The rows of pages that stand one after the other, or in a list."""
+    for page in _pages(_text(path)):
+        yield from rows_of_page(page)
+
+
+def _text(path: Path) -> str:
     pieces = list(blocks(path))
     if broken := [one for piece in pieces for one in piece.broken]:
         raise UnreadableError(broken[0].reason)
     try:
-        text = b"".join(piece.data for piece in pieces).decode("utf-8")
-        for page in _pages(text):
-            yield from rows_of_page(page)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"these are no saved pages of a report ({error})") from error
+        return b"".join(piece.data for piece in pieces).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableError("the file is not UTF-8 text") from error
 
 
 def _pages(text: str) -> Iterator[Any]:
     decoder = json.JSONDecoder(parse_float=str, parse_int=str)
-    place = 0
-    while (text := text[place:].lstrip()) or not place:
-        value, place = decoder.raw_decode(text)
-        yield from value if isinstance(value, list) else [value]
+    text, place = text.strip(), 0
+    try:
+        while place < len(text):
+            value, place = decoder.raw_decode(text, place)
+            yield from value if isinstance(value, list) else [value]
+            while place < len(text) and text[place] in " \t\r\n":
+                place += 1
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"these are no saved pages of a report ({error})") from error
 
 
 def charge(provider: str, service: str, begin: datetime, end: datetime, amount: str | None) -> Row:

@@ -19,7 +19,7 @@ import polars as pl
 from collectors.kind import Deliverable, Kind
 from collectors.landing import Files
 from collectors.lines import UnreadableError
-from collectors.pages import Row, loads, names_of, rows_of_file, rows_of_page
+from collectors.pages import Row, loads, more_follow, names_of, rows_of_file, rows_of_page
 from collectors.raw import LINE, PROBLEM, RAW
 from collectors.statements import Statement
 from farthing import clock, web
@@ -110,7 +110,8 @@ class Reports(Files):
         form = f"report of {self._vendor.name}"
         if isinstance(found, Found) and not is_url(found.uri):
             with suppress(UnreadableError, OSError):  # said when it is read, for this file alone
-                form = self._recognised(names_of(Path(found.uri))).name
+                path = Path(found.uri)
+                form = self._recognised(names_of(path)).name + (", more pages follow" if more_follow(path) else "")
 
         def read(folder: Path) -> pl.LazyFrame:
             path = found.fetch(folder)

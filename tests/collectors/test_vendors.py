@@ -16,6 +16,7 @@ from farthing import clock, commit_points
 from farthing.config import from_mapping
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, LOADS, REJECTS, VENDOR_USAGE
+from farthing.starter import kind_of
 from tests.collectors.conftest import Silence, collector
 from tests.collectors.vendors import Anthropic, Digits, OpenAI, page, written
 from tests.servers import Answered, Web, web  # noqa: F401  # fixtures
@@ -399,6 +400,25 @@ def test_saved_pages_land_in_whatever_way_they_were_put_into_a_file(world: Any, 
     result = world.one("openai", "costs.json")
     assert (result.form, result.landed) == ("OpenAI costs", 2)
     assert amounts(world) == [Decimal("0.25"), Decimal("0.5")]
+
+
+def test_a_page_that_says_that_more_follow_lands_and_is_told(world: Any) -> None:
+    bucket = {"start_time": 1793491200, "end_time": 1793577600, "results": [cost("0.25")]}
+    world.write("costs.json", written(page([bucket], "p2")))
+    result = world.one("openai", "costs.json")
+    assert (result.form, result.landed) == ("OpenAI costs, more pages follow", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (OPENAI_CSV, "openai"), (OPENAI_USAGE_CSV, "openai_usage"), (CLAUDE_CSV, "anthropic"),
+        (CLAUDE_USAGE_CSV, "anthropic_usage"),
+    ],
+    ids=["openai", "openai_usage", "anthropic", "anthropic_usage"],
+)  # fmt: skip
+def test_init_knows_an_export_by_its_header(world: Any, content: str, kind: str) -> None:
+    assert kind_of(world.write("export.csv", content)) == kind
 
 
 def test_a_file_without_a_result_lands_as_nothing(world: Any) -> None:
