@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -32,13 +33,6 @@ SETTLED_AFTER = timedelta(days=14)
 _HOUR = timedelta(hours=1)
 _PICO = 10**12
 _PROVIDER = "Own hardware"
-#: What each part of the cost is called, and how it is charged for.
-_PARTS = {
-    "depreciation": "Recurring",
-    "colocation": "Recurring",
-    "support": "Recurring",
-    "power": "Usage-Based",
-}
 _COLUMNS = (
     "ChargePeriodStart",
     "ChargePeriodEnd",
@@ -117,7 +111,8 @@ def _statement(name: str, config: Config, lake: Lake, month: date, end: datetime
 
 def _charges(name: str, asset: Asset, currency: str, month: date, end: datetime, measured: energy.Used) -> pl.DataFrame:
     """The asset's hours of `month` before `end`, in FOCUS columns."""
-    rows = [row for hour in _hours(asset, month, end) for row in _hour_of(asset, hour, measured)]
+    hours = _hours(asset, month, end)
+    rows = [*_running(asset, hours), *_power(asset, hours, measured)]
     amount = pl.col("amount")
     per_machine, rest = divmod(asset.gpus, len(asset.resources))
     details = {"x_GpuCountOfAsset": asset.gpus} if rest else {"GpuCount": per_machine}
@@ -148,34 +143,49 @@ def _charges(name: str, asset: Asset, currency: str, month: date, end: datetime,
     )
 
 
-def _hour_of(asset: Asset, hour: datetime, measured: energy.Used) -> Iterator[_Row]:
-    """The charges of one hour: every part for every machine, without those that cost nothing."""
-    end = hour + _HOUR
-    span = (hour.isoformat(), end.isoformat())
-    machines = len(asset.resources)
-    running: dict[str, Callable[[datetime], Fraction]] = {
+def _running(asset: Asset, hours: Sequence[datetime]) -> Iterator[_Row]:
+    """What is paid whether the machines work or not: each machine's share of each hour, without what costs nothing."""
+    totals: dict[str, Callable[[datetime], Fraction]] = {
         "depreciation": lambda moment: depreciated(asset, moment),
         "colocation": lambda moment: Fraction(asset.colo_per_kw_month * asset.kw) * _calendar_months(moment),
         "support": lambda moment: Fraction(asset.support_per_year) / 12 * _calendar_months(moment),
     }
-    for part, total in running.items():
-        before, after = (round(total(moment) * _PICO) for moment in (hour, end))
-        if before == after:
-            continue
-        for number, resource in enumerate(asset.resources):
-            pico = _share(after, number, machines) - _share(before, number, machines)
-            yield (*span, resource, part, _PARTS[part], _written(pico), "1", "Hours", None)
-    if not asset.power_price_per_kwh:
-        return
-    drawn, paid = Fraction(), 0
-    for resource in asset.resources:
-        kwh, origin = energy.drawn(asset, measured.get((resource, hour)))
-        kwh *= Fraction(asset.pue)
-        drawn += kwh
-        pico = round(drawn * Fraction(asset.power_price_per_kwh) * _PICO) - paid
-        paid += pico
-        quantity = format(Decimal(round(kwh * _PICO)).scaleb(-12), "f")
-        yield (*span, resource, "power", _PARTS["power"], _written(pico), quantity, "kWh", origin)
+    machines = len(asset.resources)
+    for part, total in totals.items():
+        moments = [*hours, *(hour + _HOUR for hour in hours[-1:])]
+        pico = [round(total(moment) * _PICO) for moment in moments]
+        for (hour, end), (before, after) in zip(pairwise(moments), pairwise(pico), strict=True):
+            if before == after:
+                continue
+            for number, resource in enumerate(asset.resources):
+                cost = _share(after, number, machines) - _share(before, number, machines)
+                yield (
+                    hour.isoformat(),
+                    end.isoformat(),
+                    resource,
+                    part,
+                    "Recurring",
+                    _written(cost),
+                    "1",
+                    "Hours",
+                    None,
+                )
+
+
+def _power(asset: Asset, hours: Sequence[datetime], measured: energy.Used) -> Iterator[_Row]:
+    """The power that each machine draws in each hour; none where it has no price."""
+    price = Fraction(asset.power_price_per_kwh)
+    for hour in hours if price else ():
+        span = (hour.isoformat(), (hour + _HOUR).isoformat())
+        drawn, paid = Fraction(), 0
+        for resource in asset.resources:
+            kwh, origin = energy.drawn(asset, measured.get((resource, hour)))
+            kwh *= Fraction(asset.pue)
+            drawn += kwh
+            cost = round(drawn * price * _PICO) - paid
+            paid += cost
+            quantity = _written(round(kwh * _PICO))
+            yield (*span, resource, "power", "Usage-Based", _written(cost), quantity, "kWh", origin)
 
 
 def depreciated(asset: Asset, moment: datetime) -> Fraction:
