@@ -93,6 +93,37 @@ class Source(Section):
         return [self.path] if isinstance(self.path, str) else list(self.path or [])
 
 
+class Asset(Section):
+    """`[[assets]]`: hardware that the company owns; sources of kind `assets` make its hours into charges."""
+
+    name: Name
+    resources: list[str] = Field(min_length=1)  # ResourceIds of the machines that share it equally
+    gpus: int = Field(ge=1)  # in all of them
+    in_service: date
+    retired: date | None = None  # the first day on which it is no more
+    purchase_price: Decimal = Field(ge=0)
+    residual: Decimal = Field(default=Decimal(0), ge=0)  # what it is worth after `months`
+    months: int = Field(ge=1)
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # by default the project's
+    kw: Decimal = Field(ge=0)  # nameplate power of all of it
+    host_kw: Decimal | None = Field(default=None, ge=0)  # of it beside the GPUs; with it, telemetry counts
+    pue: Decimal = Field(default=Decimal(1), ge=1)
+    power_price_per_kwh: Decimal = Field(default=Decimal(0), ge=0)
+    colo_per_kw_month: Decimal = Field(default=Decimal(0), ge=0)
+    support_per_year: Decimal = Field(default=Decimal(0), ge=0)
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _plausible(self) -> Asset:
+        if self.residual > self.purchase_price:
+            raise ValueError("residual is more than purchase_price")
+        if self.host_kw is not None and self.host_kw > self.kw:
+            raise ValueError("host_kw is more than kw, which contains it")
+        if self.retired is not None and self.retired <= self.in_service:
+            raise ValueError("retired is not after in_service")
+        return self
+
+
 class TokenWeights(Section):
     """What a token of each class counts for, relative to the others; the defaults follow common list prices."""
 
@@ -248,6 +279,7 @@ class Config(BaseSettings):
 
     project: Project = Field(default_factory=Project)
     sources: dict[Name, Source] = Field(default_factory=dict)
+    assets: list[Asset] = Field(default_factory=list)
     pools: list[Pool] = Field(default_factory=list)
     prices: list[Price] = Field(default_factory=list)
     identities: Identities = Field(default_factory=Identities)
@@ -290,6 +322,16 @@ class Config(BaseSettings):
         for price in self.prices:
             if price.pool is not None and kinds.get(price.pool) not in ("gpu", "training"):
                 raise ValueError(f"prices: '{price.pool}' is no pool of kind gpu or training")
+        return self
+
+    @model_validator(mode="after")
+    def _assets_once(self) -> Config:
+        for what, names in (
+            ("asset name", [asset.name for asset in self.assets]),
+            ("resource of assets", [resource for asset in self.assets for resource in asset.resources]),
+        ):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{what} used twice: {', '.join(twice)}")
         return self
 
     @model_validator(mode="after")

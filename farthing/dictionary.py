@@ -40,7 +40,7 @@ CHAPTERS = {
         *("stated_days", "prefill_laws"),
     ),
     "What was collected": (
-        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue"),
+        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue", "vendor_usage"),
         *("loads", "rejects", "build_info"),
     ),
 }

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -21,7 +22,7 @@ from farthing.config import Config, Source
 from farthing.console import Sheet
 from farthing.errors import ConfigError, FarthingError
 from farthing.lake import Lake
-from farthing.lake.schemas import LOADS
+from farthing.lake.schemas import CHARGES, LOADS, REQUESTS, Table
 from farthing.pools import charges_sql
 
 Status = Literal["ok", "finding", "note"]
@@ -129,13 +130,22 @@ def _machine(config: Config) -> list[Check]:
     ]
 
 
+def _filled(config: Config) -> list[Table]:
+    """The lake tables that sources fill; a kind that there is not is told where its source is looked at."""
+    filled = []
+    for source in config.sources.values():
+        with suppress(ConfigError):
+            filled.append(collectors.load(source.kind).table)
+    return filled
+
+
 def _configuration(config: Config) -> list[Check]:
     checks = [Check("config", "farthing.toml", "ok", f"{len(config.sources)} sources, {len(config.pools)} pools")]
-    kinds = {source.kind for source in config.sources.values()}
-    if not kinds & {"focus", "costs"}:
-        fix = 'add a source of kind = "focus" or "costs"'
+    filled = _filled(config)
+    if CHARGES not in filled:
+        fix = 'add a source of kind = "focus", "costs" or of a provider'
         checks.append(Check("config", "bill", "finding", "no source of a bill", fix))
-    if "requests" not in kinds:
+    if REQUESTS not in filled:
         found = "no source of requests: cost reaches pools and teams, no users"
         checks.append(Check("config", "requests", "finding", found, 'add a source of kind = "requests"'))
     if not config.pools:

@@ -1,4 +1,4 @@
-"""The one place that lists and fetches foreign files: folders on this machine, and s3://, gs:// and az:// stores."""
+"""The one place that lists and fetches foreign files: in folders, in s3://, gs:// and az:// stores, at addresses."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import glob
 import hashlib
 import os
 import re
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
+from farthing import web
 from farthing.errors import SourceError
 
 #: What deltalake takes in `storage_options` and the store that reads objects does not know.
@@ -25,13 +28,15 @@ _DELTA_ONLY = {"aws_s3_allow_unsafe_rename", "aws_s3_locking_provider"}
 #: A copy that nobody has written to for so long is of a process that was killed.
 _ABANDONED_SECONDS = 3600
 _WILDCARD = re.compile(r"[*?\[]")
+_WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True)
 class Found:
     """One source file: where it is, its name for people, its size in bytes and what tells one content from another.
 
-    `identity` is the object's etag, or "size-mtime_ns" of a local file.
+    `identity` is the object's etag, or "size-mtime_ns" of a local file. An http(s) address is named without its query,
+    which may be a signature.
     """
 
     uri: str
@@ -49,8 +54,13 @@ class Found:
         """
         if not is_url(self.uri):
             return Path(self.uri)
-        base, _, name = self.uri.rpartition("/")
         mark = hashlib.sha256(f"{self.uri}\n{self.identity}".encode()).hexdigest()[:16]
+        if self.uri.startswith(_WEB):
+            target = folder / mark / (urlsplit(self.uri).path.rpartition("/")[2] or "file")
+            if not target.exists():
+                _save(self, target)
+            return target
+        base, _, name = self.uri.rpartition("/")
         target = folder / mark / name
         if not target.exists():
             download(open_store(base, self.storage_options), name, target, uri=self.uri, identity=self.identity)
@@ -58,7 +68,7 @@ class Found:
 
 
 def is_url(path: str) -> bool:
-    """Whether `path` is in an object store rather than a folder."""
+    """Whether `path` is in an object store or at an address rather than in a folder."""
     return "://" in path
 
 
@@ -102,14 +112,17 @@ def find(patterns: Iterable[str], root: Path, storage_options: Mapping[str, str]
     """The files that any of `patterns` matches, each once, sorted by name.
 
     `*` and `?` stay within a folder, `**` crosses folders, `~` is the home folder; relative patterns start at `root`.
-    A pattern that matches nothing adds nothing.
+    An http(s) address is one file. A pattern that matches nothing adds nothing.
 
     Raises:
-        SourceError: an object store cannot be listed.
+        SourceError: an object store cannot be listed, or a server does not answer.
     """
     found: dict[str, Found] = {}
     for pattern in patterns:
-        matches = _in_store(pattern, storage_options or {}) if is_url(pattern) else _in_folder(pattern, root)
+        if pattern.startswith(_WEB):
+            matches = _at_address(pattern)
+        else:
+            matches = _in_store(pattern, storage_options or {}) if is_url(pattern) else _in_folder(pattern, root)
         found.update((match.uri, match) for match in matches)
     return sorted(found.values(), key=lambda file: (file.name, file.uri))
 
@@ -120,6 +133,21 @@ def download(store: ObjectStore, key: str, target: Path, *, uri: str, identity: 
     Raises:
         SourceError: the object cannot be read, or its identity is not `identity`.
     """
+    try:
+        with _whole(target) as partial:
+            answer = obstore.get(store, key)
+            if identity is not None and _identity(dict(answer.meta)) != identity:
+                raise _changed(uri)
+            with partial.open("wb") as file:
+                for chunk in answer.stream():
+                    file.write(chunk)
+    except (BaseError, FileNotFoundError) as error:
+        raise unreachable(uri, error) from error
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A file to write to, which becomes `target` when all went well."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
         with suppress(FileNotFoundError):
@@ -127,17 +155,45 @@ def download(store: ObjectStore, key: str, target: Path, *, uri: str, identity: 
                 left.unlink()
     partial = target.with_name(f"{target.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
-        answer = obstore.get(store, key)
-        if identity is not None and _identity(dict(answer.meta)) != identity:
-            raise SourceError("the object changed while it was read.", source=uri, fix="run the command again.")
-        with partial.open("wb") as file:
-            for chunk in answer.stream():
-                file.write(chunk)
+        yield partial
         partial.replace(target)
-    except (BaseError, FileNotFoundError) as error:
-        raise unreachable(uri, error) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _changed(uri: str) -> SourceError:
+    return SourceError("the object changed while it was read.", source=uri, fix="run the command again.")
+
+
+def _at_address(url: str) -> list[Found]:
+    name = web.shown(url)
+    headers = web.head(url, source=name)
+    if headers is None:
+        return []
+    identity = _stamp(headers)
+    if not identity:  # a server that says neither etag nor date: only the content tells
+        with tempfile.TemporaryFile() as file:
+            web.fetch(url, file, source=name)
+            file.seek(0)
+            identity = hashlib.file_digest(file, "sha256").hexdigest()
+    return [Found(url, name, int(headers.get("content-length", 0)), identity)]
+
+
+def _save(found: Found, target: Path) -> None:
+    with _whole(target) as partial:
+        with partial.open("w+b") as file:
+            headers = web.fetch(found.uri, file, source=found.name)
+            file.seek(0)
+            identity = _stamp(headers) or hashlib.file_digest(file, "sha256").hexdigest()
+        if identity != found.identity:
+            raise _changed(found.name)
+
+
+def _stamp(headers: Mapping[str, str]) -> str:
+    """What tells one content at an address from another: its etag, else date and size; empty when not told."""
+    etag = headers.get("etag", "").removeprefix("W/").strip('"')
+    dated = headers.get("last-modified")
+    return etag or (f"{headers.get('content-length', '')}-{dated}" if dated else "")
 
 
 def _in_folder(pattern: str, root: Path) -> list[Found]:

@@ -19,6 +19,10 @@ _LOOKED_AT = 200  # files of a big folder; one kind needs only one
 #: Columns (lower case) that tell a kind, the most telling first.
 _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("focus", frozenset({"billedcost", "effectivecost", "chargeperiodstart"})),
+    ("openai", frozenset({"start_time_iso", "amount_value"})),
+    ("openai_usage", frozenset({"start_time_iso", "num_model_requests"})),
+    ("anthropic", frozenset({"usage_date_utc", "cost_usd"})),
+    ("anthropic_usage", frozenset({"usage_date_utc", "usage_output_tokens"})),
     ("gpu_inventory", frozenset({"gpu_uuid", "resourceid"})),
     ("gpu_usage", frozenset({"gpu_uuid", "started_at", "busy_seconds"})),
     ("jobs", frozenset({"job_id", "started_at"})),
@@ -31,6 +35,10 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
 _NAMES = {"focus": "bill", "gpu_inventory": "inventory", "gpu_usage": "gpu", "identities": "people"}
 _ABOUT = {
     "focus": "bills in the FOCUS format, 1.0 to 1.4",
+    "openai": "what OpenAI charges, as its usage page exports it",
+    "openai_usage": "tokens that OpenAI counts",
+    "anthropic": "what Anthropic charges, as its Console exports it",
+    "anthropic_usage": "tokens that Anthropic counts",
     "gpu_inventory": "which GPU stands in which billed machine and serves which replica",
     "gpu_usage": "what each GPU did: covered and busy seconds",
     "jobs": "training and batch jobs",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -92,3 +95,70 @@ def s3(moto_endpoint: str) -> S3:
     store = S3(bucket=f"farthing-{uuid.uuid4().hex[:12]}", endpoint=moto_endpoint)
     store.make()
     return store
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that a `Web` got."""
+
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a `Web` says to it; `cut` bytes are promised and not sent, `pause` seconds lie between two pieces."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int = 0
+    pause: float = 0.0
+
+
+@dataclass
+class Web:
+    """An HTTP server on this machine whose answers a test gives as a function."""
+
+    endpoint: str = ""
+    answer: Callable[[Asked], Answered] = lambda _: Answered(status=404)
+    asked: list[Asked] = field(default_factory=list)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A server that lives as long as the test."""
+    served = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            asked = Asked(parts.path, parse_qs(parts.query), headers)
+            served.asked.append(asked)
+            said = served.answer(asked)
+            self.send_response(said.status)
+            for name, value in said.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said.body) + said.cut))
+            self.end_headers()
+            step = 1 if said.pause else max(1, len(said.body))
+            try:
+                for begin in range(0, len(said.body), step):
+                    self.wfile.write(said.body[begin : begin + step])
+                    time.sleep(said.pause)
+            except OSError:  # the other side had enough
+                pass
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the test's screen."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.endpoint = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield served
+    server.shutdown()
+    server.server_close()
+    thread.join(timeout=10)

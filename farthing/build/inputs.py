@@ -23,12 +23,13 @@ from farthing.lake.schemas import (
     REJECTS,
     REQUESTS,
     REVENUE,
+    VENDOR_USAGE,
     Table,
 )
 from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
-_SHOWN_ONLY = (LOADS, REJECTS, REVENUE)
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, VENDOR_USAGE)
 INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, JOBS, IDENTITIES, METRICS)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)

@@ -33,13 +33,14 @@ from farthing.lake.schemas import (
     REQUESTS,
     REVENUE,
     STATED_DAYS,
+    VENDOR_USAGE,
     Table,
 )
 from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, LOADS, REJECTS)
+_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, VENDOR_USAGE, LOADS, REJECTS)
 
 _CHARGES = """
     select

@@ -235,6 +235,33 @@ METRICS = Table(
     required=("day", "dimension", "key", "name", "quantity"),
 )
 
+#: What vendors of model APIs say was used; requests are what we say. Amounts are in `charges`.
+VENDOR_USAGE = Table(
+    "vendor_usage",
+    _schema(
+        {
+            "day": DAY,
+            "started_at": TIME,
+            "ended_at": TIME,
+            "provider": TEXT,
+            "operation": TEXT,
+            "model": TEXT,
+            "sub_account_id": TEXT,
+            "api_key_id": TEXT,
+            "user_id": TEXT,
+            "service_tier": TEXT,
+            "input_tokens": COUNT,
+            "cached_input_tokens": COUNT,
+            "cache_write_tokens": COUNT,
+            "cache_write_1h_tokens": COUNT,
+            "output_tokens": COUNT,
+            "requests": COUNT,
+            "x_extra": TEXT,  # what the vendor counts besides, as one JSON object
+        }
+    ),
+    required=("day", "started_at", "ended_at", "provider"),
+)
+
 REJECTS = Table(
     "rejects",
     _schema({"table": TEXT, "file": TEXT, "line": COUNT, "raw": TEXT, "reason": TEXT, "rejected_at": TIME}),
@@ -444,4 +471,4 @@ BUILT = (
     PREFILL_LAWS,
 )
 
-COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS)
+COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS, VENDOR_USAGE)

@@ -13,7 +13,9 @@ OURS = ("farthing", "collectors", "models", "dashboard", "sql", "benchmarks", "t
 MAY_IMPORT = {
     "models": (),
     "sql": (),
-    "collectors": tuple(f"farthing.{name}" for name in ("clock", "config", "errors", "lake", "locks", "objects")),
+    "collectors": tuple(
+        f"farthing.{name}" for name in ("clock", "config", "errors", "lake", "locks", "objects", "web")
+    ),
     "dashboard": tuple(
         f"farthing.{name}"
         for name in ("charts", "clock", "config", "console", "errors", "figures", "questions", "warehouse")

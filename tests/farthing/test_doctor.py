@@ -78,7 +78,7 @@ def test_before_the_first_build_a_company_in_order_is_told_what_comes_next_and_n
     assert "Next:" not in farthing("doctor", "--project", project).out
 
 
-@pytest.mark.parametrize(("kind", "found"), [("costs", False), ("metrics", True)])
+@pytest.mark.parametrize(("kind", "found"), [("costs", False), ("openai", False), ("metrics", True)])
 def test_costs_that_no_vendor_bills_are_a_bill_too(tmp_path: Path, kind: str, found: bool) -> None:
     toml = f'[project]\nname = "x"\n[sources.own]\nkind = "{kind}"\npath = "*.csv"\n{CATCH_ALL}'
     (tmp_path / "farthing.toml").write_text(toml, encoding="utf-8")

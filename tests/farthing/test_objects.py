@@ -9,7 +9,7 @@ import pytest
 
 from farthing.errors import SourceError
 from farthing.objects import find
-from tests.servers import S3, moto_endpoint, s3  # noqa: F401  # fixtures
+from tests.servers import S3, Answered, Web, moto_endpoint, s3, web  # noqa: F401  # fixtures
 
 TREE = ["a.csv", "b.csv", "sub/c.csv", "sub/deep/d.csv", "sub/deep/e.parquet", "bill[1].csv", "x.csv.gz"]
 
@@ -130,3 +130,39 @@ def test_a_store_that_cannot_be_reached_is_named_with_what_to_check(
     ]:
         with pytest.raises(SourceError, match="check the address, the credentials"):
             find([url], tmp_path, options)
+
+
+def test_an_address_is_one_file_known_by_its_etag_and_named_without_its_signature(
+    tmp_path: Path,
+    web: Web,  # noqa: F811
+) -> None:
+    web.answer = lambda _: Answered(b"a,b\n1,2\n", headers={"ETag": '"v1"'})
+    [found] = find([f"{web.endpoint}/bills/may.csv?signature=secret"], tmp_path)
+    assert (found.name, found.identity, found.size) == (f"{web.endpoint}/bills/may.csv", "v1", 8)
+    path = found.fetch(tmp_path)
+    assert (path.name, path.read_bytes()) == ("may.csv", b"a,b\n1,2\n")
+    assert found.fetch(tmp_path) == path
+    assert len(web.asked) == 2
+
+
+def test_an_address_that_changed_since_it_was_found_is_not_taken(tmp_path: Path, web: Web) -> None:  # noqa: F811
+    web.answer = lambda _: Answered(b"1", headers={"Last-Modified": "Tue, 24 Nov 2026 10:00:00 GMT"})
+    [found] = find([f"{web.endpoint}/may.csv"], tmp_path)
+    web.answer = lambda _: Answered(b"2", headers={"Last-Modified": "Tue, 24 Nov 2026 11:00:00 GMT"})
+    with pytest.raises(SourceError, match="changed while it was read"):
+        found.fetch(tmp_path)
+
+
+def test_an_address_without_etag_and_date_is_known_by_its_content(tmp_path: Path, web: Web) -> None:  # noqa: F811
+    web.answer = lambda _: Answered(b"1")
+    [first] = find([f"{web.endpoint}/may.csv"], tmp_path)
+    [again] = find([f"{web.endpoint}/may.csv"], tmp_path)
+    assert first.identity == again.identity
+    assert first.fetch(tmp_path).read_bytes() == b"1"
+    web.answer = lambda _: Answered(b"2")
+    [other] = find([f"{web.endpoint}/may.csv"], tmp_path)
+    assert other.identity != first.identity
+
+
+def test_an_address_where_nothing_is_adds_nothing(tmp_path: Path, web: Web) -> None:  # noqa: F811
+    assert find([f"{web.endpoint}/may.csv"], tmp_path) == []
