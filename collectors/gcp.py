@@ -1,0 +1,110 @@
+"""Bills of Google Cloud: billing exports in BigQuery, or files of one that somebody downloaded, become charges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from collectors import focus
+from collectors.gcp_accounts import account_names
+from collectors.gcp_bigquery import Export
+from collectors.gcp_export import in_focus
+from collectors.kind import Deliverable, Report
+from collectors.landing import Files
+from collectors.statements import Statement, rows_of
+from farthing.config import Config, Source
+from farthing.errors import ConfigError, SourceError
+
+
+@dataclass
+class Download:
+    """A file with rows of an export; which export it is shows when it is read."""
+
+    file: Deliverable
+    form: str = field(default="", init=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.file.size
+
+    @property
+    def identity(self) -> str:
+        """That of the file."""
+        return self.file.identity
+
+    def fetch(self, folder: Path) -> Path:
+        """A Parquet file with the rows in FOCUS columns.
+
+        Raises:
+            UnreadableError: it is damaged, or no export of Google's.
+            SourceError: it cannot be reached.
+        """
+        return Statement(self.name, self.size, self.identity, "billing export", self._read).fetch(folder)
+
+    def _read(self, folder: Path) -> pl.LazyFrame:
+        self.form, rows = in_focus(rows_of([self.file.fetch(folder)], folder))
+        return rows
+
+
+class Gcp(Files):
+    """The collector of Google Cloud's exports."""
+
+    settings = frozenset({"path", "export", "endpoint", "since", "maximum_bytes_billed"})
+
+    def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
+        """The files of `path`, or the export as a whole; nothing is paid for.
+
+        Raises:
+            ConfigError: a setting is missing, or means nothing here, or a package is missing.
+            SourceError: nothing is there, or Google does not answer.
+        """
+        if source.export is None:
+            for key in sorted(self.settings - {"path"}):
+                if getattr(source, key) is not None:
+                    raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
+            return [Download(one) for one in super().find(name, source, config)]
+        return [self._export(name, source).whole()]
+
+    def deliveries(self, name: str, source: Source, config: Config, report: Report) -> Sequence[Deliverable]:
+        """The files of `path`, or the partitions of the export, for whose list BigQuery bills 10 MB.
+
+        Raises:
+            ConfigError: a setting is missing, or means nothing here, or a package is missing.
+            SourceError: nothing is there, or Google does not answer.
+        """
+        if source.export is None:
+            return self.find(name, source, config)
+        return self._export(name, source).statements(report, cache(lambda: _account_names(name, source, report)))
+
+    def _export(self, name: str, source: Source) -> Export:
+        self.check_settings(name, source)
+        if source.path is not None:
+            raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
+        return Export(name, source)
+
+
+def _account_names(name: str, source: Source, report: Report) -> Mapping[str, str]:
+    """Names of billing accounts, where these credentials may see them: a bill without them is a bill."""
+    if source.endpoint is not None:
+        return {}
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud import billing_v1
+
+    try:
+        return account_names(billing_v1.CloudBillingClient(transport="rest"), name)
+    except (SourceError, DefaultCredentialsError) as error:
+        report.message(f"billing accounts land without their names: {error}")
+        return {}
+
+
+COLLECTOR = Gcp(focus.KIND)
