@@ -38,6 +38,9 @@ class Collector(Protocol):
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land."""
 
+    def remarks(self, name: str, source: Source) -> list[str]:
+        """What the provider says beside the bill that helps to judge it, a sentence each."""
+
 
 def kinds() -> list[str]:
     """The names that `kind` in farthing.toml may have."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from collectors import focus
-from collectors.gcp_accounts import account_names
+from collectors.gcp_accounts import account_names, clients, remarks
 from collectors.gcp_bigquery import Export
 from collectors.gcp_export import in_focus
 from collectors.kind import Deliverable, Report
@@ -84,7 +84,16 @@ class Gcp(Files):
         """
         if source.export is None:
             return self.find(name, source, config)
-        return self._export(name, source).statements(report, cache(lambda: _account_names(name, source, report)))
+        names = cache(lambda: {} if source.endpoint else _account_names(name, report))
+        return self._export(name, source).statements(report, names)
+
+    def remarks(self, name: str, source: Source) -> list[str]:
+        """What the credentials see of billing accounts.
+
+        Raises:
+            SourceError: rights are missing, or Google does not answer.
+        """
+        return remarks(clients()[0], name) if source.export and not source.endpoint else []
 
     def _export(self, name: str, source: Source) -> Export:
         self.check_settings(name, source)
@@ -93,16 +102,11 @@ class Gcp(Files):
         return Export(name, source)
 
 
-def _account_names(name: str, source: Source, report: Report) -> Mapping[str, str]:
+def _account_names(name: str, report: Report) -> Mapping[str, str]:
     """Names of billing accounts, where these credentials may see them: a bill without them is a bill."""
-    if source.endpoint is not None:
-        return {}
-    from google.auth.exceptions import DefaultCredentialsError
-    from google.cloud import billing_v1
-
     try:
-        return account_names(billing_v1.CloudBillingClient(transport="rest"), name)
-    except (SourceError, DefaultCredentialsError) as error:
+        return account_names(clients()[0], name)
+    except SourceError as error:
         report.message(f"billing accounts land without their names: {error}")
         return {}
 

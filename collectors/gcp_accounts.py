@@ -29,6 +29,32 @@ PRICES: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+def clients(endpoint: str | None = None) -> tuple[billing_v1.CloudBillingClient, billing_v1.CloudCatalogClient]:
+    """Clients of accounts and of the price catalogue, over HTTP; one at another endpoint is asked without credentials.
+
+    Raises:
+        SourceError: there are no credentials.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import billing_v1
+    from google.cloud.billing_v1.services.cloud_billing.transports import CloudBillingRestTransport
+    from google.cloud.billing_v1.services.cloud_catalog.transports import CloudCatalogRestTransport
+
+    if endpoint is None:
+        with answering("gcp", "Cloud Billing", "Cloud Billing", _RIGHTS):
+            return billing_v1.CloudBillingClient(transport="rest"), billing_v1.CloudCatalogClient(transport="rest")
+    unknown = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    scheme = endpoint.partition(":")[0]
+    return (
+        billing_v1.CloudBillingClient(
+            transport=CloudBillingRestTransport(host=endpoint, credentials=unknown, url_scheme=scheme)
+        ),
+        billing_v1.CloudCatalogClient(
+            transport=CloudCatalogRestTransport(host=endpoint, credentials=unknown, url_scheme=scheme)
+        ),
+    )
+
+
 def account_names(client: billing_v1.CloudBillingClient, name: str) -> dict[str, str]:
     """Names of the billing accounts that these credentials may see, by their ids.
 
@@ -48,6 +74,19 @@ def projects(client: billing_v1.CloudBillingClient, account: str, name: str) -> 
     with answering(name, f"billing account {account}", "Cloud Billing", _RIGHTS):
         found = client.list_project_billing_info(name=f"billingAccounts/{account}")
         return {one.project_id: one.billing_enabled for one in found}
+
+
+def remarks(client: billing_v1.CloudBillingClient, name: str) -> list[str]:
+    """What these credentials see of billing accounts, a sentence each: for whoever asks whether all is in order.
+
+    Raises:
+        SourceError: credentials or rights are missing, or nobody answers.
+    """
+    made = []
+    for account, shown in account_names(client, name).items():
+        of = projects(client, account, name)
+        made.append(f"billing account {shown} ({account}): {len(of)} projects, billing is on for {sum(of.values())}")
+    return made or ["these credentials see no billing account: rows land without the account's name"]
 
 
 def list_prices(

@@ -7,6 +7,7 @@ read again as a whole. So no row is ever compared with another: two that look eq
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,9 +83,9 @@ class Export:
             )
         self._limit = self._left = source.maximum_bytes_billed or MAXIMUM_BYTES
         self._since = source.since
-        self._client = _client(self.id.rsplit(".", 2)[0], source.endpoint)
         with self.answering():
-            self._table: bigquery.Table = self._client.get_table(self.id)
+            self._client = _client(self.id.rsplit(".", 2)[0], source.endpoint)
+            self._table: bigquery.Table = self._client.get_table(self.id, retry=_patience())
         if self._table.table_type not in (None, "TABLE"):
             raise ConfigError(
                 f"'{self.id}' is a {self._table.table_type.lower()}, which does not tell what was added to it.",
@@ -166,7 +167,7 @@ class Export:
 
     def _first_rows(self, folder: Path) -> pl.LazyFrame:
         with self.answering():
-            rows = self._client.list_rows(self._table, max_results=_FIRST_ROWS)
+            rows = self._client.list_rows(self._table, max_results=_FIRST_ROWS, retry=_patience())
         return self._in_focus(rows, folder / "first.parquet", {})
 
     def _in_focus(self, rows: Any, path: Path, names: Mapping[str, str]) -> pl.LazyFrame:
@@ -232,7 +233,7 @@ class Export:
         ]
         with self.answering():
             dry = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, query_parameters=asked)
-            size = self._client.query(query, job_config=dry).total_bytes_processed or 0
+            size = self._client.query(query, job_config=dry, retry=_patience()).total_bytes_processed or 0
             if size > self._left:
                 raise SourceError(
                     f"the query would scan {size:,} bytes, and {self._left:,} of {self._limit:,} are left.",
@@ -244,7 +245,7 @@ class Export:
             job = bigquery.QueryJobConfig(
                 query_parameters=asked, maximum_bytes_billed=max(self._left, LEAST_BYTES), use_legacy_sql=False
             )
-            rows = self._client.query(query, job_config=job).result()
+            rows = self._client.query(query, job_config=job, retry=_patience()).result(retry=_patience())
         self._left -= size
         return rows
 
@@ -265,42 +266,51 @@ def answering(name: str, thing: str, service: str, rights: str) -> Iterator[None
     Raises:
         SourceError: credentials are missing or expired, rights are, the thing is not there, or nobody answers.
     """
-    from google.api_core import exceptions as refused
-    from google.auth import exceptions as unknown
-    from requests import RequestException
+    try:
+        from google.api_core import exceptions as refused
+        from google.auth import exceptions as unknown
+        from requests import RequestException
+    except ImportError as error:
+        raise ConfigError(
+            f"{service} needs packages that are not installed.", key=f"sources.{name}", fix="install farthing[gcp]."
+        ) from error
 
-    def error(problem: str, fix: str) -> SourceError:
+    def worded(problem: str, fix: str) -> SourceError:
         return SourceError(problem, source=name, object_name=thing, fix=fix)
 
     try:
         yield
     except (unknown.GoogleAuthError, refused.Unauthorized) as cause:
-        raise error(
+        raise worded(
             f"the credentials are missing, wrong or expired ({_words(cause)}).",
             "run gcloud auth application-default login, or name a key file in GOOGLE_APPLICATION_CREDENTIALS.",
         ) from cause
     except refused.NotFound as cause:
-        raise error(
+        raise worded(
             f"{service} has no such thing ({_words(cause)}).", "correct export, or wait for Google's first export."
         ) from cause
     except refused.Forbidden as cause:
-        raise error(f"{service} does not allow it ({_words(cause)}).", f"grant {rights}") from cause
+        raise worded(f"{service} does not allow it ({_words(cause)}).", f"grant {rights}") from cause
     except (refused.GoogleAPIError, RequestException) as cause:
-        raise error(f"{service} does not answer as it should ({_words(cause)}).", "try again later.") from cause
+        raise worded(f"{service} does not answer as it should ({_words(cause)}).", "try again later.") from cause
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(getattr(error, "message", "") or error).split())[:300]
+    words = " ".join(str(getattr(error, "message", "") or error).split())
+    return re.sub(r"^[A-Z]+ https?://\S+: ", "", words)[:300]
+
+
+def _patience() -> Any:
+    """The client's own retries of what may pass, for a minute instead of ten."""
+    from google.cloud.bigquery import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(60)
 
 
 def _client(project: str, endpoint: str | None) -> bigquery.Client:
-    try:
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import bigquery
-    except ImportError as error:
-        raise ConfigError(
-            "reading BigQuery needs a package that is not installed.", key="sources", fix="install farthing[gcp]."
-        ) from error
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import bigquery
+
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or project
     if endpoint is None:
         return bigquery.Client(project=project)

@@ -66,6 +66,14 @@ class Files:
         """
         return self.find(name, source, config)
 
+    def remarks(self, _name: str, _source: Source) -> list[str]:
+        """What the provider says beside the bill that helps to judge it, a sentence each; nothing is paid for.
+
+        Raises:
+            SourceError: rights are missing, or the provider does not answer.
+        """
+        return []
+
     def check_settings(self, name: str, source: Source) -> None:
         """Refuse settings that another kind takes.
 

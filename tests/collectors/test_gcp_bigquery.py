@@ -153,9 +153,9 @@ def test_looking_is_free_and_every_query_tells_its_bytes_and_has_a_limit(
     asked: list[tuple[str, bigquery.QueryJobConfig]] = []
     query = bigquery.Client.query
 
-    def heard(client: bigquery.Client, sql: str, job_config: bigquery.QueryJobConfig) -> bigquery.QueryJob:
+    def heard(client: bigquery.Client, sql: str, job_config: bigquery.QueryJobConfig, **more: Any) -> Any:
         asked.append((sql, job_config))
-        return query(client, sql, job_config)
+        return query(client, sql, job_config, **more)
 
     monkeypatch.setattr(bigquery.Client, "query", heard)
     table.add(row(), row("2026-09-06T01:00:00Z"))
