@@ -269,7 +269,6 @@ def answering(name: str, thing: str, service: str, rights: str) -> Iterator[None
     try:
         from google.api_core import exceptions as refused
         from google.auth import exceptions as unknown
-        from requests import RequestException
     except ImportError as error:
         raise ConfigError(
             f"{service} needs packages that are not installed.", key=f"sources.{name}", fix="install farthing[gcp]."
@@ -280,6 +279,8 @@ def answering(name: str, thing: str, service: str, rights: str) -> Iterator[None
 
     try:
         yield
+    except unknown.TransportError as cause:
+        raise worded(f"{service} cannot be reached ({_words(cause)}).", "try again later.") from cause
     except (unknown.GoogleAuthError, refused.Unauthorized) as cause:
         raise worded(
             f"the credentials are missing, wrong or expired ({_words(cause)}).",
@@ -291,7 +292,7 @@ def answering(name: str, thing: str, service: str, rights: str) -> Iterator[None
         ) from cause
     except refused.Forbidden as cause:
         raise worded(f"{service} does not allow it ({_words(cause)}).", f"grant {rights}") from cause
-    except (refused.GoogleAPIError, RequestException) as cause:
+    except (refused.GoogleAPIError, OSError) as cause:
         raise worded(f"{service} does not answer as it should ({_words(cause)}).", "try again later.") from cause
 
 
