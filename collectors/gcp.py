@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 from collectors import focus
 from collectors.gcp_accounts import account_names, clients, remarks
-from collectors.gcp_bigquery import Export
+from collectors.gcp_bigquery import TOTALS, Export
 from collectors.gcp_export import in_focus
 from collectors.kind import Deliverable, Report
 from collectors.landing import Files
 from collectors.statements import Statement, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError, SourceError
+from farthing.lake import Lake
+from farthing.lake.schemas import CHARGES
 
 
 @dataclass
@@ -109,6 +113,20 @@ def _account_names(name: str, report: Report) -> Mapping[str, str]:
     except SourceError as error:
         report.message(f"billing accounts land without their names: {error}")
         return {}
+
+
+def landed_totals(lake: Lake, name: str, month: date) -> pl.DataFrame:
+    """Net by account and currency in the invoice of `month`, as source `name` landed it; columns are `TOTALS`."""
+    if lake.version(CHARGES) is None:
+        return pl.DataFrame(schema=TOTALS)
+    with duckdb.connect() as con:
+        lake.view(con, CHARGES)
+        rows = con.execute(
+            "select BillingAccountId, BillingCurrency, InvoiceId, sum(BilledCost + x_BilledCostRounding) "
+            "from lake.charges where x_source = ? and billing_month = ? group by 1, 2, 3",
+            [name, month.replace(day=1)],
+        ).fetchall()
+    return pl.DataFrame(rows, TOTALS, orient="row").sort(list(TOTALS)[:3])
 
 
 COLLECTOR = Gcp(focus.KIND)

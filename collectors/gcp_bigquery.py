@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 MAXIMUM_BYTES = 100_000_000_000
 #: BigQuery bills no query for less.
 LEAST_BYTES = 10 * 1024 * 1024
+#: What an invoice comes to, net of credits, exactly.
+TOTALS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "BillingAccountId": pl.String,
+    "BillingCurrency": pl.String,
+    "InvoiceId": pl.String,
+    "BilledCost": pl.Decimal(38, 18),
+}
 _STEPS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H"}
 _FIRST_ROWS = 1000
 _ORDER = (
@@ -132,10 +139,13 @@ class Export:
 
         return [of(part) for part in self.partitions()]
 
-    def invoice_totals(self, month: date) -> pl.DataFrame:
+    def invoice_totals(self, month: date, tell: Callable[[int], object] = lambda _: None) -> pl.DataFrame:
         """Net by account and currency in the invoice of `month`, as the table has it: four columns are scanned.
 
-        Columns: BillingAccountId, BillingCurrency, InvoiceId, BilledCost (exact decimals).
+        `tell` hears the bytes before they are paid for. Columns: those of `TOTALS`.
+
+        Raises:
+            SourceError: more would be scanned than may be, or BigQuery refuses it.
         """
         invoice = f"{month:%Y%m}"
         if self.form.startswith("FOCUS"):
@@ -151,10 +161,9 @@ class Export:
             )
         begin = datetime(month.year, month.month, 1, tzinfo=UTC)
         end = (begin + timedelta(days=31)).replace(day=1)
-        rows = self._paid(query, {"invoice": invoice, "begin": begin, "end": end})
-        columns = ("BillingAccountId", "BillingCurrency", "InvoiceId", "BilledCost")
-        made = [dict(zip(columns, (*row[:3], Decimal(str(row[3]))), strict=True)) for row in map(tuple, rows)]
-        return pl.DataFrame(made, {**dict.fromkeys(columns[:3], pl.String), "BilledCost": pl.Decimal(38, 18)})
+        rows = self._paid(query, {"invoice": invoice, "begin": begin, "end": end}, tell)
+        made = [(*row[:3], Decimal(str(row[3]))) for row in map(tuple, rows)]
+        return pl.DataFrame(made, TOTALS, orient="row").sort(list(TOTALS)[:3])
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -172,19 +181,19 @@ class Export:
 
     def _in_focus(self, rows: Any, path: Path, names: Mapping[str, str]) -> pl.LazyFrame:
         writer: pq.ParquetWriter | None = None
-        with self.answering():
-            try:
-                for batch in rows.to_arrow_iterable():
-                    writer = writer or pq.ParquetWriter(path, batch.schema, compression="lz4")
-                    writer.write_table(pa.Table.from_batches([batch]))
-            finally:
-                if writer:
-                    writer.close()
+        for batch in self._batches(rows):
+            writer = writer or pq.ParquetWriter(path, batch.schema, compression="lz4")
+            writer.write_batch(batch)
         if writer is None:
             raise UnreadableError("the provider delivered no row")
+        writer.close()
         found = pl.scan_parquet(path)
         order = [pl.col(name) for name in self._order(found)]
         return in_focus(found.sort(order).with_row_index(LINE, offset=1), names)[1]
+
+    def _batches(self, rows: Any) -> Iterator[pa.RecordBatch]:
+        with self.answering():
+            yield from rows.to_arrow_iterable()
 
     def _order(self, rows: pl.LazyFrame) -> list[str]:
         """Rows come in no order; these make a row's line the same each time."""
