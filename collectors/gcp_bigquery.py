@@ -134,7 +134,6 @@ class Export:
                 f"{part.rows}-{part.bytes}",
                 self.form,
                 lambda folder: self._read(part, folder, report, names()),
-                part.rows,
             )
 
         return [of(part) for part in self.partitions()]
@@ -172,24 +171,29 @@ class Export:
         query = f"select {columns} from `{self.id}`{self._inside(part)}"
         given: dict[str, str | datetime] = {"begin": part.begin, "end": part.end} if part.id else {}
         rows = self._paid(query, given, lambda size: report.message(f"{part.id or self.id}: scans {size:,} bytes"))
-        return self._in_focus(rows, folder / f"{part.id or 'table'}.parquet", names)
+        return self._in_focus(rows, folder / f"{part.id or 'table'}.parquet", names, part.rows)
 
     def _first_rows(self, folder: Path) -> pl.LazyFrame:
         with self.answering():
             rows = self._client.list_rows(self._table, max_results=_FIRST_ROWS, retry=_patience())
         return self._in_focus(rows, folder / "first.parquet", {})
 
-    def _in_focus(self, rows: Any, path: Path, names: Mapping[str, str]) -> pl.LazyFrame:
+    def _in_focus(self, rows: Any, path: Path, names: Mapping[str, str], promised: int | None = None) -> pl.LazyFrame:
         writer: pq.ParquetWriter | None = None
+        delivered = 0
         for batch in self._batches(rows):
             writer = writer or pq.ParquetWriter(path, batch.schema, compression="lz4")
             writer.write_batch(batch)
+            delivered += batch.num_rows
         if writer is None:
             raise UnreadableError("the provider delivered no row")
         writer.close()
+        if promised is not None and delivered != promised:
+            raise UnreadableError(f"BigQuery counts {promised:,} rows and delivered {delivered:,}; not landed")
         found = pl.scan_parquet(path)
         order = [pl.col(name) for name in self._order(found)]
-        return in_focus(found.sort(order).with_row_index(LINE, offset=1), names)[1]
+        lines = pl.col(LINE).cast(pl.Int64)
+        return in_focus(found.sort(order).with_row_index(LINE, offset=1).with_columns(lines), names)[1]
 
     def _batches(self, rows: Any) -> Iterator[pa.RecordBatch]:
         with self.answering():

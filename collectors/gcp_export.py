@@ -1,6 +1,7 @@
 """Google Cloud's billing exports as FOCUS rows: detailed and standard usage cost, flattened or nested, and FOCUS.
 
-What an export is shows in its columns, never in its name. A row stays a row: credits are inside the net of theirs.
+What an export is shows in its columns, never in its name. A credit is inside the net of the row that it was given for;
+a promotional one, which somebody granted and which runs out, is a row of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,15 @@ _PLACED = frozenset(
 )
 _READ = frozenset("cost credits cost_type seller_name subscription.instance_id location.location".split())
 _CATEGORIES = {"regular": "Usage", "tax": "Tax", "adjustment": "Adjustment", "rounding_error": "Adjustment"}
-_CREDITS = pl.Struct(dict.fromkeys(("total", "promotional", "commitment", "problem"), pl.String))
+_PROMOTION = pl.Struct(dict.fromkeys(("name", "id", "amount"), pl.String))
+_CREDITS = pl.Struct(
+    {**dict.fromkeys(("total", "commitment", "problem"), pl.String), "promotions": pl.List(_PROMOTION)}
+)
+#: What a promotional credit does not share with the row that it was given for.
+_OF_USE = (
+    "ChargeClass ChargeFrequency PricingCategory PricingQuantity PricingUnit ContractedUnitPrice ConsumedQuantity "
+    "ConsumedUnit CommitmentDiscountId x_CommitmentCredit cost credits usage.amount".split()
+)
 _NUMBERS = [field.name for field in CHARGES.schema if field.type in (MONEY, EXACT) and not field.name.startswith("x_")]
 _SPOT = r"(?i)\bspot\b|preemptible"
 
@@ -209,15 +218,38 @@ def _usage_cost(rows: pl.LazyFrame, columns: Sequence[str], account_names: Mappi
         "RegionId": pl.coalesce(own("location.region"), own("location.location")),
         "AvailabilityZone": own("location.zone"),
         "Tags": pl.col("~tags"),
-        "x_PromotionalCredit": credit.field("promotional"),
         "x_CommitmentCredit": credit.field("commitment"),
         "x_MachineSpec": pl.col("~tags").str.json_path_match("$['compute.googleapis.com/machine_spec']"),
     }
-    too_large = _within(own("usage.amount")).is_null()
     made |= {name: pl.col(column) for name, column in native.items() if name not in _PLACED}
-    made["usage.amount"] = pl.when(too_large).then(own("usage.amount"))
-    notes = [name for name in (LINE, RAW) if name in rows.collect_schema()]
-    return rows.select(*notes, problem.alias(PROBLEM), *(value.alias(name) for name, value in made.items()))
+    made["usage.amount"] = pl.when(_within(own("usage.amount")).is_null()).then(own("usage.amount"))
+    charges = rows.with_columns(problem.alias(PROBLEM), *(value.alias(f"={name}") for name, value in made.items()))
+    good = pl.col(PROBLEM).is_null() & cost.cast(_EXACT, strict=False).is_not_null()
+    promotions = _promotions(charges.filter(good), rows)
+    notes = [name for name in (LINE, RAW, PROBLEM) if name in charges.collect_schema()]
+    together = pl.concat([charges, promotions], how="diagonal")
+    return together.select(*notes, *(pl.col(f"={name}").alias(name) for name in (*made, "x_CreditId")))
+
+
+def _promotions(charges: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The promotional credits of `charges`, each a row with place, time and tags of the one that it was given for.
+
+    Their lines follow the last of `rows`, for in the file they have none.
+    """
+    given = charges.with_columns(pl.col("~credits").struct.field("promotions").alias("~given")).explode("~given")
+    given = given.filter(pl.col("~given").struct.field("amount").is_not_null())
+    if LINE in rows.collect_schema():
+        last = rows.select(pl.col(LINE).max()).collect().item() or 0
+        given = given.drop(LINE).with_row_index(LINE, offset=last + 1).with_columns(pl.col(LINE).cast(pl.Int64))
+    one = pl.col("~given").struct
+    amount = fitted(one.field("amount"))
+    return given.with_columns(
+        *(amount.alias(f"={name}") for name in ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost")),
+        *(pl.lit(None, pl.String).alias(f"={name}") for name in _OF_USE),
+        pl.lit("Credit").alias("=ChargeCategory"),
+        one.field("name").alias("=ChargeDescription"),
+        one.field("id").alias("=x_CreditId"),
+    )
 
 
 def _within(quantity: pl.Expr) -> pl.Expr:

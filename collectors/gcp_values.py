@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import lru_cache
 from typing import Any
@@ -21,11 +21,15 @@ _BY_NEARNESS = ("project.labels", "tags", "labels", "system_labels")
 
 @dataclass(frozen=True)
 class Credits:
-    """The credits of one row: their sums as exact text, null where there are none; `problem` says why they are not."""
+    """The credits of one row, amounts as exact text.
+
+    `total` is the sum of those that lower the price of use, `commitment` the part of it for commitments; null where
+    there are none. `promotions` are the others: what somebody granted. `problem` says why nothing is known.
+    """
 
     total: str | None = None
-    promotional: str | None = None
     commitment: str | None = None
+    promotions: list[dict[str, str]] = field(default_factory=list)
     problem: str | None = None
 
 
@@ -52,23 +56,27 @@ def elements(text: str) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=100_000)
 def credits_of(text: str | None) -> Credits:
-    """The sums of the amounts in a row's `credits`."""
+    """What a row's `credits` come to."""
     if text is None:
         return Credits()
+    sums: dict[str, Decimal] = {}
+    promotions = []
     try:
         with localcontext(prec=60):
-            sums: dict[str, Decimal] = {}
             for one in map(_lowered, elements(text)):
                 kind, amount = str(one.get("type") or ""), Decimal(str(one["amount"]))
                 if not amount.is_finite():
-                    raise ValueError("an amount that is no number")
-                name = "promotional" if kind == "PROMOTION" else "commitment" if kind.startswith(_COMMITMENT) else ""
-                for place in {"total", name} - {""}:
-                    sums[place] = sums.get(place, Decimal(0)) + amount
+                    raise InvalidOperation
+                if kind == "PROMOTION":
+                    named = str(one.get("full_name") or one.get("name") or "")
+                    promotions.append({"name": named, "id": str(one.get("id") or ""), "amount": format(amount, "f")})
+                    continue
+                for name in ("total", "commitment") if kind.startswith(_COMMITMENT) else ("total",):
+                    sums[name] = sums.get(name, Decimal(0)) + amount
     except (ValueError, InvalidOperation, KeyError) as error:
         why = str(error) if type(error) is ValueError else "an element without a readable amount"
         return Credits(problem=f"credits: '{text[:100]}' is {why}")
-    return Credits(**{name: format(amount, "f") for name, amount in sums.items()})
+    return Credits(**{name: format(amount, "f") for name, amount in sums.items()}, promotions=promotions)
 
 
 @lru_cache(maxsize=100_000)

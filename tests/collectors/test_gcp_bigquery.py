@@ -163,7 +163,7 @@ def test_looking_is_free_and_every_query_tells_its_bytes_and_has_a_limit(
     [whole] = gcp.COLLECTOR.find("one", made.sources["one"], made)
     assert (whole.name, whole.form) == (table.id, "detailed usage cost export")
     shown = gcp.COLLECTOR.preview("one", made.sources["one"], made)
-    assert shown["BilledCost"].to_list() == [Decimal("8.75")] * 2
+    assert shown["BilledCost"].to_list() == [Decimal(10), Decimal(10), Decimal("-1.25")]
     assert not asked
     table.collect(world, maximum_bytes_billed=20_000_000)
     assert "20260905: scans 0 bytes" in world.report.messages  # what the emulator's dry runs say
