@@ -21,7 +21,7 @@ _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue"),
-    *("aws", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
+    *("aws", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
 )
 
 
@@ -40,6 +40,9 @@ class Collector(Protocol):
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land."""
+
+    def remarks(self, name: str, source: Source) -> list[str]:
+        """What the provider says beside the bill that helps to judge it, a sentence each."""
 
 
 def kinds() -> list[str]:

@@ -20,7 +20,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from collectors.kind import Deliverable, Kind, LoadResult, Report, Row
+from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Row
 from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
 from collectors.mapping import ColumnMap
 from collectors.raw import ParquetFile, open_file
@@ -63,7 +63,7 @@ class Delivery:
         self._staged: list[str] = []
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
-        told = source.model_dump_json(exclude={"path"}).encode()
+        told = source.model_dump_json(exclude=set(REACHING)).encode()
         # The same bytes under another column map are another delivery: a mended map lands by itself.
         self.identity = f"{file.identity}-{hashlib.sha256(told).hexdigest()[:8]}"
 

@@ -12,6 +12,9 @@ from collectors.mapping import ColumnMap, Dialect
 from farthing.config import Source
 from farthing.lake.schemas import Table
 
+#: Settings of a source that say what to reach, and how, but not how to read it; each kind takes some.
+REACHING = frozenset({"path", "export", "endpoint", "region", "since", "key_env", "maximum_bytes_billed"})
+
 
 class Report(Protocol):
     """Who is told how far a collection is: a progress bar, plain lines, or nobody."""

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
-from collectors.kind import Deliverable, Kind, LoadResult, Report
+from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report
 from collectors.lines import UnreadableError
 from collectors.values import literal
 from farthing.config import Config, Source
@@ -22,8 +22,6 @@ from farthing.locks import scratch
 from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
-#: Settings of a source that say what to reach, and how; each kind takes some.
-_REACHING = frozenset({"path", "export", "endpoint", "region", "since", "key_env"})
 
 
 class Files:
@@ -59,13 +57,30 @@ class Files:
             )
         return files
 
+    def deliveries(self, name: str, source: Source, config: Config, _report: Report) -> Sequence[Deliverable]:
+        """What a collection lands: what `find` finds, or what can be asked for at a price that `find` must not pay.
+
+        Raises:
+            ConfigError: a setting is missing, or means nothing to this kind.
+            SourceError: nothing is there, or a store cannot be listed.
+        """
+        return self.find(name, source, config)
+
+    def remarks(self, _name: str, _source: Source) -> list[str]:
+        """What the provider says beside the bill that helps to judge it, a sentence each; nothing is paid for.
+
+        Raises:
+            SourceError: rights are missing, or the provider does not answer.
+        """
+        return []
+
     def check_settings(self, name: str, source: Source) -> None:
         """Refuse settings that another kind takes.
 
         Raises:
             ConfigError: naming the key and the settings of this kind.
         """
-        for key in sorted(_REACHING - self.settings):
+        for key in sorted(REACHING - self.settings):
             if getattr(source, key) is not None:
                 raise ConfigError(
                     f"kind '{source.kind}' does not take it.",
@@ -82,7 +97,7 @@ class Files:
             ConfigError: the column map does not fit the files.
             SourceError: nothing is there, or a store cannot be listed.
         """
-        found = self.find(name, source, config)
+        found = self.deliveries(name, source, config, report)
         report.start(len(found), sum(one.size for one in found))
         history = _history(lake, self.table, name)
         results: dict[str, LoadResult] = {}

@@ -11,6 +11,7 @@ from collectors.frames import NOTHING, case
 #: normal name -> how bills begin that mean it; legal entities add a country to it.
 _BEGINNINGS = {
     "AWS": ("AWS", "Amazon Web Services", "Amazon.com"),
+    "Google Cloud": ("Google", "GCP"),
 }
 
 

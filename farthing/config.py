@@ -67,6 +67,7 @@ class Source(Section):
     region: str | None = None
     since: date | None = None  # nothing before this day is asked for
     key_env: str | None = None  # the environment variable that holds the API key
+    maximum_bytes_billed: int | None = Field(default=None, gt=0)  # kind gcp: what one collection may scan
     format: Literal["csv", "jsonl", "parquet"] | None = None  # told by the file name when absent
     columns: dict[str, str | Column] = Field(default_factory=dict)
     constants: dict[str, str | int | float | bool] = Field(default_factory=dict)

@@ -178,7 +178,16 @@ def _source(name: str, source: Source, config: Config) -> list[Check]:
         column for column in frame.columns if frame[column].null_count() < len(frame) and not column.startswith("x_")
     ]
     size = console.size(sum(file.size for file in files))
-    return [Check(area, "files", "ok", f"{len(files):,}, {size}; the first rows land with {len(filled)} columns")]
+    found = Check(area, "files", "ok", f"{len(files):,}, {size}; the first rows land with {len(filled)} columns")
+    return [found, *_remarks(area, collector, name, source)]
+
+
+def _remarks(area: str, collector: collectors.Collector, name: str, source: Source) -> list[Check]:
+    """What the provider says beside the bill; the bill lands without it."""
+    try:
+        return [Check(area, "provider", "ok", remark) for remark in collector.remarks(name, source)]
+    except FarthingError as error:
+        return [Check(area, "provider", "note", _first_line(error), str(getattr(error, "fix", "")))]
 
 
 def _lake(lake: Lake) -> list[Check]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,8 +12,10 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import parse_qs, urlsplit
@@ -162,3 +166,50 @@ def web() -> Iterator[Web]:
     server.shutdown()
     server.server_close()
     thread.join(timeout=10)
+
+
+#: BigQuery's emulator needs another DuckDB than farthing, so it lives in an environment of its own.
+_BIGQUERY = "bqemulator==1.4.0"
+_BIGQUERY_NEEDS = (
+    "duckdb==1.5.5", "duckdb-extension-spatial==1.5.5", "duckdb-extensions==1.5.5", "numpy", "pytz", "pyarrow",
+)  # fmt: skip
+_BIGQUERY_START = (
+    "import sys; from duckdb_extensions import import_extension; import_extension('spatial'); "
+    "from bqemulator.cli import main; sys.argv[0] = 'bqemulator'; main()"
+)
+
+
+def bigquery_command(*arguments: str) -> list[str]:
+    """A command of the emulator; uv makes its environment the first time."""
+    needs = [part for need in _BIGQUERY_NEEDS for part in ("--with", need)]
+    uvx = str(Path(sys.executable).with_name("uvx"))
+    start = ["python", "-c", _BIGQUERY_START, *arguments]
+    return [uvx, "--quiet", "--system-certs", *needs, "--from", _BIGQUERY, *start]
+
+
+@pytest.fixture(scope="session")
+def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a BigQuery emulator that lives as long as the run."""
+    port = free_port()
+    command = bigquery_command("start", "--rest-port", str(port), "--grpc-port", "0", "--log-level", "error")
+    log = tmp_path_factory.mktemp("bigquery") / "log"
+    with log.open("w") as errors:  # uvx and the server that it starts are a group of their own, to be ended together
+        server = subprocess.Popen(command, stdout=errors, stderr=errors, start_new_session=True)
+    endpoint = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(1500):
+            try:
+                urllib.request.urlopen(f"{endpoint}/bigquery/v2/projects/test/datasets", timeout=5).close()
+                break
+            except (URLError, OSError):
+                if server.poll() is not None:
+                    said = (log.read_text().strip().splitlines() or [""])[-1]
+                    pytest.skip(f"needs the BigQuery emulator, which uv could not install and start: {said}")
+                time.sleep(0.1)
+        else:
+            pytest.skip("needs the BigQuery emulator, which uv did not install and start within 150 s")
+        yield endpoint
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=20)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from collectors import kinds, load
+from collectors.delivery import Delivery
 from farthing import clock
 from farthing.commit_points import on
 from farthing.errors import ConfigError, SourceError
@@ -202,6 +203,20 @@ def test_charges_have_no_key_so_equal_lines_all_land(world: Any) -> None:
 def test_a_pattern_without_a_file_says_so(world: Any) -> None:
     with pytest.raises(SourceError, match=r"no file matches nothing/\*\.csv"):
         world.collect("requests", "nothing/*.csv")
+
+
+def test_where_a_source_is_reached_does_not_make_its_rows_new(world: Any) -> None:
+    world.write("a.csv", HEADER + request("r1"))
+    world.one("requests", "a.csv", **REQUEST)
+    assert world.one("requests", ["a.csv"], **REQUEST).status == "unchanged"
+    told = world.config("requests", "a.csv", **REQUEST).sources["one"]
+    moved = told.model_copy(update={"endpoint": "https://elsewhere", "since": datetime(2026, 1, 1, tzinfo=UTC).date()})
+    found = [load("requests").find("one", told, world.config("requests", "a.csv", **REQUEST))[0]] * 2
+    first, second = (
+        Delivery(importlib.import_module("collectors.requests").KIND, "one", source, None, None, None, None, one)  # type: ignore[arg-type]
+        for source, one in zip((told, moved), found, strict=True)
+    )
+    assert first.identity == second.identity
 
 
 def test_an_unknown_kind_lists_the_kinds() -> None:

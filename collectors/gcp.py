@@ -1,0 +1,132 @@
+"""Bills of Google Cloud: billing exports in BigQuery, or files of one that somebody downloaded, become charges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from collectors import focus
+from collectors.gcp_accounts import account_names, clients, remarks
+from collectors.gcp_bigquery import TOTALS, Export
+from collectors.gcp_export import in_focus
+from collectors.kind import Deliverable, Report
+from collectors.landing import Files
+from collectors.statements import Statement, rows_of
+from farthing.config import Config, Source
+from farthing.errors import ConfigError, SourceError
+from farthing.lake import Lake
+from farthing.lake.schemas import CHARGES
+
+
+@dataclass
+class Download:
+    """A file with rows of an export; which export it is shows when it is read."""
+
+    file: Deliverable
+    form: str = field(default="", init=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.file.size
+
+    @property
+    def identity(self) -> str:
+        """That of the file."""
+        return self.file.identity
+
+    def fetch(self, folder: Path) -> Path:
+        """A Parquet file with the rows in FOCUS columns.
+
+        Raises:
+            UnreadableError: it is damaged, or no export of Google's.
+            SourceError: it cannot be reached.
+        """
+        return Statement(self.name, self.size, self.identity, "billing export", self._read).fetch(folder)
+
+    def _read(self, folder: Path) -> pl.LazyFrame:
+        self.form, rows = in_focus(rows_of([self.file.fetch(folder)], folder))
+        return rows
+
+
+class Gcp(Files):
+    """The collector of Google Cloud's exports."""
+
+    settings = frozenset({"path", "export", "endpoint", "since", "maximum_bytes_billed"})
+
+    def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
+        """The files of `path`, or the export as a whole; nothing is paid for.
+
+        Raises:
+            ConfigError: a setting is missing, or means nothing here, or a package is missing.
+            SourceError: nothing is there, or Google does not answer.
+        """
+        if source.export is None:
+            for key in sorted(self.settings - {"path"}):
+                if getattr(source, key) is not None:
+                    raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
+            return [Download(one) for one in super().find(name, source, config)]
+        return [self._export(name, source).whole()]
+
+    def deliveries(self, name: str, source: Source, config: Config, report: Report) -> Sequence[Deliverable]:
+        """The files of `path`, or the partitions of the export, for whose list BigQuery bills 10 MB.
+
+        Raises:
+            ConfigError: a setting is missing, or means nothing here, or a package is missing.
+            SourceError: nothing is there, or Google does not answer.
+        """
+        if source.export is None:
+            return self.find(name, source, config)
+        names = cache(lambda: {} if source.endpoint else _account_names(name, report))
+        return self._export(name, source).statements(report, names)
+
+    def remarks(self, name: str, source: Source) -> list[str]:
+        """What the credentials see of billing accounts.
+
+        Raises:
+            SourceError: rights are missing, or Google does not answer.
+        """
+        return remarks(clients()[0], name) if source.export and not source.endpoint else []
+
+    def _export(self, name: str, source: Source) -> Export:
+        self.check_settings(name, source)
+        if source.path is not None:
+            raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
+        return Export(name, source)
+
+
+def _account_names(name: str, report: Report) -> Mapping[str, str]:
+    """Names of billing accounts, where these credentials may see them: a bill without them is a bill."""
+    try:
+        return account_names(clients()[0], name)
+    except SourceError as error:
+        report.message(f"billing accounts land without their names: {error}")
+        return {}
+
+
+def landed_totals(lake: Lake, name: str, month: date) -> pl.DataFrame:
+    """Net by account and currency in the invoice of `month`, as source `name` landed it; columns are `TOTALS`."""
+    if lake.version(CHARGES) is None:
+        return pl.DataFrame(schema=TOTALS)
+    with duckdb.connect() as con:
+        lake.view(con, CHARGES)
+        rows = con.execute(
+            "select BillingAccountId, BillingCurrency, InvoiceId, sum(BilledCost + x_BilledCostRounding) "
+            "from lake.charges where x_source = ? and billing_month = ? group by 1, 2, 3",
+            [name, month.replace(day=1)],
+        ).fetchall()
+    return pl.DataFrame(rows, TOTALS, orient="row").sort(list(TOTALS)[:3])
+
+
+COLLECTOR = Gcp(focus.KIND)

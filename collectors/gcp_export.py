@@ -1,0 +1,269 @@
+"""Google Cloud's billing exports as FOCUS rows: detailed and standard usage cost, flattened or nested, and FOCUS.
+
+What an export is shows in its columns, never in its name. A credit is inside the net of the row that it was given for;
+a promotional one, which somebody granted and which runs out, is a row of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from collectors import providers
+from collectors.gcp_services import service_category
+from collectors.gcp_values import credits_of, object_of, tags_of
+from collectors.lines import UnreadableError
+from collectors.raw import LINE, PROBLEM, RAW
+from farthing.lake.schemas import CHARGES, EXACT, MONEY
+
+_EXACT = pl.Decimal(38, 24)
+#: Google's invoice month begins at midnight here.
+_ZONE = "America/Los_Angeles"
+_NEEDED = ("billing_account_id", "cost", "currency", "invoice.month", "usage_start_time", "usage_end_time")
+_FOCUS_NEEDED = ("BilledCost", "BillingAccountId", "ChargePeriodStart")
+#: Columns that become FOCUS columns, or are read for them, and are not kept a second time.
+_PLACED = frozenset(
+    "billing_account_id service.description sku.id sku.description usage_start_time usage_end_time project.id "
+    "project.name project.labels labels system_labels tags location.region location.zone currency cost_at_list "
+    "usage.amount usage.unit usage.amount_in_pricing_units usage.pricing_unit invoice.month resource.name "
+    "resource.global_name price.effective_price".split()
+)
+_READ = frozenset("cost credits cost_type seller_name subscription.instance_id location.location".split())
+_CATEGORIES = {"regular": "Usage", "tax": "Tax", "adjustment": "Adjustment", "rounding_error": "Adjustment"}
+_PROMOTION = pl.Struct(dict.fromkeys(("name", "id", "amount"), pl.String))
+_CREDITS = pl.Struct(
+    {**dict.fromkeys(("total", "commitment", "problem"), pl.String), "promotions": pl.List(_PROMOTION)}
+)
+#: What a promotional credit does not share with the row that it was given for.
+_OF_USE = (
+    "ChargeClass ChargeFrequency PricingCategory PricingQuantity PricingUnit ContractedUnitPrice ConsumedQuantity "
+    "ConsumedUnit CommitmentDiscountId x_CommitmentCredit cost credits usage.amount".split()
+)
+_NUMBERS = [field.name for field in CHARGES.schema if field.type in (MONEY, EXACT) and not field.name.startswith("x_")]
+_SPOT = r"(?i)\bspot\b|preemptible"
+
+
+def form_of(columns: Sequence[str]) -> str:
+    """What Google calls an export with these columns, structs as dotted names.
+
+    Raises:
+        UnreadableError: it is none of Google's, with what it lacks.
+    """
+    lowered = {name.lower() for name in columns}
+    if all(name.lower() in lowered for name in _FOCUS_NEEDED):
+        if "servicesubcategory" in lowered or "skumeter" in lowered:
+            return "FOCUS 1.2"
+        return "FOCUS export" if "x_exporttime" in lowered else "FOCUS 1.0"
+    native = _native(columns)
+    lacking = [name for name in _NEEDED if name not in native]
+    if lacking:
+        raise UnreadableError(f"no billing export of Google Cloud: it has no {', '.join(lacking)}")
+    detailed = any(name.startswith("resource.") for name in native)
+    return "detailed usage cost export" if detailed else "standard usage cost export"
+
+
+def in_focus(rows: pl.LazyFrame, account_names: Mapping[str, str] | None = None) -> tuple[str, pl.LazyFrame]:
+    """The form of `rows`, whose columns are Google's, and the same rows in FOCUS columns; all values are text.
+
+    `account_names` has the names of billing accounts by their ids, where they are known.
+
+    Raises:
+        UnreadableError: the columns are of none of Google's exports.
+    """
+    texts = as_text(rows)
+    columns = [name for name in texts.collect_schema().names() if name not in (LINE, RAW, PROBLEM)]
+    form = form_of(columns)
+    return form, _focus(texts, columns) if form.startswith("FOCUS") else _usage_cost(
+        texts, columns, account_names or {}
+    )
+
+
+def as_text(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """All values as text: structs as dotted columns, arrays as JSON, times with their zone; what is empty is null."""
+    made = []
+    for name, kind in rows.collect_schema().items():
+        made += [pl.col(name)] if name in (LINE, RAW, PROBLEM) else _texts(pl.col(name), name, kind)
+    return rows.select(made)
+
+
+def _texts(value: pl.Expr, name: str, kind: pl.DataType) -> list[pl.Expr]:
+    if isinstance(kind, pl.Struct):
+        return [
+            one
+            for field in kind.fields
+            for one in _texts(value.struct.field(field.name), f"{name}.{field.name}", field.dtype)  # type: ignore[arg-type]
+        ]
+    text: pl.Expr
+    if isinstance(kind, pl.List):
+        wrapped = pl.struct(value.alias("a")).struct.json_encode()
+        text = pl.when(value.is_not_null()).then(
+            wrapped.str.slice(len('{"a":'), wrapped.str.len_chars() - len('{"a":}'))
+        )
+    elif isinstance(kind, pl.Datetime):
+        zoned = value.dt.convert_time_zone("UTC") if kind.time_zone else value
+        text = zoned.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ")
+    else:
+        text = value.cast(pl.String)
+    return [pl.when(~text.str.strip_chars().is_in(["", "NULL"])).then(text).alias(name)]
+
+
+def _native(columns: Sequence[str]) -> dict[str, str]:
+    """Google's dotted names -> those of the export, which may be flattened with other separators."""
+    by_letters = {re.sub(r"[._]+", "_", name): name for name in (*_PLACED, *_READ, *_NEEDED)}
+    return {by_letters.get(re.sub(r"[._]+", "_", name.lower()), name): name for name in columns}
+
+
+def _focus(rows: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
+    made = {name: pl.col(name) for name in columns}
+    own = {name.lower(): name for name in columns}
+    for name in _NUMBERS:
+        if name.lower() in own:
+            made[own[name.lower()]] = fitted(pl.col(own[name.lower()]))
+    for name in ("ProviderName", "ServiceProviderName", "InvoiceIssuerName"):
+        if name.lower() in own:
+            made[own[name.lower()]] = providers.normal(pl.col(own[name.lower()]))
+    if "tags" in own:
+        made[own["tags"]] = pl.col(own["tags"]).map_elements(object_of, return_dtype=pl.String)
+    return rows.select(pl.col("^~.*$"), *(value.alias(name) for name, value in made.items()))
+
+
+def fitted(number: pl.Expr) -> pl.Expr:
+    """A number's text, cut after 24 decimals where it has more: doubles have noise there, and the lake has no room."""
+    cut = number.cast(_EXACT, strict=False).cast(pl.String)
+    longer = number.str.len_chars() > 24
+    return (
+        pl.when(longer | number.str.to_lowercase().str.contains("e")).then(pl.coalesce(cut, number)).otherwise(number)
+    )
+
+
+def _usage_cost(rows: pl.LazyFrame, columns: Sequence[str], account_names: Mapping[str, str]) -> pl.LazyFrame:
+    """Rows of the detailed or standard export."""
+    native = _native(columns)
+
+    def own(name: str) -> pl.Expr:
+        return pl.col(native[name]) if name in native else pl.lit(None, pl.String)
+
+    rows = rows.with_columns(
+        own("credits").map_elements(lambda text: vars(credits_of(text)), return_dtype=_CREDITS).alias("~credits"),
+        pl.struct(own(name).alias(name) for name in ("project.labels", "tags", "labels", "system_labels"))
+        .map_elements(lambda row: tags_of(*row.values()), return_dtype=pl.String)
+        .alias("~tags"),
+        own("invoice.month")
+        .str.replace(r"\.0$", "")
+        .str.replace("-", "")
+        .str.to_date("%Y%m", strict=False)
+        .alias("~month"),
+    )
+    credit, month = pl.col("~credits").struct, pl.col("~month")
+    cost, cost_type = own("cost"), own("cost_type").fill_null("regular").str.to_lowercase()
+    net = (cost.cast(_EXACT, strict=False) + credit.field("total").cast(_EXACT, strict=False)).cast(pl.String)
+    billed = pl.when(credit.field("total").is_null()).then(fitted(cost)).otherwise(pl.coalesce(net, cost))
+    resource, usage = own("resource.global_name"), cost_type == "regular"
+    account = own("billing_account_id")
+    category = cost_type.replace_strict(_CATEGORIES, default=None, return_dtype=pl.String)
+    problem = pl.coalesce(
+        *([pl.col(PROBLEM)] if PROBLEM in rows.collect_schema() else []),
+        credit.field("problem"),
+        pl.when(month.is_null()).then(
+            pl.format("invoice.month: '{}' is no month (YYYYMM)", own("invoice.month").fill_null(""))
+        ),
+        pl.when(category.is_null()).then(pl.format("cost_type: '{}' is none that is known", cost_type)),
+    )
+    earlier = _since_month(own("usage_start_time")) < month
+    made: dict[str, pl.Expr] = {
+        "BilledCost": billed,
+        "EffectiveCost": billed,
+        "ContractedCost": fitted(cost),
+        "ListCost": fitted(own("cost_at_list")),
+        "BillingCurrency": own("currency"),
+        "BillingAccountId": account,
+        "BillingAccountName": account.replace_strict(dict(account_names), default=None, return_dtype=pl.String),
+        "BillingAccountType": pl.when(account.is_not_null()).then(pl.lit("Billing Account")),
+        "SubAccountId": own("project.id"),
+        "SubAccountName": own("project.name"),
+        "SubAccountType": pl.when(own("project.id").is_not_null()).then(pl.lit("Project")),
+        "BillingPeriodStart": _pacific(month),
+        "BillingPeriodEnd": _pacific(month.dt.offset_by("1mo")),
+        "ChargePeriodStart": own("usage_start_time"),
+        "ChargePeriodEnd": own("usage_end_time"),
+        "InvoiceId": own("invoice.month"),
+        "InvoiceIssuerName": pl.lit("Google Cloud"),
+        "ProviderName": pl.lit("Google Cloud"),
+        "PublisherName": own("seller_name").fill_null("Google Cloud"),
+        "ChargeCategory": category,
+        "ChargeClass": pl.when((cost_type == "adjustment") & earlier).then(pl.lit("Correction")),
+        "ChargeFrequency": pl.when(usage).then(pl.lit("Usage-Based")),
+        "ChargeDescription": own("sku.description"),
+        "PricingCategory": pl.when(credit.field("commitment").is_not_null())
+        .then(pl.lit("Committed"))
+        .when(usage & own("sku.description").str.contains(_SPOT))
+        .then(pl.lit("Dynamic"))
+        .when(usage)
+        .then(pl.lit("Standard")),
+        "PricingQuantity": fitted(own("usage.amount_in_pricing_units")),
+        "PricingUnit": own("usage.pricing_unit"),
+        "ContractedUnitPrice": fitted(own("price.effective_price")),
+        "ConsumedQuantity": _within(own("usage.amount")),
+        "ConsumedUnit": own("usage.unit"),
+        "CommitmentDiscountId": own("subscription.instance_id"),
+        "ServiceName": own("service.description"),
+        "ServiceCategory": service_category(own("service.description"), own("sku.description")),
+        "SkuId": own("sku.id"),
+        "SkuMeter": own("sku.description"),
+        "ResourceId": resource,
+        "ResourceName": own("resource.name"),
+        "ResourceType": resource.str.extract(r"/([^/]+)/[^/]+$"),
+        "RegionId": pl.coalesce(own("location.region"), own("location.location")),
+        "AvailabilityZone": own("location.zone"),
+        "Tags": pl.col("~tags"),
+        "x_CommitmentCredit": credit.field("commitment"),
+        "x_MachineSpec": pl.col("~tags").str.json_path_match("$['compute.googleapis.com/machine_spec']"),
+    }
+    made |= {name: pl.col(column) for name, column in native.items() if name not in _PLACED}
+    made["usage.amount"] = pl.when(_within(own("usage.amount")).is_null()).then(own("usage.amount"))
+    charges = rows.with_columns(problem.alias(PROBLEM), *(value.alias(f"={name}") for name, value in made.items()))
+    good = pl.col(PROBLEM).is_null() & cost.cast(_EXACT, strict=False).is_not_null()
+    promotions = _promotions(charges.filter(good), rows)
+    notes = [name for name in (LINE, RAW, PROBLEM) if name in charges.collect_schema()]
+    together = pl.concat([charges, promotions], how="diagonal")
+    return together.select(*notes, *(pl.col(f"={name}").alias(name) for name in (*made, "x_CreditId")))
+
+
+def _promotions(charges: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The promotional credits of `charges`, each a row with place, time and tags of the one that it was given for.
+
+    Their lines follow the last of `rows`, for in the file they have none.
+    """
+    given = charges.with_columns(pl.col("~credits").struct.field("promotions").alias("~given")).explode("~given")
+    given = given.filter(pl.col("~given").struct.field("amount").is_not_null())
+    if LINE in rows.collect_schema():
+        last = rows.select(pl.col(LINE).max()).collect().item() or 0
+        given = given.drop(LINE).with_row_index(LINE, offset=last + 1).with_columns(pl.col(LINE).cast(pl.Int64))
+    one = pl.col("~given").struct
+    amount = fitted(one.field("amount"))
+    return given.with_columns(
+        *(amount.alias(f"={name}") for name in ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost")),
+        *(pl.lit(None, pl.String).alias(f"={name}") for name in _OF_USE),
+        pl.lit("Credit").alias("=ChargeCategory"),
+        one.field("name").alias("=ChargeDescription"),
+        one.field("id").alias("=x_CreditId"),
+    )
+
+
+def _within(quantity: pl.Expr) -> pl.Expr:
+    """A quantity, if the lake has room for it: byte-seconds of a large store do not fit, and stay in `x_extra`."""
+    return pl.when(quantity.cast(_EXACT, strict=False).is_not_null()).then(fitted(quantity))
+
+
+def _pacific(month: pl.Expr) -> pl.Expr:
+    """The moment in UTC at which a month begins for Google's invoices, as text."""
+    began = month.cast(pl.Datetime("us")).dt.replace_time_zone(_ZONE).dt.convert_time_zone("UTC")
+    return began.dt.to_string("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _since_month(time: pl.Expr) -> pl.Expr:
+    """The first day of the Pacific month that a UTC time is in."""
+    moment = time.str.slice(0, 19).str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
+    return moment.dt.replace_time_zone("UTC").dt.convert_time_zone(_ZONE).dt.date().dt.truncate("1mo")
