@@ -19,7 +19,7 @@ __all__ = ["Collector", "Deliverable", "LoadResult", "Report", "kinds", "load"]
 
 _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
-_OWN = ("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue")
+_OWN = ("azure", "costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue")
 
 
 class Collector(Protocol):
