@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from collectors import azure_blobs, azure_costs, azure_focus, focus
+from collectors import azure_blobs, azure_costs, azure_focus, azure_management, focus
 from collectors.azure_names import english, fields_of
 from collectors.kind import Deliverable
 from collectors.landing import Files
@@ -125,7 +125,7 @@ class Azure(Files):
         if source.path is not None:
             raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
         if source.export.startswith("/"):
-            return azure_blobs.exports(name, source)
+            return azure_management.reports(name, source)
         return azure_blobs.exports(name, source)
 
 

@@ -248,7 +248,7 @@ def _container(name: str, source: Source) -> tuple[Any, str]:
         url,
         container,
         credential=_credential(name, source, url),
-        retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4),
+        retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1),
     )
     return client, "/".join(path)
 
