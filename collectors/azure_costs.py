@@ -136,12 +136,14 @@ def _view(rows: pl.LazyFrame) -> str:
 def _with_days(rows: pl.LazyFrame, *, localised: bool) -> pl.LazyFrame:
     """Each date as a day beside its text: `date~day`, `period_start~day`, `period_end~day`."""
     dates = ("date", "period_start", "period_end")
+    # A month has few different dates, so each is read once and then looked up.
+    texts = (
+        pl.concat([rows.select(pl.col(name).alias("text").unique()) for name in dates]).unique().drop_nulls().collect()
+    )
     numeric = r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}"
-    highest = rows.select(
-        pl.max_horizontal(pl.col(name).str.extract(numeric, group).cast(pl.Int32).max() for name in dates).alias(label)
-        for group, label in ((1, "first"), (2, "second"))
-    ).collect()
-    first, second = (highest[name].item() or 0 for name in ("first", "second"))
+    first, second = (
+        texts.select(pl.col("text").str.extract(numeric, group).cast(pl.Int32).max()).item() or 0 for group in (1, 2)
+    )
     if first > 12 and second > 12:
         raise UnreadableError("some dates begin with the day and some with the month; ask Azure for the file again")
     if localised and first and max(first, second) <= 12:
@@ -149,7 +151,11 @@ def _with_days(rows: pl.LazyFrame, *, localised: bool) -> pl.LazyFrame:
             "its dates could begin with the day or with the month, and no date tells; download it in English"
         )
     order = (2, 1) if first > 12 else (1, 2)  # in English Microsoft writes the month first
-    return rows.with_columns(_day(pl.col(name), *order).alias(f"{name}~day") for name in dates)
+    days = texts.with_columns(day=_day(pl.col("text"), *order))
+    return rows.with_columns(
+        pl.col(name).replace_strict(days["text"], days["day"], default=None, return_dtype=pl.Date).alias(f"{name}~day")
+        for name in dates
+    )
 
 
 def _day(text: pl.Expr, month: int, day: int) -> pl.Expr:

@@ -117,7 +117,7 @@ def _times() -> dict[str, pl.Expr]:
 
 def _moment(day: pl.Expr, field: str) -> pl.Expr:
     """The beginning of a day; a date that is none stays as it is, so that the reject shows it."""
-    return pl.when(day.is_not_null()).then(day.dt.strftime("%Y-%m-%dT00:00:00Z")).otherwise(pl.col(field))
+    return pl.coalesce(day.cast(pl.String), pl.col(field))
 
 
 def _charge() -> dict[str, pl.Expr]:
@@ -175,22 +175,21 @@ def _service() -> dict[str, pl.Expr]:
 
 def _size() -> pl.Expr:
     """The machine's size, which Azure says nowhere but in AdditionalInfo."""
-    text = pl.col("additional")
-    info = pl.when(text.str.starts_with("{")).then(text).otherwise("{" + text + "}")
-    size = info.str.json_path_match("$.ServiceType").str.extract(r"^([\w .+-]+)$")
-    cores = info.str.json_path_match("$.VCPUs").str.extract(r"^(\d+)$")
+    info = pl.col("additional")
+    size = info.str.extract(r'"ServiceType"\s*:\s*"([\w .+-]+)"')
+    cores = info.str.extract(r'"VCPUs"\s*:\s*"?(\d+)')
     begin = '{"InstanceType":"' + size
     return pl.coalesce(begin + '","CoreCount":' + cores + "}", begin + '"}')
 
 
 def _resource() -> dict[str, pl.Expr]:
     resource, tags = pl.col("resource_id"), pl.col("tags")
-    in_id = resource.str.extract(r"(?i)/providers/([^/]+/[^/]+)/[^/]")
+    in_id = resource.str.to_lowercase().str.extract(r"/providers/([^/]+/[^/]+)/[^/]")
     return {
         "ResourceId": resource.str.to_lowercase(),
         "x_ResourceId": _as_delivered(resource),
         "ResourceName": pl.col("resource_name"),
-        "ResourceType": pl.coalesce(pl.col("resource_type"), in_id).str.to_lowercase(),
+        "ResourceType": pl.coalesce(_lower("resource_type"), in_id),
         "RegionId": _lower("region").str.extract(r"^([a-z0-9]+)$"),
         "RegionName": pl.col("region"),
         "AvailabilityZone": pl.col("zone"),
