@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from collectors import azure_costs
+from collectors.lines import UnreadableError
+from collectors.statements import rows_of
 from farthing.errors import ConfigError
 from farthing.lake.schemas import CHARGES, REJECTS
 
@@ -133,11 +136,11 @@ def test_a_localised_file_is_read_by_the_english_names_in_brackets(world: Any, h
         ("1,234;2026-09-02\n", "a comma in its numbers could be decimal or not"),
     ],
 )
-def test_what_no_value_of_a_localised_file_tells_is_not_guessed(world: Any, rows: str, said: str) -> None:
-    world.write("a.csv", "Kosten (Cost);Datum (Date);W (Currency)\n" + rows.replace("\n", ";EUR\n"))
-    result = world.one("azure", "a.csv")
-    assert result.status == "failed"
-    assert said in result.problem
+def test_what_no_value_of_a_localised_file_tells_is_not_guessed(tmp_path: Path, rows: str, said: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Kosten (Cost);Datum (Date);W (Currency)\n" + rows.replace("\n", ";EUR\n"))
+    with pytest.raises(UnreadableError, match=said):
+        azure_costs.details(rows_of([path], tmp_path))
 
 
 def test_separators_of_thousands_and_impossible_days_are_refused_with_their_line(world: Any) -> None:

@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 
+from collectors.azure import COLLECTOR
 from collectors.azure_management import Total, monthly_totals
 from farthing import clock
 from farthing.errors import ConfigError, SourceError
@@ -26,9 +28,12 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         yield server
 
 
-def collect(world: Any, api: Api, **source: Any) -> list[Any]:
-    told = {"since": "2026-09-01", "key_env": "AZURE_TEST_TOKEN", "endpoint": api.url, "export": SCOPE} | source
-    return list(world.collect("azure", None, **told))
+def source(api: Api, **more: Any) -> dict[str, Any]:
+    return {"since": "2026-09-01", "key_env": "AZURE_TEST_TOKEN", "endpoint": api.url, "export": SCOPE} | more
+
+
+def collect(world: Any, api: Api, **more: Any) -> list[Any]:
+    return list(world.collect("azure", None, **source(api, **more)))
 
 
 def test_a_month_is_made_of_both_reports(world: Any, api: Api) -> None:
@@ -79,9 +84,10 @@ def test_what_passes_is_waited_for(world: Any, api: Api, where: str, fault: int 
     api.reports = {(metric, "2026-09"): [EA + line("1")] for metric in ("ActualCost", "AmortizedCost")}
     api.faults = [(where, fault)]
     api.waits = 0 if fault == "cut" else 1
-    [result] = collect(world, api)
-    assert (result.landed, api.faults) == (1, [])
-    assert totals(world) == (1, 1)
+    made = world.config("azure", None, **source(api))
+    [statement] = COLLECTOR.find("one", made.sources["one"], made)
+    rows = pl.read_parquet(statement.fetch(world.folder))
+    assert (rows["BilledCost"].to_list(), api.faults) == (["1"], [])
 
 
 def test_a_file_shorter_than_azure_says_does_not_land(world: Any, api: Api) -> None:
@@ -115,8 +121,6 @@ def test_a_scope_without_the_role_says_so(world: Any, api: Api) -> None:
 
 def test_nobody_is_asked_before_a_month_is_read(world: Any, api: Api) -> None:
     made = world.config("azure", None, export=SCOPE, endpoint=api.url, key_env="AZURE_TEST_TOKEN")
-    from collectors.azure import COLLECTOR
-
     assert len(COLLECTOR.find("one", made.sources["one"], made)) == 2
     assert api.asked == []
 
