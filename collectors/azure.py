@@ -14,7 +14,7 @@ from collectors.azure_names import english, fields_of
 from collectors.kind import Deliverable
 from collectors.landing import Files
 from collectors.lines import UnreadableError
-from collectors.raw import CsvFile, ParquetFile, open_file
+from collectors.raw import REPEATED, CsvFile, ParquetFile, open_file
 from collectors.statements import Statement, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
@@ -77,7 +77,8 @@ class Download:
         everything = {self.file: own} | {one: azure_costs.details(self._rows(one, folder)) for one in self.beside}
         views = {one.view for one in everything.values()}
         if not {"actual", "amortized"} <= views:
-            return own.in_focus()
+            again = any(self._is_in(one, own, told) for one, told in everything.items() if one is not self.file)
+            return own.in_focus().with_columns(pl.lit(again).alias(REPEATED))
         if len(views) > 2:
             names = ", ".join(f"{one.name}: {told.view or 'either'}" for one, told in everything.items())
             raise UnreadableError(
@@ -98,6 +99,12 @@ class Download:
         charges, bought = azure_costs.together(actual, amortized)
         mine = bought if own.view == "actual" else charges
         return mine.filter(pl.col("~file") == self.file.uri).drop("~file")
+
+    def _is_in(self, other: Found, own: azure_costs.Details, theirs: azure_costs.Details) -> bool:
+        """Whether `other` has every row of this file: the same bill in its other view, later or again."""
+        if own.view != theirs.view or azure_costs.outstanding(own.rows, theirs.rows):
+            return False
+        return bool(azure_costs.outstanding(theirs.rows, own.rows)) or other.name < self.name
 
     def _rows(self, file: Found, folder: Path) -> pl.LazyFrame:
         mark = hashlib.sha256(file.uri.encode()).hexdigest()[:16]

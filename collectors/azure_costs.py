@@ -116,6 +116,13 @@ def together(actual: pl.LazyFrame, amortized: pl.LazyFrame) -> tuple[pl.LazyFram
     )
 
 
+def outstanding(rows: pl.LazyFrame, others: pl.LazyFrame) -> int:
+    """How many of `rows` (`Details.rows`) are not among `others` with the same cost."""
+    ours, theirs = (_numbered(one, "cost").select("~key") for one in (rows, others))
+    left: int = ours.join(theirs, on="~key", how="anti").select(pl.len()).collect().item()
+    return left
+
+
 # -- what a file tells of itself --------------------------------------------------------------------------------
 
 
@@ -141,12 +148,13 @@ def _with_days(rows: pl.LazyFrame, *, localised: bool) -> pl.LazyFrame:
         pl.concat([rows.select(pl.col(name).alias("text").unique()) for name in dates]).unique().drop_nulls().collect()
     )
     numeric = r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}"
-    first, second = (
-        texts.select(pl.col("text").str.extract(numeric, group).cast(pl.Int32).max()).item() or 0 for group in (1, 2)
+    parts = texts.select(
+        pl.col("text").str.extract(numeric, group).cast(pl.Int32).alias(str(group)) for group in (1, 2)
     )
+    first, second = (parts.select(pl.col(name).max()).item() or 0 for name in ("1", "2"))
     if first > 12 and second > 12:
         raise UnreadableError("some dates begin with the day and some with the month; ask Azure for the file again")
-    if localised and first and max(first, second) <= 12:
+    if localised and max(first, second) <= 12 and (parts["1"] != parts["2"]).any():
         raise UnreadableError(
             "its dates could begin with the day or with the month, and no date tells; download it in English"
         )
@@ -191,9 +199,9 @@ def _with_points(rows: pl.LazyFrame, *, localised: bool) -> pl.LazyFrame:
     return rows.with_columns(pl.col(NUMBERS).str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True))
 
 
-def _numbered(rows: pl.LazyFrame) -> pl.LazyFrame:
+def _numbered(rows: pl.LazyFrame, *more: str) -> pl.LazyFrame:
     """`rows` with `~key`, which the counterpart in the other view has too; equal rows are counted."""
-    parts = ("date", "subscription_id", "resource_id", "meter_id", "product", "charge_type", "quantity")
+    parts = ("date", "subscription_id", "resource_id", "meter_id", "product", "charge_type", "quantity", *more)
     key = pl.concat_str([pl.col(name).str.to_lowercase().fill_null("") for name in parts], separator="\n")
     rows = rows.with_columns(key.alias("~key"))
     count = pl.int_range(pl.len()).over("~key").cast(pl.String)

@@ -118,6 +118,7 @@ def test_the_legacy_form_has_only_usage_and_no_billing_period(world: Any) -> Non
         ("Abonnement-GUID (SubscriptionGuid);Datum (Date);Kosten (Cost);Geld (Currency);I (InstanceId)", "15.09.2026"),
         ("Guid d'abonnement (SubscriptionGuid);Date (Date);Coût (Cost);Devise (Currency);I (InstanceId)", "15/09/2026"),
         ("SubscriptionGuid (Id);Date (Fecha);Cost (Coste);Currency (Moneda);InstanceId (Instancia)", "2026-09-15"),
+        ("SubscriptionGuid;UsageDateTime;PreTaxCost;Währung (Currency);InstanceId", "9/15/2026"),
     ],
 )  # fmt: skip
 def test_a_localised_file_is_read_by_the_english_names_in_brackets(world: Any, header: str, day: str) -> None:
@@ -252,6 +253,15 @@ def test_parts_of_one_view_are_added_and_other_months_are_left_alone(world: Any)
     world.write("august.csv", AMORTIZED.replace("09/", "08/"))
     world.collect("azure", "*.csv")
     assert totals(world) == (57, 58)
+
+
+def test_a_bill_that_is_in_another_file_as_a_whole_is_not_added_again(world: Any) -> None:
+    """Without a commitment the two views are equal, and an earlier state is in a later one."""
+    world.write("actual.csv", EA + line("5") + line("5"))
+    world.write("amortized.csv", EA + line("5") + line("5"))
+    world.write("earlier.csv", EA + line("5"))
+    assert [(result.landed, result.duplicate) for result in world.collect("azure", "*.csv")] == [(2, 0), (0, 2), (0, 1)]
+    assert totals(world) == (10, 10)
 
 
 def test_a_part_that_tells_no_view_beside_both_is_refused(world: Any) -> None:
