@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,9 +50,15 @@ def secret(name: str, source: Source) -> str | None:
 
 
 def identity(name: str) -> Any:
-    """The credential of this machine or person: environment, managed identity, or `az login`."""
+    """The credential of this machine or person: environment, managed identity, or `az login`.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
     with packages(name):
         from azure.identity import DefaultAzureCredential
+    # It would print all that it tried, once for each question; the error says what to do.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     return DefaultAzureCredential()
 
 

@@ -33,7 +33,7 @@ class Run:
     """One finished run of an export, by its manifest."""
 
     manifest: str  # the blob
-    scope: str
+    scope: str  # in lower case: Azure writes it in both
     month: str  # YYYY-MM
     view: str  # actual, amortized, focus
     form: str
@@ -51,7 +51,7 @@ def exports(name: str, source: Source) -> list[Statement]:
         ConfigError: the address is none, or a package is missing.
         SourceError: nothing is there, a manifest cannot be read, or the store does not answer.
     """
-    container, path = _container(name, source)
+    container, path = reach(name, source)
     runs: dict[tuple[str, str], dict[str, Run]] = {}
     for run in sorted(_runs(name, container, path), key=lambda one: (one.written, one.manifest)):
         if source.since is None or run.month >= f"{source.since:%Y-%m}":
@@ -139,7 +139,7 @@ def _run(name: str, container: Any, manifest: str, blobs: Mapping[str, Any]) -> 
             return None
         files = {_named(one["blobName"], manifest, container.container_name, blobs): one for one in told["blobs"]}
         month = datetime.fromisoformat(str(run["startDate"])[:10]).strftime("%Y-%m")
-        scope = str(export.get("resourceId") or "").partition("/providers/Microsoft.CostManagement/")[0]
+        scope = str(export.get("resourceId") or "").lower().partition("/providers/microsoft.costmanagement/")[0]
         rows = told.get("dataRowCount")
         return Run(
             manifest,
@@ -224,7 +224,7 @@ def whole(part: Path, called: str) -> Path:
 # -- the store --------------------------------------------------------------------------------------------------
 
 
-def _container(name: str, source: Source) -> tuple[Any, str]:
+def reach(name: str, source: Source) -> tuple[Any, str]:
     """The container and the path in it that `export` means.
 
     Raises:
@@ -267,4 +267,7 @@ def _credential(name: str, source: Source, url: str) -> Any:
         from azure.core.credentials import AzureSasCredential
 
         return AzureSasCredential(signature.lstrip("?"))
-    return azure_access.identity(name)
+    credential = azure_access.identity(name)
+    with azure_access.answered(name, url):  # the store would try again and again without an identity
+        credential.get_token("https://storage.azure.com/.default")
+    return credential

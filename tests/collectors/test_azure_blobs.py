@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from collectors.azure_blobs import reach
+from farthing.config import Source
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, LOADS
 from tests.collectors.test_azure import ACTUAL, AMORTIZED, EA, line, totals
@@ -27,7 +29,7 @@ class Export:
     """What Cost Management writes: folders of runs, the manifest last."""
 
     def __init__(self, store: Blobs, name: str = "daily", view: str = "ActualCost", folder: str = "costs") -> None:
-        self.store, self.name, self.view, self.folder = store, name, view, folder
+        self.store, self.name, self.view, self.folder, self.scope = store, name, view, folder, SCOPE
 
     def run(
         self,
@@ -54,7 +56,7 @@ class Export:
             "dataRowCount": rows,
             "exportConfig": {
                 "exportName": self.name,
-                "resourceId": f"{SCOPE}/providers/Microsoft.CostManagement/exports/{self.name}",
+                "resourceId": f"{self.scope}/providers/Microsoft.CostManagement/exports/{self.name}",
                 "dataVersion": "2024-08-01",
                 "type": self.view,
             },
@@ -89,7 +91,7 @@ def test_the_newest_finished_run_of_a_month_is_the_month(world: Any, blobs: Blob
     export.run(2, EA + line("3"), EA + line("4"))
     export.run(3, EA + line("100"), manifest=False)  # its manifest is still to come
     result = one(world, blobs)
-    assert (result.file, result.form, result.landed) == (f"{SCOPE} 2026-09", "ActualCost 2024-08-01", 2)
+    assert (result.file, result.form, result.landed) == (f"{SCOPE.lower()} 2026-09", "ActualCost 2024-08-01", 2)
     assert totals(world) == (7, 7)
     assert one(world, blobs).status == "unchanged"
 
@@ -147,7 +149,9 @@ def test_gzip_and_parquet_are_told_by_what_they_are(world: Any, blobs: Blobs) ->
 
 def test_actual_and_amortized_exports_of_a_scope_are_one_set_of_charges(world: Any, blobs: Blobs) -> None:
     Export(blobs, "actual").run(1, ACTUAL)
-    Export(blobs, "amortized", "AmortizedCost").run(1, AMORTIZED)
+    amortized = Export(blobs, "amortized", "AmortizedCost")
+    amortized.scope = SCOPE.lower()  # Azure writes ids in both
+    amortized.run(1, AMORTIZED)
     Export(blobs, "prices", "PriceSheet").run(1, "a,b\n")
     result = one(world, blobs, "costs")
     assert (result.form, result.landed) == ("ActualCost 2024-08-01 + AmortizedCost 2024-08-01", 5)
@@ -197,6 +201,22 @@ def test_a_wrong_key_and_a_missing_container_are_told_apart(
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "bm90IHRoZSBrZXk=")
     with pytest.raises(SourceError, match=r"missing or expired|grant the role"):
         collect(world, blobs)
+
+
+@pytest.mark.parametrize(
+    ("export", "endpoint", "url", "path"),
+    [
+        ("https://a.blob.core.windows.net/x/costs/daily", None, "https://a.blob.core.windows.net/x", "costs/daily"),
+        ("az://x/costs/", "https://a.blob.core.chinacloudapi.cn", "https://a.blob.core.chinacloudapi.cn/x", "costs"),
+        ("az://x", None, "https://named.blob.core.windows.net/x", ""),
+    ],
+)  # fmt: skip
+def test_an_address_names_account_container_and_path(
+    monkeypatch: pytest.MonkeyPatch, export: str, endpoint: str | None, url: str, path: str
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "named")
+    container, found = reach("one", Source(kind="azure", export=export, endpoint=endpoint))
+    assert (container.url, found) == (url, path)
 
 
 @pytest.mark.parametrize("export", ["s3://bucket/x", "https://host", "costs/daily"])
