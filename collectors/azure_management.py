@@ -28,6 +28,8 @@ _METRICS = {"actual": "ActualCost", "amortized": "AmortizedCost"}
 _SETTLED_DAYS = 10
 #: No more months than these are kept for reports.
 _KEPT_MONTHS = 13
+#: How long one report may take.
+_LONGEST_SECONDS = 3600
 _PUBLIC = "https://management.azure.com"
 #: A report without rows has no file: these are the columns that any would have.
 _NOTHING = {LINE: pl.Int64, "Date": pl.String, "Cost": pl.String, "BillingCurrency": pl.String}
@@ -96,9 +98,16 @@ def _report(
             scope.lstrip("/"), asked, polling_interval=5, **client.options
         )
         try:
-            answer = poller.result()
+            answer = poller.result(_LONGEST_SECONDS)
         except ValueError as error:
             raise SourceError(f"the answer is no report ({error}).", source=name, object_name=what) from error
+        if not poller.done():
+            raise SourceError(
+                f"Azure has not made it within {_LONGEST_SECONDS // 60} minutes.",
+                source=name,
+                object_name=what,
+                fix="run the command again later, or use an export.",
+            )
     if answer.status == "NoDataFound":
         return
     if answer.manifest is None or (answer.error and answer.error.code):
@@ -202,11 +211,26 @@ def _client(name: str, source: Source) -> _Client:
     sdk = CostManagementClient(
         credential,
         endpoint,
+        per_retry_policies=[_patience()],
         retry_total=5,
         retry_backoff_factor=0.5,
     )
     # A token goes without encryption only to an endpoint that the source names so.
     return _Client(sdk, {"enforce_https": False} if endpoint.startswith("http://") else {})
+
+
+def _patience() -> Any:
+    """A policy of the SDK: Cost Management says in headers of its own how long to wait when asked too often."""
+    from azure.core.pipeline.policies import SansIOHTTPPolicy
+
+    class Patience(SansIOHTTPPolicy[Any, Any]):
+        def on_response(self, request: Any, response: Any) -> None:  # noqa: ARG002  # the SDK's signature
+            headers = response.http_response.headers
+            if response.http_response.status_code == 429 and "Retry-After" not in headers:
+                told = [value for name, value in headers.items() if name.lower().endswith("-retry-after")]
+                headers["Retry-After"] = max((one for one in told if one.isdigit()), key=int, default="10")
+
+    return Patience()
 
 
 def _months_before(day: date, months: int) -> date:

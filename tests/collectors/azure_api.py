@@ -14,8 +14,6 @@ from typing import Any
 #: What may happen to the next answer whose path contains a word: a status, "cut", "slow", or "short".
 Fault = tuple[str, int | str]
 TOKEN = "a-token-that-is-good"
-#: How long the SDK is to wait before it asks again; Azure says so in seconds, which would be long here.
-_SOON = {"retry-after-ms": "20"}
 
 
 class Api:
@@ -27,6 +25,7 @@ class Api:
         self.faults: list[Fault] = []
         self.asked: list[str] = []
         self.waits = 1  # answers of 202 before a report is there
+        self.soon = {"retry-after-ms": "20"}  # before it is asked again; Azure says seconds, which would be long here
         self.failed = False
         self.url = ""
 
@@ -57,7 +56,9 @@ class _Handler(BaseHTTPRequestHandler):
         api.asked.append(f"{self.command} {path}")
         self._fault = api.fault(path)
         if isinstance(self._fault, int):
-            later = {"Retry-After": "1"} if self._fault == 429 else {}
+            # Cost Management has headers of its own for that; the other API says it as everybody does.
+            own = "x-ms-ratelimit-microsoft.costmanagement-entity-retry-after"
+            later = {own if path.endswith("/query") else "Retry-After": "1"} if self._fault == 429 else {}
             return self._send(self._fault, {"error": {"code": "Fault", "message": "not now"}}, **later)
         if not path.startswith("/blob/") and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._send(
@@ -65,11 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if path.endswith("/generateCostDetailsReport"):
             key = f"{told['metric']}/{told['timePeriod']['start'][:7]}/{api.waits}"
-            return self._send(202, None, Location=f"{api.url}/operation/{key}", **_SOON)
+            return self._send(202, None, Location=f"{api.url}/operation/{key}", **api.soon)
         if match := re.fullmatch(r"/operation/(\w+)/([\d-]+)/(\d+)", path):
             metric, month, left = match[1], match[2], int(match[3])
             if left:
-                return self._send(202, None, Location=f"{api.url}/operation/{metric}/{month}/{left - 1}", **_SOON)
+                return self._send(202, None, Location=f"{api.url}/operation/{metric}/{month}/{left - 1}", **api.soon)
             return self._send(200, self._result(metric, month))
         if match := re.fullmatch(r"/blob/(\w+)/([\d-]+)/(\d+)\.csv", path):
             return self._blob(api.reports[match[1], match[2]][int(match[3])].encode())

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from collectors import azure_management
 from collectors.azure import COLLECTOR
 from collectors.azure_management import Total, monthly_totals
 from farthing import clock
@@ -110,6 +111,13 @@ def test_an_expired_token_says_what_to_renew(world: Any, api: Api, monkeypatch: 
         collect(world, api)
     monkeypatch.delenv("AZURE_TEST_TOKEN")
     with pytest.raises(ConfigError, match="the environment has no AZURE_TEST_TOKEN"):
+        collect(world, api)
+
+
+def test_a_report_that_is_never_finished_is_given_up(world: Any, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(azure_management, "_LONGEST_SECONDS", 1)
+    api.waits, api.soon = 1, {"Retry-After": "3"}
+    with pytest.raises(SourceError, match="has not made it within"):
         collect(world, api)
 
 
