@@ -23,7 +23,7 @@ import pyarrow as pa
 from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Row
 from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
 from collectors.mapping import ColumnMap
-from collectors.raw import ParquetFile, open_file
+from collectors.raw import REPEATED, ParquetFile, open_file
 from collectors.values import literal, quoted, sql_type
 from farthing import clock
 from farthing.config import Source
@@ -61,6 +61,7 @@ class Delivery:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
         self._staged: list[str] = []
+        self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
         told = source.model_dump_json(exclude=set(REACHING)).encode()
@@ -116,6 +117,8 @@ class Delivery:
         for path_ in dict.fromkeys(columns.missing_paths):
             self._message(f"{self.x_load}: the first rows have no '{path_}'")
         if isinstance(file, ParquetFile):
+            if REPEATED in file.notes:
+                self._told_repeated = f"select _line from {file.relation} where _repeated"
             if batches:
                 self._judge(columns, f"(from {file.relation} limit 1000)")
             elif self._stays(path):
@@ -255,6 +258,11 @@ class Delivery:
         """
         self._stage.execute("create or replace table repeated (_line bigint)")
         self._stage.execute("create or replace table replaced (x_source varchar, x_load varchar, _line bigint)")
+        if self._told_repeated:
+            self._stage.execute(
+                "insert into repeated select _line from staged where _reason is null "
+                f"and _line in ({self._told_repeated})"
+            )
         key = self.kind.duplicate_key(self.source)
         if not key:
             return

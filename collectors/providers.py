@@ -12,6 +12,7 @@ from collectors.frames import NOTHING, case
 _BEGINNINGS = {
     "AWS": ("AWS", "Amazon Web Services", "Amazon.com"),
     "Google Cloud": ("Google", "GCP"),
+    "Microsoft": ("Microsoft", "Azure"),
 }
 
 

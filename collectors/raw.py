@@ -28,8 +28,9 @@ _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "jsonl", ".jso
 _PARQUET = (".parquet", ".pq")
 _SNIFFED_ROWS = 1000
 _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
-#: Columns of a Parquet file that a collector made: the row's line, and for a line that is no row its text and why.
-LINE, RAW, PROBLEM = "~line", "~raw", "~problem"
+#: Columns of a Parquet file that a collector made: the row's line; of a line that is no row its text and why; and
+#: whether another delivery has the row already.
+LINE, RAW, PROBLEM, REPEATED = "~line", "~raw", "~problem", "~repeated"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class ParquetFile:
             except duckdb.Error as error:
                 raise UnreadableError(f"this is no readable Parquet file ({_first_line(error)})") from error
         self.types: dict[str, str] = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
-        self.notes = frozenset(self.types) & {LINE, RAW, PROBLEM}
+        self.notes = frozenset(self.types) & {LINE, RAW, PROBLEM, REPEATED}
 
     @property
     def columns(self) -> list[str]:
@@ -84,7 +85,7 @@ class ParquetFile:
 
     @property
     def relation(self) -> str:
-        """The file as a relation in SQL, with `_line`, and with `_raw` and `_problem` where it has them."""
+        """The file as a relation in SQL, with `_line`, and with its other notes (`_raw`, ...) where it has them."""
         renamed = "".join(f", {quoted(name)} as {quoted(name.replace('~', '_'))}" for name in sorted(self.notes))
         line = "" if LINE in self.notes else ", file_row_number + 1 as _line"
         return f"(select *{renamed}{line} from {self._rows})"

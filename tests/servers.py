@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -213,3 +214,65 @@ def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=20)
+
+
+#: What azurite takes for the key of its one account; Microsoft documents it, it is no secret.
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """A container of an azurite server."""
+
+    container: str
+    endpoint: str
+
+    def put(self, name: str, body: bytes | str) -> None:
+        self._client().upload_blob(name, body, overwrite=True)
+
+    def delete(self, name: str) -> None:
+        self._client().delete_blob(name)
+
+    def make(self) -> None:
+        self._client().create_container()
+
+    def _client(self) -> Any:
+        from azure.storage.blob import ContainerClient
+
+        credential = {"account_name": "devstoreaccount1", "account_key": AZURITE_KEY}
+        return ContainerClient(self.endpoint, self.container, credential=credential)
+
+
+@pytest.fixture(scope="session")
+def azurite_endpoint() -> Iterator[str]:
+    """The address of the one account of an azurite server that lives as long as the run."""
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("needs azurite on the path (npm install -g azurite)")
+    port = free_port()
+    command = [program, "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    command += ["--disableTelemetry", "--silent"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                break
+            except OSError:
+                if server.poll() is not None:
+                    pytest.fail(f"azurite ended with code {server.returncode}")
+                time.sleep(0.1)
+        else:
+            pytest.fail("azurite did not answer within 30 s")
+        yield f"http://127.0.0.1:{port}/devstoreaccount1"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture
+def blobs(azurite_endpoint: str) -> Blobs:
+    """An empty container of its own."""
+    store = Blobs(container=f"farthing-{uuid.uuid4().hex[:12]}", endpoint=azurite_endpoint)
+    store.make()
+    return store

@@ -13,6 +13,7 @@ from collectors import Collector, LoadResult
 from farthing import config
 from farthing.lake import Lake
 from farthing.lake.schemas import REJECTS, Table
+from tests.servers import azurite_endpoint, blobs  # noqa: F401  # fixtures
 
 
 class Silence:
@@ -52,11 +53,11 @@ class World:
             con.execute(f"copy ({query}) to '{self.folder / name}' (format parquet)")
         return self.folder / name
 
-    def config(self, kind: str, path: str, name: str = "one", **source: Any) -> config.Config:
+    def config(self, kind: str, path: str | None, name: str = "one", **source: Any) -> config.Config:
         values = {"sources": {name: {"kind": kind, "path": path, **source}}}
         return config.from_mapping(values, file=self.folder / "farthing.toml")
 
-    def collect(self, kind: str, path: str = "*", name: str = "one", **source: Any) -> list[LoadResult]:
+    def collect(self, kind: str, path: str | None = "*", name: str = "one", **source: Any) -> list[LoadResult]:
         made = self.config(kind, path, name, **source)
         self.report = Silence()
         results = collector(kind).collect(name, made.sources[name], made, self.lake, self.report)
