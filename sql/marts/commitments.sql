@@ -9,7 +9,7 @@
 -- column owner: account that holds it, as its purchase or its unused part says; null: only its use is in the bill
 -- column owner_team: team that owns it: the tag team of its purchase or unused part; null: none
 -- column BillingCurrency: currency of the costs; costs of different currencies are never added
--- column purchase_cost: what was paid for it in the month: BilledCost of its purchases
+-- column billed_cost: what was billed for it in the month: purchases, and fees that stand on its unused part
 -- column used_cost: amortised cost of what used it
 -- column unused_cost: amortised cost of what nobody used
 -- column utilisation: used_cost of both; null where both are 0
@@ -55,7 +55,7 @@ months as (
         max(SubAccountId) filter (where ChargeCategory = 'Purchase') as buyer,
         max(SubAccountId) filter (where CommitmentDiscountStatus = 'Unused') as holder,
         max(team) filter (where ChargeCategory = 'Purchase' or CommitmentDiscountStatus = 'Unused') as owner_team,
-        coalesce(sum(BilledCost) filter (where ChargeCategory = 'Purchase'), 0) as purchase_cost,
+        sum(BilledCost) as billed_cost,
         coalesce(sum(EffectiveCost) filter (where CommitmentDiscountStatus = 'Used'), 0) as used_cost,
         coalesce(sum(EffectiveCost) filter (where CommitmentDiscountStatus = 'Unused'), 0) as unused_cost,
         sum(CommitmentDiscountQuantity) filter (where CommitmentDiscountStatus = 'Used') as used_quantity,
@@ -93,7 +93,7 @@ final as (
         coalesce(months.buyer, months.holder) as owner,
         months.owner_team,
         months.BillingCurrency,
-        months.purchase_cost,
+        months.billed_cost,
         months.used_cost,
         months.unused_cost,
         months.utilisation,

@@ -43,7 +43,7 @@ def test_a_commitment_says_what_was_used_of_it_and_who_owns_what_was_not(tmp_pat
     rows = built(
         world,
         tmp_path,
-        "select provider, commitment, owner, owner_team, purchase_cost, used_cost, unused_cost, utilisation, first_day,"
+        "select provider, commitment, owner, owner_team, billed_cost, used_cost, unused_cost, utilisation, first_day,"
         " last_day, paid_until from commitments order by used_cost desc",
     )
     assert rows == [
