@@ -18,6 +18,8 @@ from farthing.lake.schemas import CHARGES, LOADS
 from tests.collectors.test_azure import ACTUAL, AMORTIZED, EA, line, totals
 from tests.servers import AZURITE_KEY, Blobs
 
+pytestmark = pytest.mark.heavy
+
 SCOPE = "/providers/Microsoft.Billing/billingAccounts/77"
 FOCUS = (
     "BilledCost,EffectiveCost,BillingCurrency,ChargeCategory,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,"

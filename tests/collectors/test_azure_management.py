@@ -18,6 +18,8 @@ from farthing.errors import ConfigError, SourceError
 from tests.collectors.azure_api import TOKEN, Api, serving
 from tests.collectors.test_azure import ACTUAL, AMORTIZED, EA, line, totals
 
+pytestmark = pytest.mark.heavy
+
 SCOPE = "/subscriptions/00000000-0000-0000-0000-000000000077"
 
 

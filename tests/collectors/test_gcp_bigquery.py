@@ -23,6 +23,8 @@ from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, LOADS
 from tests.servers import bigquery_endpoint  # noqa: F401  # fixture
 
+pytestmark = pytest.mark.heavy
+
 Field = bigquery.SchemaField
 _PAIR = [Field("key", "STRING"), Field("value", "STRING")]
 SCHEMA = [
