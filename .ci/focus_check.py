@@ -71,10 +71,16 @@ def install() -> None:
     if (ENVIRONMENT / "bin" / "focus-validator").exists():
         return
     uv = str(ROOT / ".venv" / "bin" / "uv")
-    known = [shutil.which("python3.12"), *glob.glob(str(Path.home() / ".pyenv/versions/3.12*/bin/python3.12"))]
+    known = [shutil.which("python3.12"), *map(str, sorted(_pyenv().glob("versions/3.12*/bin/python3.12")))]
     python = next((path for path in known if path and _runs(path)), "3.12")  # else uv fetches one
     run(uv, "venv", "--quiet", "--clear", "--python", python, str(ENVIRONMENT))
     run(uv, "pip", "install", "--quiet", "--system-certs", "--python", str(ENVIRONMENT / "bin" / "python"), *PACKAGES)
+
+
+def _pyenv() -> Path:
+    """Where pyenv keeps its Pythons, also those that are not chosen."""
+    asked = shutil.which("pyenv") and subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False)
+    return Path(asked.stdout.strip() if asked else Path.home() / ".pyenv")
 
 
 def _runs(python: str) -> bool:
