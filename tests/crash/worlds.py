@@ -19,6 +19,7 @@ from farthing.build import BuildResult, build
 from farthing.config import Config
 from farthing.lake import Lake
 from farthing.lake.schemas import BUILD_DAYS, BUILT, COLLECTED, COST_LEDGER, LOADS, REJECTS, REQUEST_COSTS, Table
+from farthing.locks import alone
 from farthing.warehouse import POINTER, open_warehouse
 
 TABLES = (*COLLECTED, *BUILT, BUILD_DAYS, REJECTS, LOADS)
@@ -130,8 +131,9 @@ def collect_and_build(project: Path, say: Callable[[str], object] = lambda _line
     """What `farthing collect` and `farthing build` do."""
     config, lake = opened(project)
     report = Told(say)
-    for name, source in config.sources.items():
-        importlib.import_module(f"collectors.{source.kind}").COLLECTOR.collect(name, source, config, lake, report)
+    with alone(config.root, "collect", report.message):
+        for name, source in config.sources.items():
+            importlib.import_module(f"collectors.{source.kind}").COLLECTOR.collect(name, source, config, lake, report)
     return build(config, lake, progress=report)
 
 
