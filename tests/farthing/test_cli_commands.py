@@ -361,7 +361,7 @@ def test_many_files_of_a_source_are_one_line_for_people_and_all_lines_for_progra
     from farthing.cli.pipeline import Collection, collection_sheet
 
     found = Collection([LoadResult("bill", "charges", f"{n}.csv", "landed", 2, 2) for n in range(100)], [])
-    assert [row[2:5] for row in collection_sheet(found).rows] == [["100 files", "landed", 200]]
+    assert [row[2:6] for row in collection_sheet(found).rows] == [["100 files", None, "landed", 200]]
     assert len(collection_sheet(found, Form.JSON).rows) == 100
 
 
