@@ -15,7 +15,7 @@ from collectors.kind import Deliverable
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.raw import REPEATED, CsvFile, ParquetFile, open_file
-from collectors.statements import Statement, rows_of
+from collectors.statements import Download, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.objects import Found, is_url
@@ -24,23 +24,14 @@ _CURRENCY = 'it has no column with the currency; add constants = { BillingCurren
 
 
 @dataclass
-class Download:
+class CostDetails(Download):
     """A file that somebody downloaded, and those of the same account and month: they may be its other view."""
 
     file: Found
     source: Source
     beside: list[Found] = field(default_factory=list)
-    form: str = ""  # known when it is read
 
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.file.size
+    kind_of_bill = "Azure cost details"
 
     @property
     def identity(self) -> str:
@@ -50,16 +41,8 @@ class Download:
         others = "\n".join(sorted(one.identity for one in self.beside))
         return f"{self.file.identity}+{hashlib.sha256(others.encode()).hexdigest()[:8]}"
 
-    def fetch(self, folder: Path) -> Path:
-        """A Parquet file with the rows in FOCUS columns.
-
-        Raises:
-            UnreadableError: it is damaged, or no bill of Azure's.
-            SourceError: it cannot be reached.
-        """
-        return Statement(self.name, self.size, self.identity, "Azure cost details", self._read).fetch(folder)
-
-    def _read(self, folder: Path) -> pl.LazyFrame:
+    def read(self, folder: Path) -> pl.LazyFrame:
+        """The rows in FOCUS columns, of both views where both are there."""
         rows = self._rows(self.file, folder)
         columns = rows.collect_schema().names()
         self.form = azure_costs.form_of(columns)
@@ -146,7 +129,7 @@ def _downloads(found: Sequence[Deliverable], source: Source) -> list[Download]:
             months.setdefault(month, []).append(one)
             of[one.uri] = month
     return [
-        Download(one, source, [other for other in months.get(of.get(one.uri, ()), []) if other is not one])
+        CostDetails(one, source, [other for other in months.get(of.get(one.uri, ()), []) if other is not one])
         for one in files
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -17,45 +16,20 @@ from collectors.gcp_bigquery import TOTALS, Export
 from collectors.gcp_export import in_focus
 from collectors.kind import Deliverable, Report
 from collectors.landing import Files
-from collectors.statements import Statement, rows_of
+from collectors.statements import Download, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError, SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES
 
 
-@dataclass
-class Download:
+class ExportFile(Download):
     """A file with rows of an export; which export it is shows when it is read."""
 
-    file: Deliverable
-    form: str = field(default="", init=False)
+    kind_of_bill = "billing export"
 
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.file.size
-
-    @property
-    def identity(self) -> str:
-        """That of the file."""
-        return self.file.identity
-
-    def fetch(self, folder: Path) -> Path:
-        """A Parquet file with the rows in FOCUS columns.
-
-        Raises:
-            UnreadableError: it is damaged, or no export of Google's.
-            SourceError: it cannot be reached.
-        """
-        return Statement(self.name, self.size, self.identity, "billing export", self._read).fetch(folder)
-
-    def _read(self, folder: Path) -> pl.LazyFrame:
+    def read(self, folder: Path) -> pl.LazyFrame:
+        """The rows in FOCUS columns."""
         self.form, rows = in_focus(rows_of([self.file.fetch(folder)], folder))
         return rows
 
@@ -76,7 +50,7 @@ class Gcp(Files):
             for key in sorted(self.settings - {"path"}):
                 if getattr(source, key) is not None:
                     raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
-            return [Download(one) for one in super().find(name, source, config)]
+            return [ExportFile(one) for one in super().find(name, source, config)]
         return [self._export(name, source).whole()]
 
     def deliveries(self, name: str, source: Source, config: Config, report: Report) -> Sequence[Deliverable]:

@@ -11,11 +11,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from collectors.kind import Deliverable
 from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
 
@@ -53,6 +55,44 @@ class Statement:
         if self.rows is not None and found != self.rows:
             raise UnreadableError(f"the provider says {self.rows:,} rows and delivered {found:,}; not landed")
         return target
+
+
+@dataclass
+class Download:
+    """A file that somebody downloaded; what its provider calls it is known when it is read."""
+
+    kind_of_bill: ClassVar[str]  # what it is taken for before it is read, for people
+
+    file: Deliverable
+    form: str = field(default="", init=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.file.size
+
+    @property
+    def identity(self) -> str:
+        """That of the file."""
+        return self.file.identity
+
+    def fetch(self, folder: Path) -> Path:
+        """A Parquet file with the rows in FOCUS columns.
+
+        Raises:
+            UnreadableError: it is damaged, or no bill of this provider.
+            SourceError: it cannot be reached.
+        """
+        return Statement(self.name, self.size, self.identity, self.kind_of_bill, self.read).fetch(folder)
+
+    def read(self, folder: Path) -> pl.LazyFrame:
+        """The rows in FOCUS columns; `form` is known from now on."""
+        raise NotImplementedError
 
 
 def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:
