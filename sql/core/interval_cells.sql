@@ -1,5 +1,5 @@
 -- interval_cells: the cells under each telemetry interval, weighted by overlap and by how occupied the cell was.
--- grain: lane, hour, from_us, to_us, cell; an interval of any length, also one that is no multiple of the cell
+-- grain: interval_key, cell_key; an interval of any length, also one that is no multiple of the cell
 -- Only cells in which somebody was present.
 with intervals as (
     select * from lane_intervals
@@ -7,7 +7,10 @@ with intervals as (
 ),
 
 presence as (
-    select * from cell_presence
+    select
+        cell_key,
+        prefill_us + decode_us as present_us
+    from cell_presence
     where prefill_us + decode_us > 0
 ),
 
@@ -17,33 +20,35 @@ build as (
 
 pieces as (
     select
-        intervals.*,
+        intervals.interval_key,
+        intervals.busy_ns,
+        intervals.from_us,
+        intervals.to_us,
         build.cell_us,
-        unnest(range(from_us // cell_us, (to_us - 1) // cell_us + 1)) as cell
+        intervals.lane * 131072 as lane_key,
+        unnest(
+            range(
+                intervals.lane * 131072 + intervals.from_us // build.cell_us,
+                intervals.lane * 131072 + (intervals.to_us - 1) // build.cell_us + 1
+            )
+        ) as cell_key
     from intervals
     cross join build
 ),
 
 final as (
     select
-        pieces.lane,
-        pieces.method,
-        pieces.hour,
-        pieces.from_us,
-        pieces.to_us,
+        pieces.interval_key,
         pieces.busy_ns,
-        pieces.cell,
-        least(pieces.cell_us, presence.prefill_us + presence.decode_us)
+        pieces.cell_key,
+        least(pieces.cell_us, presence.present_us)
         * (
-            least(pieces.to_us, (pieces.cell + 1) * pieces.cell_us)
-            - greatest(pieces.from_us, pieces.cell * pieces.cell_us)
+            least(pieces.to_us, (pieces.cell_key - pieces.lane_key + 1) * pieces.cell_us)
+            - greatest(pieces.from_us, (pieces.cell_key - pieces.lane_key) * pieces.cell_us)
         )
         // pieces.cell_us as occupied_us
     from pieces
-    inner join presence
-        on
-            pieces.lane = presence.lane
-            and pieces.cell = presence.cell
+    inner join presence on pieces.cell_key = presence.cell_key
 )
 
 select * from final

@@ -66,10 +66,7 @@ final as (
             ) as bigint
         ) as occupied_us
     from pieces
-    inner join presence
-        on
-            pieces.lane = presence.lane
-            and pieces.cell = presence.cell
+    inner join presence on pieces.lane * 131072 + pieces.cell = presence.cell_key
     group by all
     having occupied_us > 0
 )

@@ -1,5 +1,5 @@
 -- lane_intervals: the busy time of a replica in each telemetry interval: the mean over its GPUs, in nanoseconds.
--- grain: lane, hour, from_us, to_us
+-- grain: interval_key (a number for lane, hour, from_us and to_us)
 -- For lanes that share unobserved time: the time in the gaps of telemetry in which somebody was in flight.
 with intervals as (
     select * from slot_intervals
@@ -90,10 +90,17 @@ unobserved as (
             and gaps.hour = widths.hour
 ),
 
-final as (
+intervals_of_lanes as (
     select * from observed
     union all by name
     select * from unobserved
+),
+
+final as (
+    select
+        row_number() over () as interval_key,
+        *
+    from intervals_of_lanes
 )
 
 select * from final

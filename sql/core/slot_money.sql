@@ -22,11 +22,14 @@ job_overlaps as (
     select
         intervals.slot_hour,
         intervals.from_us,
-        least(
-            sum(
-                (least(intervals.to_us, jobs.to_us) - greatest(intervals.from_us, jobs.from_us)) * jobs.share // 1000000
-            ),
-            any_value(intervals.to_us - intervals.from_us)
+        cast(
+            least(
+                sum(
+                    (least(intervals.to_us, jobs.to_us) - greatest(intervals.from_us, jobs.from_us))
+                    * jobs.share // 1000000
+                ),
+                any_value(intervals.to_us - intervals.from_us)
+            ) as bigint
         ) as job_us
     from intervals
     inner join jobs
@@ -45,14 +48,18 @@ observed as (
         cast(sum(intervals.covered_us) as bigint) as covered_us,
         cast(sum(intervals.busy_us) as bigint) as busy_us,
         sum(
-            cast(intervals.covered_us as hugeint)
-            * (intervals.to_us - intervals.from_us - coalesce(job_overlaps.job_us, 0))
-            // (intervals.to_us - intervals.from_us)
+            mul_div(
+                intervals.covered_us,
+                intervals.to_us - intervals.from_us - coalesce(job_overlaps.job_us, 0),
+                intervals.to_us - intervals.from_us
+            )
         ) as free_covered_us,
         sum(
-            cast(intervals.busy_us as hugeint)
-            * (intervals.to_us - intervals.from_us - coalesce(job_overlaps.job_us, 0))
-            // (intervals.to_us - intervals.from_us)
+            mul_div(
+                intervals.busy_us,
+                intervals.to_us - intervals.from_us - coalesce(job_overlaps.job_us, 0),
+                intervals.to_us - intervals.from_us
+            )
         ) as free_busy_us
     from intervals
     left join job_overlaps

@@ -21,12 +21,7 @@ final as (
         intervals.to_us,
         intervals.busy_ns
     from intervals
-    anti join occupied
-        on
-            intervals.lane = occupied.lane
-            and intervals.hour = occupied.hour
-            and intervals.from_us = occupied.from_us
-            and intervals.to_us = occupied.to_us
+    anti join occupied on intervals.interval_key = occupied.interval_key
 )
 
 select * from final
