@@ -30,8 +30,8 @@ TOKEN_MACRO = (
     " + cast(coalesce(written_1h, 0) as hugeint) * written_1h_pico"
     " + cast(coalesce(output, 0) as hugeint) * output_pico"
 )
-#: a * b // c of whole numbers that are not negative, without 128 bits: the engine divides those bit by bit, which takes
-#: eight times as long. Long division by 2^16: exact for c below 2^47 and a below 2^79 / c; a result beyond 64 bits raises.
+#: a * b // c of whole numbers that are not negative, without 128 bits: the engine divides those bit by bit, eight times
+#: as slowly. Long division by 2^16: exact for c below 2^47 and a below 2^79 / c; a result beyond 64 bits raises.
 MUL_DIV_MACRO = (
     "create or replace macro mul_div(a, b, c) as"
     " a * (b // c) + (a // 65536) * (b % c) // c * 65536"
