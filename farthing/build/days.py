@@ -258,8 +258,7 @@ def _workers(
 
 def _share(cursor: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     """Show in a worker's database what was made before the days; what changes later it gets for itself."""
-    inputs_.attach(cursor, plan.lake, plan.inputs)
-    inputs_.see_held(cursor)
+    inputs_.attach_beside(cursor, plan.lake)
     settings.prepare(cursor, plan.config, plan.horizon, plan.inputs.logged())
     for name in sorted(plan.made):
         cursor.execute(f"create view {name} as select * from build.main.{name}")

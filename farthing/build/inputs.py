@@ -106,8 +106,10 @@ def hold(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"create or replace table held.{table.name} as select * from lake.{table.name}")
 
 
-def see_held(con: duckdb.DuckDBPyConnection) -> None:
-    """Let `lake.*` of a database beside `build` show what is held there."""
+def attach_beside(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """Views `lake.*` in a database beside `build`: what is held there; of the others nothing until `open_days`."""
+    for table in INPUTS:
+        lake.view(con, table, files=[])
     for table in _SLOW_TABLES:
         con.execute(f"create or replace view lake.{table.name} as select * from build.held.{table.name}")
 

@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,7 @@ from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
 from farthing.build.settings import MONEY_MACRO
+from farthing.build.together import together
 from farthing.commit_points import reached
 from farthing.config import Config
 from farthing.lake import Lake
@@ -128,7 +130,7 @@ def publish(
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
         con.execute(MONEY_MACRO)
-        runner.run(con, found, [model.name for model in marts])
+        runner.run_together(con, found, [model.name for model in marts], use="published.main")
         con.begin()  # hundreds of comments, one commit
         for model in marts:
             _comment(con, model)
@@ -165,45 +167,42 @@ def _fill(
     pins: dict[str, int | None],
 ) -> None:
     newest = max([*inputs.requests, *inputs.gpu_usage], default=None)
-    for table in _WHOLE:
-        _copy(con, lake, table, pins)
-    for table in (*BUILT, STATED_DAYS):
-        if table is REQUEST_COSTS:
-            _copy(con, out, table, pins, since=newest and newest - timedelta(days=config.warehouse.request_days - 1))
-        elif table is not COST_LEDGER:
-            _copy(con, out, table, pins)
-    _copy(con, lake, REQUESTS, pins, since=newest and newest - timedelta(days=config.warehouse.request_days - 1))
-    _copy(con, lake, GPU_USAGE, pins, since=newest and newest - timedelta(days=config.warehouse.gpu_usage_days - 1))
-    _view(con, out, COST_LEDGER, pins)
+
+    def rows(of: Lake, table: Table, last_days: int | None = None) -> str:
+        version = pins[table.name]
+        query = of.select(table, version=version, files=[] if version is None else None)
+        if last_days is None or newest is None:
+            return query
+        return f"select * from ({query}) where day > {text(newest - timedelta(days=last_days))}"
+
     promoted = "".join(
         f", json_extract_string(dimensions, {text('$.' + json.dumps(name))}) as {quoted(name)}"
         for name in config.ledger.dimensions
     )
-    con.execute(f"create table published.cost_ledger as select *{promoted} from lake.cost_ledger")
-    con.execute(f"create table published.charges as {_CHARGES}")
-    con.execute("create table published.pools as select * from settings.pools")
-    for name in ("teams", "trained_models", "units", "grants"):
-        con.execute(f"create table published.{name} as select * from settings.{name}")
-    con.execute("create table published.pool_days as select * exclude (pico), money(pico) as cost from pool_days")
-    con.execute(
-        "create table published.bill_totals as"
-        " select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost"
-        " from bill_totals"
-    )
-    con.execute(f"create table published.totals as {_TOTALS}")
+    window = config.warehouse
+    tables = {
+        "gpu_usage": rows(lake, GPU_USAGE, window.gpu_usage_days),  # the biggest first
+        "requests": rows(lake, REQUESTS, window.request_days),
+        "charges": _CHARGES,
+        "cost_ledger": f"select *{promoted} from ({rows(out, COST_LEDGER)})",
+        "request_costs": rows(out, REQUEST_COSTS, window.request_days),
+        **{
+            table.name: rows(out, table) for table in (*BUILT, STATED_DAYS) if table not in (COST_LEDGER, REQUEST_COSTS)
+        },
+        **{table.name: rows(lake, table) for table in _WHOLE},
+        "pools": "select * from settings.pools",
+        **{name: f"select * from settings.{name}" for name in ("teams", "trained_models", "units", "grants")},
+        "pool_days": "select * exclude (pico), money(pico) as cost from pool_days",
+        "bill_totals": "select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost"
+        " from bill_totals",
+        "totals": _TOTALS,
+    }
+    steps = {name: partial(_make, name=name, query=query) for name, query in tables.items()}
+    together(con, steps, {"totals": frozenset({"cost_ledger"})}, use="build.main")
 
 
-def _copy(
-    con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, pins: dict[str, int | None], since: object = None
-) -> None:
-    _view(con, lake, table, pins)
-    window = "" if since is None else f" where day >= {text(since)}"
-    con.execute(f"create table published.{table.name} as select * from lake.{table.name}{window}")
-
-
-def _view(con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, pins: dict[str, int | None]) -> None:
-    version = pins[table.name]
-    lake.view(con, table, version=version, files=[] if version is None else None)
+def _make(con: duckdb.DuckDBPyConnection, *, name: str, query: str) -> None:
+    con.execute(f"create table published.{name} as {query}")
 
 
 def _tables(con: duckdb.DuckDBPyConnection) -> frozenset[str]:

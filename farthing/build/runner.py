@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import graphlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -16,6 +16,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
+from farthing.build.together import together
 from farthing.errors import ConfigError, InvariantError
 
 ROOT: Traversable = files("sql")
@@ -34,7 +35,7 @@ class Model:
     comment: str
 
 
-@cache
+@functools.cache
 def models(*rooms: str, root: Traversable = ROOT, known: frozenset[str] = frozenset()) -> dict[str, Model]:
     """All files of `rooms` (folders of sql/), by table name; tables that are `known` are there without a file.
 
@@ -135,11 +136,26 @@ def run(
     for model in in_order(found, targets):
         if model.name in made:
             continue
-        kind = "view" if model.is_view and model.name not in as_tables else "table"
-        try:
-            con.execute(_parsed(f"create or replace {kind} {model.name} as {model.sql}"))
-        except duckdb.Error as error:
-            raise InvariantError(model.file, query=model.sql, problem=str(error)) from error
+        _make(con, model, as_table=model.name in as_tables)
+
+
+def run_together(con: duckdb.DuckDBPyConnection, found: dict[str, Model], targets: Iterable[str], *, use: str) -> None:
+    """Make `targets` and what they need, anew, in the schema `use`, those that do not read each other side by side.
+
+    Raises:
+        InvariantError: the engine refused a statement.
+    """
+    models = in_order(found, targets)
+    steps = {model.name: functools.partial(_make, model=model) for model in models}
+    together(con, steps, {model.name: model.reads for model in models}, use=use)
+
+
+def _make(con: duckdb.DuckDBPyConnection, model: Model, *, as_table: bool = False) -> None:
+    kind = "view" if model.is_view and not as_table else "table"
+    try:
+        con.execute(_parsed(f"create or replace {kind} {model.name} as {model.sql}"))
+    except duckdb.Error as error:
+        raise InvariantError(model.file, query=model.sql, problem=str(error)) from error
 
 
 def check(con: duckdb.DuckDBPyConnection, found: dict[str, Model], names: Sequence[str]) -> None:
@@ -157,7 +173,7 @@ def check(con: duckdb.DuckDBPyConnection, found: dict[str, Model], names: Sequen
             raise InvariantError(name, query=found[name].sql, rows=rows)
 
 
-@cache
+@functools.cache
 def _parsed(sql: str) -> duckdb.Statement:
     """The statement in `sql`, read once for all days: reading takes an eighth of the time of a small day."""
     [statement] = duckdb.extract_statements(sql)

@@ -111,17 +111,23 @@ class Lake:
         version: int | None = None,
         files: Sequence[LakeFile] | None = None,
     ) -> None:
-        """Make the view `lake.<name>` in `con` over exactly `files`, else over all files of `version`.
+        """Make the view `lake.<name>` in `con` of what `select` has: exactly `files`, else all files of `version`."""
+        target = f"lake.{quoted(name or table.name)}"
+        query = self.select(table, version=version, files=files)
+        with self._reaching(table):
+            con.execute("create schema if not exists lake")
+            con.execute(f"create or replace view {target} as {query}")
+
+    def select(self, table: Table, *, version: int | None = None, files: Sequence[LakeFile] | None = None) -> str:
+        """The SQL of a select over exactly `files`, else over all files of `version`.
 
         It has all columns of `table`, in order and type, times as naive UTC TIMESTAMP whatever the session's zone.
-        No file gives an empty view. To pin a table that was not there yet, give `files=[]`.
+        No file gives no row. To pin a table that was not there yet, give `files=[]`.
         """
         if files is None:
             files = self.files(table, version=version)
-        target = f"lake.{quoted(name or table.name)}"
         with self._reaching(table):
-            con.execute("create schema if not exists lake")
-            con.execute(f"create or replace view {target} as {relation(table, self.local(files))}")
+            return relation(table, self.local(files))
 
     # Writing
 
