@@ -61,6 +61,7 @@ class Delivery:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
         self._staged: list[str] = []
+        self._seen: dict[str, int | None] = {}  # versions of the lake's tables that the stage shows
         self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
@@ -275,7 +276,7 @@ class Delivery:
         )
         if self.lake.version(self.table) is None:
             return
-        self._see_lake()
+        self._see(self.table)
         own = f"k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}"
         scope = f" and k.x_source = {literal(self.name)}" if "x_source" in self.table.key else ""
         content = [name for name in self.table.columns if name not in (*_ORIGIN, "day")]
@@ -298,8 +299,12 @@ class Delivery:
                 "where staged_rows._line = k._line and staged_rows._reason is null and staged_rows.day <> k.day"
             )
 
-    def _see_lake(self) -> None:
-        self.lake.view(self._stage, self.table)
+    def _see(self, table: Table) -> None:
+        """Show the newest version of `table` as `lake.NAME`; it is looked for anew only when there is a newer one."""
+        version = self.lake.version(table)
+        if self._seen.get(table.name) != version:
+            self.lake.view(self._stage, table, version=version)
+            self._seen[table.name] = version
 
     # -- commits ------------------------------------------------------------------------------------------------
 
@@ -358,7 +363,7 @@ class Delivery:
 
     def _kept_sql(self, where: Mapping[str, object]) -> str:
         """Rows of other files that stay as they are when this file's newer ones take some of their places."""
-        self._see_lake()
+        self._see(self.table)
         key = self.kind.duplicate_key(self.source)
         same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
         scope = f"k.x_source = {literal(self.name)} and " if "x_source" in self.table.key else ""
@@ -383,13 +388,13 @@ class Delivery:
         key = self.kind.duplicate_key(self.source)
         same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
         own = f"x_source = {literal(self.name)} and x_load = {literal(self.x_load)}"
-        self._see_lake()
+        self._see(self.table)
         if self.lake.version(LOADS) is None or not self._count(
             f"(select 1 from lake.{self.table.name} k where {own} "
             f"and not exists (from staged s where s._reason is null and {same}))"
         ):
             return
-        self.lake.view(self._stage, LOADS)
+        self._see(LOADS)
         scope = f"x_source = {literal(self.name)} and " if "x_source" in self.table.key else ""
         others = self._stage.execute(
             "select x_source, x_load, newest.identity, newest.loaded_at from ("
@@ -465,7 +470,7 @@ class Delivery:
     def _landed_before(self, table: Table) -> bool:
         if self.lake.version(table) is None:
             return False
-        self.lake.view(self._stage, table)
+        self._see(table)
         return (
             self._count(f"lake.{table.name} where x_source = {literal(self.name)} and x_load = {literal(self.x_load)}")
             > 0

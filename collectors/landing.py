@@ -144,6 +144,7 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A DuckDB file of its own for one collection, gone afterwards: rows wait there on disk, not in memory."""
     with scratch() as folder, duckdb.connect() as stage:
         stage.execute("set TimeZone = 'UTC'")
+        stage.execute("set parquet_metadata_cache = true")  # the lake's files are looked at for every file that lands
         stage.execute(f"set memory_limit = '{_STAGE_MEMORY}'")
         stage.execute(f"set temp_directory = {literal(str(folder))}")
         stage.execute("set python_enable_replacements = false")

@@ -248,6 +248,7 @@ def _engine(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
         con = duckdb.connect(str(folder / "build.duckdb"))
         try:
             con.execute("set TimeZone = 'UTC'")
+            con.execute("set parquet_metadata_cache = true")  # the lake's files stay as they are and are read often
             con.execute("set preserve_insertion_order = false")
             con.execute("set enable_progress_bar = false")
             con.execute(f"set memory_limit = '{config.engine.memory_limit}'")

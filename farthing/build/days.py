@@ -32,8 +32,8 @@ _READ_OFTEN = frozenset({"day_requests", "flights", "gpu_samples", "request_mone
 #: A day of more rows (requests, telemetry, cells of its replicas) is computed alone, by all threads.
 _SMALL_DAY_ROWS = 2_000_000
 #: Small days are computed together: so many at most, and of so many rows in all if it is more than one.
-_BATCH_DAYS = 8
-_BATCH_ROWS = 2_500_000
+_BATCH_DAYS = 12
+_BATCH_ROWS = 3_500_000
 #: What a thread that computes small days wants of the memory, in bytes.
 _WORKER_BYTES = 500_000_000
 
