@@ -39,7 +39,8 @@ _PERMISSIONS = "the policy in docs/sources/aws.md, and credentials that are vali
 class Aws(Files):
     """`kind = "aws"`: `path` for files that are there, `export` for what AWS delivers to S3."""
 
-    settings = frozenset({"path", "export", "region", "endpoint", "since"})
+    asking = frozenset({"export", "region", "endpoint", "since"})
+    settings = asking | {"path"}
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The billing periods of an export, or the files that `path` matches.
@@ -51,8 +52,6 @@ class Aws(Files):
         if source.export is None:
             return [_downloaded(one) for one in super().find(name, source, config) if isinstance(one, Found)]
         self.check_settings(name, source)
-        if source.path is not None:
-            raise ConfigError("path and export stand side by side; keep one.", key=f"sources.{name}.path")
         return Export(name, source).statements()
 
 

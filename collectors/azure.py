@@ -17,7 +17,6 @@ from collectors.lines import UnreadableError
 from collectors.raw import REPEATED, CsvFile, ParquetFile, open_file
 from collectors.statements import Download, rows_of
 from farthing.config import Config, Source
-from farthing.errors import ConfigError
 from farthing.objects import Found, is_url
 
 _CURRENCY = 'it has no column with the currency; add constants = { BillingCurrency = "EUR" } to the source'
@@ -97,7 +96,8 @@ class CostDetails(Download):
 class Azure(Files):
     """The collector of all that Azure delivers; each form ends as the same charges."""
 
-    settings = frozenset({"path", "export", "endpoint", "since", "key_env"})
+    asking = frozenset({"export", "endpoint", "since", "key_env"})
+    settings = asking | {"path"}
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The files of `path`, the months of an export, or the months that a report is asked for.
@@ -107,13 +107,8 @@ class Azure(Files):
             SourceError: nothing is there, or Azure does not answer.
         """
         if source.export is None:
-            for key in ("endpoint", "since", "key_env"):
-                if getattr(source, key) is not None:
-                    raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
             return _downloads(super().find(name, source, config), source)
         self.check_settings(name, source)
-        if source.path is not None:
-            raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
         if source.export.startswith("/"):
             return azure_management.reports(name, source)
         return azure_blobs.exports(name, source)

@@ -18,7 +18,7 @@ from collectors.kind import Deliverable, Report
 from collectors.landing import Files
 from collectors.statements import Download, rows_of
 from farthing.config import Config, Source
-from farthing.errors import ConfigError, SourceError
+from farthing.errors import SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES
 
@@ -37,7 +37,8 @@ class ExportFile(Download):
 class Gcp(Files):
     """The collector of Google Cloud's exports."""
 
-    settings = frozenset({"path", "export", "endpoint", "since", "maximum_bytes_billed"})
+    asking = frozenset({"export", "endpoint", "since", "maximum_bytes_billed"})
+    settings = asking | {"path"}
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The files of `path`, or the export as a whole; nothing is paid for.
@@ -47,9 +48,6 @@ class Gcp(Files):
             SourceError: nothing is there, or Google does not answer.
         """
         if source.export is None:
-            for key in sorted(self.settings - {"path"}):
-                if getattr(source, key) is not None:
-                    raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
             return [ExportFile(one) for one in super().find(name, source, config)]
         return [self._export(name, source).whole()]
 
@@ -75,8 +73,6 @@ class Gcp(Files):
 
     def _export(self, name: str, source: Source) -> Export:
         self.check_settings(name, source)
-        if source.path is not None:
-            raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
         return Export(name, source)
 
 

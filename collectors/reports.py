@@ -72,7 +72,8 @@ class Feed:
 class Reports(Files):
     """The collector of a vendor's reports: a statement per report and month, or one per saved file."""
 
-    settings = frozenset({"path", "export", "endpoint", "since", "key_env"})
+    asking = frozenset({"endpoint", "since", "key_env"})  # export names the account, also of saved reports
+    settings = asking | {"path", "export"}
 
     def __init__(self, kind: Kind, vendor: Vendor, feeds: Sequence[Feed], forms: Sequence[Form]) -> None:
         super().__init__(kind)
@@ -86,13 +87,6 @@ class Reports(Files):
             SourceError: the vendor refuses or does not answer, or no file is there.
         """
         if source.patterns:
-            for key in ("endpoint", "since", "key_env"):
-                if getattr(source, key) is not None:
-                    raise ConfigError(
-                        "it is for asking the vendor, and path reads files.",
-                        key=f"sources.{name}.{key}",
-                        fix=f"keep path or {key}.",
-                    )
             return [self._saved(name, source, found) for found in super().find(name, source, config)]
         self.check_settings(name, source)
         if source.since and source.since > clock.now().date():
