@@ -69,6 +69,10 @@ class Files:
         """
         return self.find(name, source, config)
 
+    def form_of(self, _path: Path) -> str | None:
+        """What the provider calls a file that somebody downloaded, by its columns; None where it is none of his."""
+        return None
+
     def remarks(self, _name: str, _source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each; nothing is paid for.
 

@@ -19,7 +19,7 @@ import polars as pl
 from collectors.kind import Deliverable, Kind
 from collectors.landing import Files
 from collectors.lines import UnreadableError
-from collectors.pages import Row, loads, more_follow, names_of, rows_of_file, rows_of_page
+from collectors.pages import Row, loads, looks_like_report, more_follow, names_of, rows_of_file, rows_of_page
 from collectors.raw import LINE, PROBLEM, RAW
 from collectors.statements import Statement
 from farthing import clock, web
@@ -97,6 +97,13 @@ class Reports(Files):
             for feed in self._feeds
             for first in _months(source.since or _first_of_last_month())
         ]
+
+    def form_of(self, path: Path) -> str | None:
+        """What the vendor calls a saved report, by the names in it."""
+        try:
+            return self._recognised(names).name if looks_like_report(path) and (names := names_of(path)) else None
+        except (UnreadableError, OSError):
+            return None
 
     # -- saved files --------------------------------------------------------------------------------------------
 
