@@ -71,18 +71,25 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, path: str | None, *, seconds: int = 30, log: Path | None = None
+    command: Sequence[str],
+    port: int,
+    path: str | None,
+    *,
+    seconds: int = 30,
+    log: Path | None = None,
+    children: bool = False,
 ) -> Iterator[str]:
     """The address of a server that `command` starts on `port`, from when it answers until the block ends.
 
-    It answers when a GET of `path` succeeds, or, without one, when it listens. It and what it starts end together.
+    It answers when a GET of `path` succeeds, or, without one, when it listens. With `children` it is a group of its
+    own with what it starts, to be ended together.
 
     Raises:
         NoServerError: it ended, or did not answer within `seconds`; with the last line that it wrote to `log`.
     """
     endpoint = f"http://127.0.0.1:{port}"
     with (log or Path(os.devnull)).open("w") as said:
-        server = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        server = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=children)
     deadline = time.monotonic() + seconds
     try:
         while not _answers(port, endpoint + path if path else None):
@@ -95,7 +102,7 @@ def running(
         yield endpoint
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
+            (os.killpg if children else os.kill)(server.pid, signal.SIGTERM)
         server.wait(timeout=20)
 
 
@@ -223,7 +230,9 @@ def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     command = bigquery_command("start", "--rest-port", str(port), "--grpc-port", "0", "--log-level", "error")
     log = tmp_path_factory.mktemp("bigquery") / "log"
     try:
-        with running(command, port, "/bigquery/v2/projects/test/datasets", seconds=150, log=log) as endpoint:
+        with running(
+            command, port, "/bigquery/v2/projects/test/datasets", seconds=150, log=log, children=True
+        ) as endpoint:
             yield endpoint
     except NoServerError as error:
         pytest.skip(f"needs the BigQuery emulator, which uv did not install and start: {error}")
