@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Protocol, cast
 
 import polars as pl
@@ -40,6 +41,9 @@ class Collector(Protocol):
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land."""
+
+    def form_of(self, path: Path) -> str | None:
+        """What the provider calls a file that somebody downloaded, by its columns; None where it is none of his."""
 
     def remarks(self, name: str, source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each."""

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from collectors import focus
 from collectors.pages import Row, charge, iso_time, renamed
+from collectors.providers import ANTHROPIC
 from collectors.reports import Feed, Form, Reports, Vendor
 
-PROVIDER = "Anthropic"
 _SERVICE = "Claude API"
 #: Amounts are in the currency's smallest unit, which has not always two digits.
 _MINOR_DIGITS = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
@@ -24,7 +24,7 @@ def _period(begin: datetime, end: datetime) -> list[tuple[str, str]]:
 
 
 VENDOR = Vendor(
-    PROVIDER,
+    ANTHROPIC,
     "https://api.anthropic.com",
     "ANTHROPIC_ADMIN_KEY",
     headers=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
@@ -38,7 +38,7 @@ def _cost(row: Row) -> Row:
     begin, end = iso_time(row, "starting_at"), iso_time(row, "ending_at")
     currency = row.pop("currency", "").upper()
     amount = row.pop("amount", None)
-    made = charge(PROVIDER, _SERVICE, begin, end, None if amount is None else _major(amount, currency))
+    made = charge(ANTHROPIC, _SERVICE, begin, end, None if amount is None else _major(amount, currency))
     if currency:
         made["BillingCurrency"] = currency
     return _described({**made, **renamed(row, _REPORTED)}, row)
@@ -46,7 +46,7 @@ def _cost(row: Row) -> Row:
 
 def _exported_cost(row: Row) -> Row:
     begin = iso_time(row, "usage_date_utc")
-    made = charge(PROVIDER, _SERVICE, begin, begin + timedelta(days=1), row.pop("cost_usd", None))
+    made = charge(ANTHROPIC, _SERVICE, begin, begin + timedelta(days=1), row.pop("cost_usd", None))
     return _described({**made, "BillingCurrency": "USD", **renamed(row, _EXPORTED)}, row)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from collectors import vendor_usage
-from collectors.anthropic import PROVIDER, VENDOR
+from collectors.anthropic import VENDOR
 from collectors.pages import Row, iso_time, renamed, total
+from collectors.providers import ANTHROPIC
 from collectors.reports import Feed, Form, Reports
 
 #: The same counts, as the report and as the export of the console call them; input is told in parts.
@@ -51,7 +52,7 @@ def _counted(row: Row, begin: datetime, end: datetime, form: int) -> Row:
         "day": begin.date().isoformat(),
         "started_at": begin.isoformat(),
         "ended_at": end.isoformat(),
-        "provider": PROVIDER,
+        "provider": ANTHROPIC,
         "operation": "messages",
         **{name: count for name, count in counts.items() if count is not None},
     }

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,10 @@ from collectors.aws_cur import form_of, in_focus
 from collectors.kind import Deliverable
 from collectors.landing import Files
 from collectors.lines import UnreadableError
-from collectors.raw import CsvFile, ParquetFile, open_file
-from collectors.statements import Statement, rows_of
+from collectors.raw import LINE, PROBLEM, RAW
+from collectors.statements import Download, Statement, recognised, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError, SourceError
-from farthing.objects import Found, is_url
 
 #: Manifests of Data Exports: `metadata/BILLING_PERIOD=2026-09/[DELIVERY/]NAME-Manifest.json`.
 _EXPORTED = re.compile(r"metadata/[A-Za-z_]+=(\d{4})-(\d\d)/(?:[^/]+/)?[^/]+-Manifest\.json", re.IGNORECASE)
@@ -39,7 +39,12 @@ _PERMISSIONS = "the policy in docs/sources/aws.md, and credentials that are vali
 class Aws(Files):
     """`kind = "aws"`: `path` for files that are there, `export` for what AWS delivers to S3."""
 
-    settings = frozenset({"path", "export", "region", "endpoint", "since"})
+    asking = frozenset({"export", "region", "endpoint", "since"})
+    settings = asking | {"path"}
+
+    def form_of(self, path: Path) -> str | None:
+        """What AWS calls the file at `path`, by its columns."""
+        return recognised(path, form_of)
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The billing periods of an export, or the files that `path` matches.
@@ -49,33 +54,30 @@ class Aws(Files):
             SourceError: nothing is there, or the bucket cannot be read.
         """
         if source.export is None:
-            return [_downloaded(one) for one in super().find(name, source, config) if isinstance(one, Found)]
+            return [CostAndUsageFile(one) for one in super().find(name, source, config)]
         self.check_settings(name, source)
-        if source.path is not None:
-            raise ConfigError("path and export stand side by side; keep one.", key=f"sources.{name}.path")
         return Export(name, source).statements()
 
 
-def _downloaded(file: Found) -> Statement:
-    """A file with what AWS wrote: its form is known by its header, never by its name."""
+class CostAndUsageFile(Download):
+    """A file with what AWS wrote: a cost and usage report of any age, or FOCUS; older ones may be zipped."""
 
-    def read(folder: Path) -> pl.LazyFrame:
-        return in_focus(rows_of([_unpacked(file.fetch(folder), folder)], folder))
+    kind_of_bill = "bill of AWS"
 
-    form = "AWS bill"
-    if not is_url(file.uri):  # what lies in a store is not fetched to be listed
-        try:
-            form = form_of(_header(Path(file.uri)))
-        except (UnreadableError, OSError, zipfile.BadZipFile):
-            form = "no known bill of AWS"
-    return Statement(file.name, file.size, file.identity, form, read)
+    @cached_property
+    def form(self) -> str:
+        """By its header; of an archive only when it is read, as it is not unpacked to be listed."""
+        return self.kind_of_bill if self.name.lower().endswith(".zip") else super().form
 
+    def form_of(self, columns: Sequence[str]) -> str:
+        """What AWS calls a bill with these columns."""
+        return form_of(columns)
 
-def _header(path: Path) -> list[str]:
-    if path.suffix.lower() == ".zip":
-        return []
-    file = open_file(path)
-    return file.columns if isinstance(file, CsvFile | ParquetFile) else []
+    def read(self, folder: Path) -> pl.LazyFrame:
+        """The rows in FOCUS columns."""
+        rows = rows_of([_unpacked(self.file.fetch(folder), folder)], folder)
+        self.form = form_of([name for name in rows.collect_schema() if name not in (LINE, RAW, PROBLEM)])
+        return in_focus(rows)
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
@@ -159,7 +161,7 @@ class Export:
 
     def _statement(self, manifest: Manifest) -> Statement:
         told = self._told(manifest)
-        form = "AWS bill"
+        form = CostAndUsageFile.kind_of_bill
         if isinstance(told, dict):
             try:
                 form = form_of(_columns(told))

@@ -15,9 +15,8 @@ from collectors.kind import Deliverable
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.raw import REPEATED, CsvFile, ParquetFile, open_file
-from collectors.statements import Download, rows_of
+from collectors.statements import Download, recognised, rows_of
 from farthing.config import Config, Source
-from farthing.errors import ConfigError
 from farthing.objects import Found, is_url
 
 _CURRENCY = 'it has no column with the currency; add constants = { BillingCurrency = "EUR" } to the source'
@@ -32,6 +31,10 @@ class CostDetails(Download):
     beside: list[Found] = field(default_factory=list)
 
     kind_of_bill = "Azure cost details"
+
+    def form_of(self, columns: Sequence[str]) -> str:
+        """What Azure calls a file with these columns; which view it is only its rows tell."""
+        return azure_costs.form_of(columns)
 
     @property
     def identity(self) -> str:
@@ -97,7 +100,12 @@ class CostDetails(Download):
 class Azure(Files):
     """The collector of all that Azure delivers; each form ends as the same charges."""
 
-    settings = frozenset({"path", "export", "endpoint", "since", "key_env"})
+    asking = frozenset({"export", "endpoint", "since", "key_env"})
+    settings = asking | {"path"}
+
+    def form_of(self, path: Path) -> str | None:
+        """What Azure calls the file at `path`, by its columns."""
+        return recognised(path, _told)
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The files of `path`, the months of an export, or the months that a report is asked for.
@@ -107,13 +115,8 @@ class Azure(Files):
             SourceError: nothing is there, or Azure does not answer.
         """
         if source.export is None:
-            for key in ("endpoint", "since", "key_env"):
-                if getattr(source, key) is not None:
-                    raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
             return _downloads(super().find(name, source, config), source)
         self.check_settings(name, source)
-        if source.path is not None:
-            raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
         if source.export.startswith("/"):
             return azure_management.reports(name, source)
         return azure_blobs.exports(name, source)
@@ -132,6 +135,13 @@ def _downloads(found: Sequence[Deliverable], source: Source) -> list[Download]:
         CostDetails(one, source, [other for other in months.get(of.get(one.uri, ()), []) if other is not one])
         for one in files
     ]
+
+
+def _told(columns: list[str]) -> str:
+    """The form of a file that is surely of Azure: many a table has a date and a cost."""
+    if "subscription_id" not in fields_of(english(columns)[0].values()):
+        raise UnreadableError("no column has the subscription")
+    return azure_costs.form_of(columns)
 
 
 def _account_and_month(path: Path, kind: str | None) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ what the amortized one says; the two are never added.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -52,7 +53,7 @@ class Details:
         return in_focus(self.rows, pl.col("cost"), pl.col("cost"))
 
 
-def form_of(columns: list[str]) -> str:
+def form_of(columns: Iterable[str]) -> str:
     """What Azure calls a file with these columns, as far as its header tells.
 
     Raises:

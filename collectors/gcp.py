@@ -13,20 +13,24 @@ import polars as pl
 from collectors import focus
 from collectors.gcp_accounts import account_names, clients, remarks
 from collectors.gcp_bigquery import TOTALS, Export
-from collectors.gcp_export import in_focus
+from collectors.gcp_export import form_of, in_focus
 from collectors.kind import Deliverable, Report
 from collectors.landing import Files
-from collectors.statements import Download, rows_of
+from collectors.statements import Download, recognised, rows_of
 from farthing.config import Config, Source
-from farthing.errors import ConfigError, SourceError
+from farthing.errors import SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES
 
 
 class ExportFile(Download):
-    """A file with rows of an export; which export it is shows when it is read."""
+    """A file with rows of an export; which export it is shows in its columns."""
 
-    kind_of_bill = "billing export"
+    kind_of_bill = "billing export of Google Cloud"
+
+    def form_of(self, columns: Sequence[str]) -> str:
+        """What Google calls an export with these columns."""
+        return form_of(columns)
 
     def read(self, folder: Path) -> pl.LazyFrame:
         """The rows in FOCUS columns."""
@@ -37,7 +41,12 @@ class ExportFile(Download):
 class Gcp(Files):
     """The collector of Google Cloud's exports."""
 
-    settings = frozenset({"path", "export", "endpoint", "since", "maximum_bytes_billed"})
+    asking = frozenset({"export", "endpoint", "since", "maximum_bytes_billed"})
+    settings = asking | {"path"}
+
+    def form_of(self, path: Path) -> str | None:
+        """What Google calls the file at `path`, by its columns."""
+        return recognised(path, form_of)
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The files of `path`, or the export as a whole; nothing is paid for.
@@ -47,9 +56,6 @@ class Gcp(Files):
             SourceError: nothing is there, or Google does not answer.
         """
         if source.export is None:
-            for key in sorted(self.settings - {"path"}):
-                if getattr(source, key) is not None:
-                    raise ConfigError("it goes with export, not with path.", key=f"sources.{name}.{key}")
             return [ExportFile(one) for one in super().find(name, source, config)]
         return [self._export(name, source).whole()]
 
@@ -75,8 +81,6 @@ class Gcp(Files):
 
     def _export(self, name: str, source: Source) -> Export:
         self.check_settings(name, source)
-        if source.path is not None:
-            raise ConfigError("path and export are two ways; keep one.", key=f"sources.{name}.path")
         return Export(name, source)
 
 

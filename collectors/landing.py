@@ -31,6 +31,8 @@ class Files:
     """
 
     settings: frozenset[str] = frozenset({"path"})
+    #: Those of them that say how a provider is asked: they mean nothing beside files.
+    asking: frozenset[str] = frozenset()
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -49,7 +51,8 @@ class Files:
         """
         self.check_settings(name, source)
         if not source.patterns:
-            raise ConfigError("path is missing.", key=f"sources.{name}.path", fix='path = "folder/*.csv"')
+            other = "path, or export," if "export" in self.asking else "path"
+            raise ConfigError(f"{other} is missing.", key=f"sources.{name}.path", fix='path = "folder/*.csv"')
         files = find(source.patterns, config.root, config.lake.storage_options)
         if not files:
             raise SourceError(
@@ -66,6 +69,10 @@ class Files:
         """
         return self.find(name, source, config)
 
+    def form_of(self, _path: Path) -> str | None:
+        """What the provider calls a file that somebody downloaded, by its columns; None where it is none of his."""
+        return None
+
     def remarks(self, _name: str, _source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each; nothing is paid for.
 
@@ -75,18 +82,24 @@ class Files:
         return []
 
     def check_settings(self, name: str, source: Source) -> None:
-        """Refuse settings that another kind takes.
+        """Refuse settings that another kind takes, and those of asking a provider beside files.
 
         Raises:
-            ConfigError: naming the key and the settings of this kind.
+            ConfigError: naming the key and what to do.
         """
-        for key in sorted(REACHING - self.settings):
-            if getattr(source, key) is not None:
-                raise ConfigError(
-                    f"kind '{source.kind}' does not take it.",
-                    key=f"sources.{name}.{key}",
-                    fix=f"it takes {', '.join(sorted(self.settings))}.",
-                )
+        given = {key for key in REACHING if getattr(source, key) is not None}
+        for key in sorted(given - self.settings):
+            raise ConfigError(
+                f"kind '{source.kind}' does not take it.",
+                key=f"sources.{name}.{key}",
+                fix=f"it takes {', '.join(sorted(self.settings))}.",
+            )
+        for key in sorted(given & self.asking) if "path" in given else ():
+            raise ConfigError(
+                "it is for asking the provider, and path reads files.",
+                key=f"sources.{name}.{key}",
+                fix=f"keep path or {key}.",
+            )
 
     def collect(self, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
         """Land every new or changed delivery of `source`; one that cannot be read is `failed`, and the others go on.

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from collectors import focus
 from collectors.pages import Row, charge, renamed, unix_time
+from collectors.providers import OPENAI
 from collectors.reports import Feed, Form, Reports, Vendor
 
-PROVIDER = "OpenAI"
 _BUCKET = frozenset({"start_time", "end_time", "start_time_iso", "end_time_iso"})
 _COLUMNS = {
     "line_item": "SkuPriceId",
@@ -27,7 +27,7 @@ def _period(begin: datetime, end: datetime) -> list[tuple[str, str]]:
 
 
 VENDOR = Vendor(
-    PROVIDER,
+    OPENAI,
     "https://api.openai.com",
     "OPENAI_ADMIN_KEY",
     headers=lambda key: {"Authorization": f"Bearer {key}"},
@@ -54,7 +54,7 @@ def _cost(row: Row) -> Row | None:
     if (times := bucket(row)) is None:
         return None
     row.pop("object", None)
-    made = charge(PROVIDER, "OpenAI API", *times, row.pop("amount_value", None))
+    made = charge(OPENAI, "OpenAI API", *times, row.pop("amount_value", None))
     made |= renamed(row, _COLUMNS)
     if currency := row.pop("amount_currency", None):
         made["BillingCurrency"] = currency.upper()

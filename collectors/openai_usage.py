@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collectors import vendor_usage
-from collectors.openai import PROVIDER, VENDOR, bucket
+from collectors.openai import VENDOR, bucket
 from collectors.pages import Row, renamed
+from collectors.providers import OPENAI
 from collectors.reports import Feed, Form, Reports
 
 _COLUMNS = {
@@ -41,7 +42,7 @@ def _usage(row: Row) -> Row | None:
         "day": begin.date().isoformat(),
         "started_at": begin.isoformat(),
         "ended_at": end.isoformat(),
-        "provider": PROVIDER,
+        "provider": OPENAI,
         **renamed(row, _COLUMNS),
     }
     kind = row.pop("object", "").split(".")  # organization.usage.completions.result

@@ -62,6 +62,12 @@ def _is_json(path: Path) -> bool:
     return next(blocks(path)).data.lstrip()[:1] in (b"{", b"[")
 
 
+def looks_like_report(path: Path) -> bool:
+    """Whether a file may be a saved report, by its beginning: a log of requests may be too long to be read for that."""
+    begin = next(blocks(path)).data[:4096]
+    return begin.lstrip()[:1] not in (b"{", b"[") or (b'"data"' in begin and b'"results"' in begin)
+
+
 def names_of(path: Path) -> frozenset[str]:
     """The names by which the form of a saved file is told: a CSV file's header, or what the rows of its pages have."""
     if _is_json(path):

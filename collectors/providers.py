@@ -8,11 +8,15 @@ import polars as pl
 
 from collectors.frames import NOTHING, case
 
+ANTHROPIC = "Anthropic"
+OPENAI = "OpenAI"
 #: normal name -> how bills begin that mean it; legal entities add a country to it.
 _BEGINNINGS = {
     "AWS": ("AWS", "Amazon Web Services", "Amazon.com"),
     "Google Cloud": ("Google", "GCP"),
     "Microsoft": ("Microsoft", "Azure"),
+    OPENAI: ("OpenAI",),
+    ANTHROPIC: ("Anthropic",),
 }
 
 

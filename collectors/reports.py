@@ -19,7 +19,7 @@ import polars as pl
 from collectors.kind import Deliverable, Kind
 from collectors.landing import Files
 from collectors.lines import UnreadableError
-from collectors.pages import Row, loads, more_follow, names_of, rows_of_file, rows_of_page
+from collectors.pages import Row, loads, looks_like_report, more_follow, names_of, rows_of_file, rows_of_page
 from collectors.raw import LINE, PROBLEM, RAW
 from collectors.statements import Statement
 from farthing import clock, web
@@ -72,7 +72,8 @@ class Feed:
 class Reports(Files):
     """The collector of a vendor's reports: a statement per report and month, or one per saved file."""
 
-    settings = frozenset({"path", "export", "endpoint", "since", "key_env"})
+    asking = frozenset({"endpoint", "since", "key_env"})  # export names the account, also of saved reports
+    settings = asking | {"path", "export"}
 
     def __init__(self, kind: Kind, vendor: Vendor, feeds: Sequence[Feed], forms: Sequence[Form]) -> None:
         super().__init__(kind)
@@ -86,13 +87,6 @@ class Reports(Files):
             SourceError: the vendor refuses or does not answer, or no file is there.
         """
         if source.patterns:
-            for key in ("endpoint", "since", "key_env"):
-                if getattr(source, key) is not None:
-                    raise ConfigError(
-                        "it is for asking the vendor, and path reads files.",
-                        key=f"sources.{name}.{key}",
-                        fix=f"keep path or {key}.",
-                    )
             return [self._saved(name, source, found) for found in super().find(name, source, config)]
         self.check_settings(name, source)
         if source.since and source.since > clock.now().date():
@@ -103,6 +97,13 @@ class Reports(Files):
             for feed in self._feeds
             for first in _months(source.since or _first_of_last_month())
         ]
+
+    def form_of(self, path: Path) -> str | None:
+        """What the vendor calls a saved report, by the names in it."""
+        try:
+            return self._recognised(names).name if looks_like_report(path) and (names := names_of(path)) else None
+        except (UnreadableError, OSError):
+            return None
 
     # -- saved files --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from collectors.kind import Deliverable
 from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
+from farthing.objects import Found, is_url
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,26 @@ class Statement:
 
 @dataclass
 class Download:
-    """A file that somebody downloaded; what its provider calls it is known when it is read."""
+    """A file that somebody downloaded; what its provider calls it shows in its header, or when it is read."""
 
-    kind_of_bill: ClassVar[str]  # what it is taken for before it is read, for people
+    kind_of_bill: ClassVar[str]  # what it is taken for before that, for people
 
     file: Deliverable
-    form: str = field(default="", init=False)
+
+    @cached_property
+    def form(self) -> str:
+        """By its header; of a file in a store only when it is read, as it is not fetched to be listed."""
+        if not isinstance(self.file, Found) or is_url(self.file.uri):
+            return self.kind_of_bill
+        return recognised(Path(self.file.uri), self.form_of) or f"no known {self.kind_of_bill}"
+
+    def form_of(self, columns: Sequence[str]) -> str:
+        """What its provider calls a file with these columns.
+
+        Raises:
+            UnreadableError: it is none of this provider's.
+        """
+        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -93,6 +109,35 @@ class Download:
     def read(self, folder: Path) -> pl.LazyFrame:
         """The rows in FOCUS columns; `form` is known from now on."""
         raise NotImplementedError
+
+
+def recognised(path: Path, form_of: Callable[[list[str]], str]) -> str | None:
+    """What `form_of` calls a file with the columns of that at `path`; None where it does not know them."""
+    try:
+        return form_of(header_of(path))
+    except (UnreadableError, OSError):  # said when it is read
+        return None
+
+
+def header_of(path: Path) -> list[str]:
+    """The columns of a file; what is inside a struct of Parquet has a dotted name beside it.
+
+    Raises:
+        UnreadableError: it is no table, or damaged at its beginning.
+    """
+    file = open_file(path)
+    if not isinstance(file, ParquetFile):
+        return file.columns
+    return [
+        name for column, kind in pl.scan_parquet(path).collect_schema().items() for name in _with_fields(column, kind)
+    ]
+
+
+def _with_fields(name: str, kind: pl.DataType) -> list[str]:
+    if not isinstance(kind, pl.Struct):
+        return [name]
+    inside = [_with_fields(f"{name}.{one.name}", one.dtype) for one in kind.fields]  # type: ignore[arg-type]
+    return [name, *(inner for names in inside for inner in names)]
 
 
 def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:

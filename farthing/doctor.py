@@ -178,7 +178,9 @@ def _source(name: str, source: Source, config: Config) -> list[Check]:
         column for column in frame.columns if frame[column].null_count() < len(frame) and not column.startswith("x_")
     ]
     size = console.size(sum(file.size for file in files))
-    found = Check(area, "files", "ok", f"{len(files):,}, {size}; the first rows land with {len(filled)} columns")
+    forms = ", ".join(sorted({file.form for file in files} - {""}))
+    told = f"{len(files):,}, {size}" + (f", {forms}" if forms else "")
+    found = Check(area, "files", "ok", f"{told}; the first rows land with {len(filled)} columns")
     return [found, *_remarks(area, collector, name, source)]
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import collectors
 from collectors.lines import UnreadableError
 from collectors.raw import open_file
 
@@ -19,10 +20,6 @@ _LOOKED_AT = 200  # files of a big folder; one kind needs only one
 #: Columns (lower case) that tell a kind, the most telling first.
 _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("focus", frozenset({"billedcost", "effectivecost", "chargeperiodstart"})),
-    ("openai", frozenset({"start_time_iso", "amount_value"})),
-    ("openai_usage", frozenset({"start_time_iso", "num_model_requests"})),
-    ("anthropic", frozenset({"usage_date_utc", "cost_usd"})),
-    ("anthropic_usage", frozenset({"usage_date_utc", "usage_output_tokens"})),
     ("gpu_inventory", frozenset({"gpu_uuid", "resourceid"})),
     ("gpu_usage", frozenset({"gpu_uuid", "started_at", "busy_seconds"})),
     ("jobs", frozenset({"job_id", "started_at"})),
@@ -32,8 +29,19 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("metrics", frozenset({"day", "dimension", "key", "quantity"})),
     ("costs", frozenset({"service", "amount", "currency"})),
 )
+#: Columns that one cloud alone adds to FOCUS; its own collector knows what else is particular about its files.
+_OF_CLOUD = {
+    "gcp": frozenset({"billedcost", "x_exporttime"}),
+    "azure": frozenset({"billedcost", "x_skumeterid"}),
+    "aws": frozenset({"billedcost", "x_servicecode", "x_usagetype"}),
+}
+#: Kinds whose collectors tell the forms of their provider's files themselves.
+_PROVIDERS = ("aws", "gcp", "azure", "openai", "openai_usage", "anthropic", "anthropic_usage")
 _NAMES = {"focus": "bill", "gpu_inventory": "inventory", "gpu_usage": "gpu", "identities": "people"}
 _ABOUT = {
+    "aws": "what AWS bills: cost and usage reports, or FOCUS",
+    "gcp": "what Google Cloud bills, as its billing export has it",
+    "azure": "what Azure bills: cost details, or FOCUS",
     "focus": "bills in the FOCUS format, 1.0 to 1.4",
     "openai": "what OpenAI charges, as its usage page exports it",
     "openai_usage": "tokens that OpenAI counts",
@@ -106,7 +114,7 @@ def _guess(folder: Path) -> tuple[list[Guess], list[str]]:
         for kind in sorted({kind for kind in kinds.values() if kind}):
             mine = [path for path in paths if kinds[path] == kind]
             found += [Guess(kind, pattern, count) for pattern, count in _patterns(folder, parent, suffix, mine, paths)]
-    order = [kind for kind, _ in _TELLING]
+    order = list(_ABOUT)
     return sorted(found, key=lambda guess: (order.index(guess.kind), guess.pattern)), unknown
 
 
@@ -143,8 +151,12 @@ def kind_of(path: Path) -> str | None:
     try:
         columns = {column.lower() for column in open_file(path).columns}
     except (UnreadableError, OSError):
-        return None
-    return next((kind for kind, telling in _TELLING if telling <= columns), None)
+        columns = set()
+    clouds = [kind for kind, telling in _OF_CLOUD.items() if telling <= columns]
+    if len(clouds) == 1:  # else the bills of several are in one file
+        return clouds[0]
+    told = next((kind for kind, telling in _TELLING if telling <= columns), None)
+    return told or next((kind for kind in _PROVIDERS if collectors.load(kind).form_of(path)), None)
 
 
 def _head(folder: Path, *, guessed: bool) -> str:

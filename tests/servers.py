@@ -12,13 +12,12 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -70,28 +69,64 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+@contextmanager
+def running(
+    command: Sequence[str],
+    port: int,
+    path: str | None,
+    *,
+    seconds: int = 30,
+    log: Path | None = None,
+    children: bool = False,
+) -> Iterator[str]:
+    """The address of a server that `command` starts on `port`, from when it answers until the block ends.
+
+    It answers when a GET of `path` succeeds, or, without one, when it listens. With `children` it is a group of its
+    own with what it starts, to be ended together.
+
+    Raises:
+        NoServerError: it ended, or did not answer within `seconds`; with the last line that it wrote to `log`.
+    """
+    endpoint = f"http://127.0.0.1:{port}"
+    with (log or Path(os.devnull)).open("w") as said:
+        server = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=children)
+    deadline = time.monotonic() + seconds
+    try:
+        while not _answers(port, endpoint + path if path else None):
+            last = (log.read_text().strip().splitlines() or [""])[-1] if log else ""
+            if server.poll() is not None:
+                raise NoServerError(f"{command[0]} ended with code {server.returncode} {last}")
+            if time.monotonic() > deadline:
+                raise NoServerError(f"{command[0]} did not answer within {seconds} s {last}")
+            time.sleep(0.1)
+        yield endpoint
+    finally:
+        with suppress(ProcessLookupError):
+            (os.killpg if children else os.kill)(server.pid, signal.SIGTERM)
+        server.wait(timeout=20)
+
+
+class NoServerError(AssertionError):
+    """A server that a test needs did not come up."""
+
+
+def _answers(port: int, url: str | None) -> bool:
+    with suppress(OSError):  # URLError is one
+        if url is None:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        else:
+            urllib.request.urlopen(url, timeout=5).close()
+        return True
+    return False
+
+
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
     """The address of a moto server that lives as long as the run."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    endpoint = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close()
-                break
-            except (URLError, OSError):
-                if server.poll() is not None:
-                    pytest.fail(f"moto server ended with code {server.returncode}")
-                time.sleep(0.1)
-        else:
-            pytest.fail("moto server did not answer within 30 s")
+    with running(command, port, "/moto-api/") as endpoint:
         yield endpoint
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
 
 
 @pytest.fixture
@@ -194,26 +229,13 @@ def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     port = free_port()
     command = bigquery_command("start", "--rest-port", str(port), "--grpc-port", "0", "--log-level", "error")
     log = tmp_path_factory.mktemp("bigquery") / "log"
-    with log.open("w") as errors:  # uvx and the server that it starts are a group of their own, to be ended together
-        server = subprocess.Popen(command, stdout=errors, stderr=errors, start_new_session=True)
-    endpoint = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(1500):
-            try:
-                urllib.request.urlopen(f"{endpoint}/bigquery/v2/projects/test/datasets", timeout=5).close()
-                break
-            except (URLError, OSError):
-                if server.poll() is not None:
-                    said = (log.read_text().strip().splitlines() or [""])[-1]
-                    pytest.skip(f"needs the BigQuery emulator, which uv could not install and start: {said}")
-                time.sleep(0.1)
-        else:
-            pytest.skip("needs the BigQuery emulator, which uv did not install and start within 150 s")
-        yield endpoint
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
+        with running(
+            command, port, "/bigquery/v2/projects/test/datasets", seconds=150, log=log, children=True
+        ) as endpoint:
+            yield endpoint
+    except NoServerError as error:
+        pytest.skip(f"needs the BigQuery emulator, which uv did not install and start: {error}")
 
 
 #: What azurite takes for the key of its one account; Microsoft documents it, it is no secret.
@@ -252,22 +274,8 @@ def azurite_endpoint() -> Iterator[str]:
     port = free_port()
     command = [program, "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
     command += ["--disableTelemetry", "--silent"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except OSError:
-                if server.poll() is not None:
-                    pytest.fail(f"azurite ended with code {server.returncode}")
-                time.sleep(0.1)
-        else:
-            pytest.fail("azurite did not answer within 30 s")
-        yield f"http://127.0.0.1:{port}/devstoreaccount1"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with running(command, port, None) as endpoint:
+        yield f"{endpoint}/devstoreaccount1"
 
 
 @pytest.fixture

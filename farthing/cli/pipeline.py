@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farthing import console
-from farthing.cli import common
+from farthing.cli import common, progress
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import Config
 from farthing.console import Form, Sheet
-from farthing.errors import ConfigError, FarthingError, SourceError
-from farthing.locks import alone
+from farthing.errors import ConfigError
 
 if TYPE_CHECKING:
     from collectors import LoadResult
+    from collectors.collection import Collection
     from farthing.build import BuildResult
 
 _MANY_FILES = 40
@@ -31,74 +30,21 @@ def register(app: typer.Typer) -> None:
     app.command("build", epilog="Example: `farthing build --as-of 2026-11-03`")(build_command)
 
 
-@dataclass(frozen=True)
-class Collection:
-    """What a collection came to: a result for each file, and the sources that failed as a whole."""
-
-    results: list[LoadResult]
-    failures: list[tuple[str, FarthingError]]
-
-    @property
-    def rejected(self) -> int:
-        """Rows that went to rejects."""
-        return sum(result.rejected for result in self.results)
-
-    @property
-    def exit_code(self) -> int:
-        """3 when a source or file could not be read, 2 when its configuration is wrong."""
-        unreadable = [SourceError.exit_code for result in self.results if result.status == "failed"]
-        return max([0, *unreadable, *(failure.exit_code for _, failure in self.failures)])
-
-
 def collect(config: Config, names: list[str]) -> Collection:
-    """Collect the sources `names`; one that fails does not keep the others.
+    """Collect the sources `names` with a bar for each; see `collectors.collection.collect_all`."""
+    from collectors.collection import collect_all
 
-    Those that fill one table go one after the other, as rows of the later may repeat rows of the earlier; tables are
-    filled side by side. One collection of a project runs at a time: two would not see each other's rows.
+    with progress.Bar() as bar:
 
-    Raises:
-        SourceError: another collection of the project does not end.
-        ConfigError: the project's folder cannot be written.
-    """
-    import collectors
-
-    lake = common.open_lake(config)
-    found: dict[str, list[LoadResult]] = {}
-    failures: dict[str, FarthingError] = {}
-
-    def collect_in_turn(bar: console.Bar, together: list[str]) -> None:
-        line = console.Line(bar)
-        for name in together:
-            source = config.sources[name]
+        @contextmanager
+        def watched(name: str) -> Iterator[progress.CollectBar]:
+            line = progress.Line(bar)
             try:
-                collector = collectors.load(source.kind)
-                found[name] = collector.collect(name, source, config, lake, console.CollectBar(line, name))
-            except (SourceError, ConfigError) as failure:
-                failures[name] = failure
-        line.end()
+                yield progress.CollectBar(line, name)
+            finally:
+                line.end()
 
-    with console.Bar() as bar, alone(config.root, "collect", bar.message):
-        pool = ThreadPoolExecutor(config.engine.threads or os.cpu_count())
-        try:
-            for done in [pool.submit(collect_in_turn, bar, together) for together in _by_table(config, names)]:
-                done.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    results = [result for name in names for result in found.get(name, [])]
-    return Collection(results, [(name, failures[name]) for name in names if name in failures])
-
-
-def _by_table(config: Config, names: list[str]) -> list[list[str]]:
-    import collectors
-
-    tables: dict[str, list[str]] = {}
-    for name in names:
-        try:
-            table = collectors.load(config.sources[name].kind).table.name
-        except ConfigError:
-            table = ""  # said when it is collected
-        tables.setdefault(table, []).append(name)
-    return list(tables.values())
+        return collect_all(config, common.open_lake(config), names, watched, bar.message)
 
 
 def collect_command(
@@ -146,12 +92,12 @@ def _list_files(config: Config, names: list[str], form: Form) -> None:
     import collectors
 
     rows = [
-        (name, source.kind, one.name, one.size)
+        (name, source.kind, one.name, one.form or None, one.size)
         for name in names
         for source in [config.sources[name]]
         for one in collectors.load(source.kind).find(name, source, config)
     ]
-    console.show(Sheet("files", ["source", "kind", "file", "bytes"], rows, title="Files that match"), form)
+    console.show(Sheet("files", ["source", "kind", "file", "form", "bytes"], rows, title="Files that match"), form)
 
 
 def collection_sheet(found: Collection, form: Form = Form.TABLE) -> Sheet:
@@ -230,8 +176,8 @@ def build_command(
     moment, day = common.moment(as_of), common.day(first_day)
     config = common.open_project(project)
     lake = common.open_lake(config)
-    with console.Bar() as bar:
-        result = building.build(config, lake, as_of=moment, first_day=day, progress=console.BuildBar(bar))
+    with progress.Bar() as bar:
+        result = building.build(config, lake, as_of=moment, first_day=day, progress=progress.BuildBar(bar))
     console.show(build_sheets(result), form, main="totals")
 
 

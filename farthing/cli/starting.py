@@ -14,7 +14,7 @@ import typer
 
 from farthing import config as configuration
 from farthing import console, warehouse
-from farthing.cli import common, pipeline
+from farthing.cli import common, pipeline, progress
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import FILE_NAME, Config
 from farthing.console import Form, Sheet
@@ -126,8 +126,8 @@ def demo_command(
     if collected.exit_code:
         raise typer.Exit(collected.exit_code)
     began = clock()
-    with console.Bar() as bar:
-        built = building.build(config, common.open_lake(config), progress=console.BuildBar(bar))
+    with progress.Bar() as bar:
+        built = building.build(config, common.open_lake(config), progress=progress.BuildBar(bar))
     steps.append(("build", clock() - began))
     took = Sheet("steps", ["step", "seconds"], [(step, round(seconds, 2)) for step, seconds in steps], title="Time")
     with warehouse.open_warehouse(config) as con:

@@ -13,7 +13,7 @@ import pytest
 
 from collectors import LoadResult
 from collectors.assets import COLLECTOR
-from farthing import clock
+from farthing import clock, commit_points
 from farthing.config import from_mapping
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE
@@ -147,6 +147,25 @@ def test_a_changed_price_replaces_every_month(world: Any) -> None:
     collect(world, RACK)
     assert {result.status for result in collect(world, {**RACK, "residual": "32000"}).values()} == {"landed"}
     assert sums(world)["depreciation"] == 6000
+
+
+def test_a_collection_that_stops_around_its_commits_ends_like_one_that_did_not(world: Any) -> None:
+    collect(world, ONE_DAY)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    dearer = {**ONE_DAY, "power_price_per_kwh": "0.24"}
+    for point in ("lake.charges.before", "lake.charges.after"):
+        commit_points.on(point, stop)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                collect(world, dearer)
+        finally:
+            commit_points.on(point, None)
+    collect(world, dearer)
+    assert sums(world)["power"] == 2 * A_DAY_OF_POWER
+    assert {result.status for result in collect(world, dearer).values()} == {"unchanged"}
 
 
 def test_after_its_months_hardware_costs_its_place_and_power_until_it_is_retired(world: Any) -> None:

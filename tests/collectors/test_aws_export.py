@@ -235,9 +235,10 @@ def test_a_store_that_throttles_is_asked_again(world: Any, bucket: S3, refusing:
     ("source", "said"),
     [
         ({"export": "bills/gpu"}, "names no export"),
-        ({"export": "s3://b/p/e", "path": "x.csv"}, "side by side"),
+        ({"export": "s3://b/p/e", "path": "x.csv"}, "path reads files"),
         ({"export": "s3://b/p/e", "key_env": "KEY"}, "does not take it"),
-        ({}, "path is missing"),
+        ({}, "path, or export, is missing"),
+        ({"path": "x.csv", "region": "eu-west-1"}, "path reads files"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(world: Any, source: dict[str, Any], said: str) -> None:

@@ -302,7 +302,7 @@ def test_a_focus_export_lands_with_ids_that_can_be_joined(world: Any) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "key"),
-    [({"since": "2026-01-01"}, "since"), ({"export": "/subscriptions/x"}, "path"), ({"region": "eu"}, "region")],
+    [({"since": "2026-01-01"}, "since"), ({"export": "/subscriptions/x"}, "export"), ({"region": "eu"}, "region")],
 )
 def test_settings_that_do_not_go_together_are_named(world: Any, settings: dict[str, str], key: str) -> None:
     with pytest.raises(ConfigError, match=f"sources.one.{key}"):

@@ -293,7 +293,7 @@ def test_a_focus_export_keeps_its_columns_and_turns_pairs_of_tags_into_an_object
 
 def test_settings_of_an_export_are_refused_beside_files(world: Any) -> None:
     world.write("bill.csv", as_csv({}))
-    with pytest.raises(ConfigError, match="it goes with export, not with path"):
+    with pytest.raises(ConfigError, match="it is for asking the provider, and path reads files"):
         world.one("gcp", "bill.csv", since="2026-09-01")
 
 

@@ -247,7 +247,7 @@ def test_what_cannot_be_read_says_what_to_do(world: Any, table: Table, monkeypat
 
     refused("BigQuery has no such thing .* correct export", export=table.id + "_gone")
     refused("'billing' is no table", ConfigError, export="billing")
-    refused("path and export are two ways", ConfigError, path="x.csv")
+    refused("path reads files", ConfigError, path="x.csv")
     refused("does not take it", ConfigError, key_env="X")
     plain = Table(table.endpoint, [Field("cost", "FLOAT"), Field("export_time", "TIMESTAMP")])
     refused("no billing export of Google Cloud: it has no billing_account_id", export=plain.id)

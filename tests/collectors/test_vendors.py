@@ -12,7 +12,7 @@ import pytest
 import stamina
 
 from collectors import LoadResult
-from farthing import clock, commit_points
+from farthing import clock
 from farthing.config import from_mapping
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, LOADS, REJECTS, VENDOR_USAGE
@@ -144,15 +144,6 @@ def test_a_second_collection_without_news_changes_nothing(world: Any, web: Web, 
     assert [row["status"] for row in world.rows(LOADS)] == ["landed"]
 
 
-def test_a_mended_day_replaces_its_month_and_a_late_one_joins_it(world: Any, web: Web, openai: OpenAI) -> None:  # noqa: F811
-    collect(world, web)
-    openai.results["costs"][day(3)] = [cost("1.75")]
-    openai.results["costs"][day(2)] = [cost("0.5")]
-    assert statuses(collect(world, web)) == {"openai 2026-11": "landed"}
-    assert amounts(world) == [Decimal("0.06"), Decimal("0.5"), Decimal("1.75")]
-    assert [row["landed"] for row in world.rows(LOADS, "loaded_at") if row["status"] == "landed"] == [2, 3]
-
-
 def test_a_settled_month_is_taken_once_more_and_then_left_alone(world: Any, web: Web, openai: OpenAI) -> None:  # noqa: F811
     openai.results["costs"][day(30, 10)] = [cost("7")]
     with clock.fixed(day(10)):
@@ -174,21 +165,6 @@ def test_new_fields_in_the_middle_of_a_month_are_kept(world: Any, web: Web, open
     extra = [row["x_extra"] for row in world.rows(CHARGES, "ChargePeriodStart")]
     assert extra[:2] == [None, None]
     assert json.loads(extra[2]) == {"api_source": "agents_api", "tax_rate": "0.190"}
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        Answered(status=429, headers={"Retry-After": "0"}),
-        Answered(status=500),
-        Answered(b'{"data": [', cut=500),
-    ],
-    ids=["throttled", "failed", "cut"],
-)
-def test_a_passing_trouble_does_not_show(world: Any, web: Web, openai: OpenAI, trouble: Answered) -> None:  # noqa: F811
-    openai.trouble = [trouble]
-    collect(world, web)
-    assert amounts(world) == [Decimal("0.06"), Decimal("1.5")]
 
 
 def test_half_a_month_never_lands(world: Any, web: Web, openai: OpenAI) -> None:  # noqa: F811
@@ -214,13 +190,6 @@ def test_an_answer_that_is_no_page_is_an_error(world: Any, web: Web) -> None:  #
     web.answer = lambda _: Answered(b"<html>Sign in</html>")
     with pytest.raises(SourceError, match="the answer is no page of OpenAI costs"):
         collect(world, web)
-
-
-def test_an_expired_key_is_named_with_what_to_do(world: Any, web: Web, openai: OpenAI) -> None:  # noqa: F811
-    openai.key = "another"
-    with pytest.raises(SourceError, match=r"HTTP 401 Unauthorized: .*Incorrect API key.*Fix: make an admin key") as one:
-        collect(world, web)
-    assert "sk-admin" not in str(one.value)
 
 
 def test_a_missing_key_is_named_with_its_variable(world: Any, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -249,28 +218,6 @@ def test_an_amount_that_cannot_be_read_rejects_its_row_alone(world: Any, web: We
     assert "'much' is no plain decimal number" in rejects[0]["reason"]
     assert rejects[1]["reason"] == "the amount is missing"
     assert all('"line_item"' in row["raw"] for row in rejects)
-
-
-def test_a_collection_that_is_stopped_in_the_middle_ends_the_same_when_run_again(
-    world: Any,
-    web: Web,  # noqa: F811
-    openai: OpenAI,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    collect(world, web)
-    openai.results["costs"][day(3)] = [cost("2.5"), cost("0.25")]
-
-    def stop(point: str) -> None:
-        if point == "lake.charges.after":
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("farthing.lake.reached", stop)
-    with pytest.raises(KeyboardInterrupt):
-        collect(world, web)
-    monkeypatch.setattr("farthing.lake.reached", commit_points.reached)
-    collect(world, web)
-    assert amounts(world) == [Decimal("0.06"), Decimal("0.25"), Decimal("2.5")]
-    assert statuses(collect(world, web)) == {"openai 2026-11": "unchanged"}
 
 
 # -- usage of an API --------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from farthing import commit_points
+from farthing import clock, commit_points
 from tests.conftest import ROOT
 from tests.crash import worlds
 
@@ -34,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("project", type=Path)
     parser.add_argument("--kill", metavar="POINT:N", help="die when POINT is reached for the N-th time")
+    parser.add_argument("--collect", metavar="TIME", help="collect only, as if it were TIME, and do not build")
     parser.add_argument("--pause", metavar="POINT:N", help="wait there until the file PROJECT/go is there")
     asked = parser.parse_args()
 
@@ -49,7 +51,13 @@ def main() -> None:
 
     with watched(see):
         print("ready", flush=True)
-        worlds.collect_and_build(asked.project, say=partial(print, flush=True))
+        say = partial(print, flush=True)
+        if asked.collect:
+            moment = datetime.fromisoformat(asked.collect)
+            clock.now = lambda: moment  # in every thread
+            worlds.collect(asked.project, say)
+        else:
+            worlds.collect_and_build(asked.project, say)
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from collectors.collection import collect_all
 from farthing import config as configuration
 from farthing.build import BuildResult, build
 from farthing.config import Config
 from farthing.lake import Lake
 from farthing.lake.schemas import BUILD_DAYS, BUILT, COLLECTED, COST_LEDGER, LOADS, REJECTS, REQUEST_COSTS, Table
-from farthing.locks import alone
 from farthing.warehouse import POINTER, open_warehouse
 
 TABLES = (*COLLECTED, *BUILT, BUILD_DAYS, REJECTS, LOADS)
@@ -129,12 +129,17 @@ def configure(project: Path, driver: str = "cost") -> None:
 
 def collect_and_build(project: Path, say: Callable[[str], object] = lambda _line: None) -> BuildResult:
     """What `farthing collect` and `farthing build` do."""
+    collect(project, say)
+    config, lake = opened(project)
+    return build(config, lake, progress=Told(say))
+
+
+def collect(project: Path, say: Callable[[str], object] = lambda _line: None) -> None:
+    """What `farthing collect` does."""
     config, lake = opened(project)
     report = Told(say)
-    with alone(config.root, "collect", report.message):
-        for name, source in config.sources.items():
-            importlib.import_module(f"collectors.{source.kind}").COLLECTOR.collect(name, source, config, lake, report)
-    return build(config, lake, progress=report)
+    found = collect_all(config, lake, list(config.sources), lambda _name: nullcontext(report), report.message)
+    assert found.failures == []
 
 
 def opened(project: Path) -> tuple[Config, Lake]:

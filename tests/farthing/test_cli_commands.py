@@ -358,7 +358,8 @@ def test_a_missing_value_is_not_shown_as_zero(capsys: pytest.CaptureFixture[str]
 
 
 def test_many_files_of_a_source_are_one_line_for_people_and_all_lines_for_programs() -> None:
-    from farthing.cli.pipeline import Collection, collection_sheet
+    from collectors.collection import Collection
+    from farthing.cli.pipeline import collection_sheet
 
     found = Collection([LoadResult("bill", "charges", f"{n}.csv", "landed", 2, 2) for n in range(100)], [])
     assert [row[2:6] for row in collection_sheet(found).rows] == [["100 files", None, "landed", 200]]

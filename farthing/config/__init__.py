@@ -8,9 +8,8 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -19,22 +18,26 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from farthing.config.pools import Method, Pool, Price, TokenWeights
+from farthing.config.section import Name, Patterns, Section
+from farthing.config.sources import Asset, Column, Source
 from farthing.errors import ConfigError
 
+__all__ = [
+    "Asset",
+    "Column",
+    "Config",
+    "Patterns",
+    "Pool",
+    "Price",
+    "Section",
+    "Source",
+    "TokenWeights",
+    "from_mapping",
+    "load",
+]
+
 FILE_NAME = "farthing.toml"
-
-Method = Literal["phase_time", "gpu_seconds", "tokens", "requests"]
-Driver = Literal["cost", "requests", "tokens", "users", "metric", "fixed"]
-PoolKind = Literal["gpu", "api", "shared", "training", "owned"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-#: One pattern or several, any of which may match; `*` and `?` are wildcards.
-Patterns = str | list[str]
-
-
-class Section(BaseModel):
-    """A table of farthing.toml; a key that it does not know is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Project(Section):
@@ -42,129 +45,6 @@ class Project(Section):
 
     name: str = "farthing"
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
-
-
-class Column(Section):
-    """Where one lake column comes from: a foreign column or dotted path, and the unit that it is in."""
-
-    from_: str = Field(alias="from")
-    unit: (
-        Literal["s", "ms", "us", "ns", "percent", "fraction", "bytes", "kib", "mib", "gib", "joules", "mj", "kwh"]
-        | None
-    ) = None
-    plus: str | None = None  # a duration column added to a time, in `plus_unit`
-    plus_unit: Literal["s", "ms", "us", "ns"] = "ms"
-    minus: str | None = None  # a duration column taken from a time, in `plus_unit`
-
-
-class Source(Section):
-    """`[sources.NAME]`: a collector (`kind`), where its files are, and how their columns map to the lake's."""
-
-    kind: str
-    path: Patterns | None = None  # files that are there
-    export: str | None = None  # where a provider writes, or the account that it is asked for
-    endpoint: str | None = None  # of the provider's API, where it is not the public one
-    region: str | None = None
-    since: date | None = None  # nothing before this day is asked for
-    key_env: str | None = None  # the environment variable that holds the API key
-    maximum_bytes_billed: int | None = Field(default=None, gt=0)  # kind gcp: what one collection may scan
-    format: Literal["csv", "jsonl", "parquet"] | None = None  # told by the file name when absent
-    columns: dict[str, str | Column] = Field(default_factory=dict)
-    constants: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
-    token_convention: Literal["inclusive", "exclusive"] | None = None
-    timezone: str | None = None
-    epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
-    sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
-    cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except (KeyError, ValueError, OSError):
-                raise ValueError(f"'{value}' is no time zone of the IANA database, for example 'UTC'") from None
-        return value
-
-    @property
-    def patterns(self) -> list[str]:
-        """The path patterns as a list; empty where no path is given."""
-        return [self.path] if isinstance(self.path, str) else list(self.path or [])
-
-
-class Asset(Section):
-    """`[[assets]]`: hardware that the company owns; sources of kind `assets` make its hours into charges."""
-
-    name: Name
-    resources: list[str] = Field(min_length=1)  # ResourceIds of the machines that share it equally
-    gpus: int = Field(ge=1)  # in all of them
-    in_service: date
-    retired: date | None = None  # the first day on which it is no more
-    purchase_price: Decimal = Field(ge=0)
-    residual: Decimal = Field(default=Decimal(0), ge=0)  # what it is worth after `months`
-    months: int = Field(ge=1)
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # by default the project's
-    kw: Decimal = Field(ge=0)  # nameplate power of all of it
-    host_kw: Decimal | None = Field(default=None, ge=0)  # of it beside the GPUs; with it, telemetry counts
-    pue: Decimal = Field(default=Decimal(1), ge=1)
-    power_price_per_kwh: Decimal = Field(default=Decimal(0), ge=0)
-    colo_per_kw_month: Decimal = Field(default=Decimal(0), ge=0)
-    support_per_year: Decimal = Field(default=Decimal(0), ge=0)
-    tags: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _plausible(self) -> Asset:
-        if self.residual > self.purchase_price:
-            raise ValueError("residual is more than purchase_price")
-        if self.host_kw is not None and self.host_kw > self.kw:
-            raise ValueError("host_kw is more than kw, which contains it")
-        if self.retired is not None and self.retired <= self.in_service:
-            raise ValueError("retired is not after in_service")
-        return self
-
-
-class TokenWeights(Section):
-    """What a token of each class counts for, relative to the others; the defaults follow common list prices."""
-
-    input: int = Field(default=10, ge=0)  # neither read from a cache nor written to one
-    cached_input: int = Field(default=1, ge=0)
-    cache_write: int = Field(default=12, ge=0)
-    output: int = Field(default=50, ge=0)
-
-
-class Price(Section):
-    """`[[prices]]`: a known price, dated: of a model's tokens, or of an hour of a GPU. Bills always win over it."""
-
-    model: Patterns | None = None  # as the requests name it (the model that answered)
-    provider: str | None = None  # of the requests; any by default
-    input: Decimal | None = Field(default=None, ge=0)  # per million tokens
-    cached_input: Decimal | None = Field(default=None, ge=0)  # by default the price of input
-    cache_write: Decimal | None = Field(default=None, ge=0)  # by default the price of input
-    cache_write_1h: Decimal | None = Field(default=None, ge=0)  # by default the price of cache_write
-    output: Decimal | None = Field(default=None, ge=0)
-    request: Decimal = Field(default=Decimal(0), ge=0)  # per request, whatever its tokens
-    gpu_model: Patterns | None = None  # as the inventory names it
-    resource: Patterns | None = None  # ResourceId of the inventory
-    gpu_hour: Decimal | None = Field(default=None, ge=0)  # per GPU and hour
-    pool: str | None = None  # gpu_hour: the pool that a resource is in before its first bill
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # by default the project's
-    valid_from: date | None = None  # by default since ever; the latest that has begun counts
-
-    @model_validator(mode="after")
-    def _of_one_thing(self) -> Price:
-        if (self.gpu_hour is None) == (self.model is None):
-            raise ValueError("a price is either of a model (model, input, output) or of GPUs (gpu_hour, pool)")
-        if self.model is not None and (self.input is None or self.output is None):
-            raise ValueError("the price of a model needs input and output, per million tokens")
-        if self.gpu_hour is not None and self.pool is None:
-            raise ValueError("the price of GPUs needs pool = the name of a pool of kind gpu or training")
-        for name in ("input", "cached_input", "cache_write", "cache_write_1h", "output", "request", "gpu_hour"):
-            value = getattr(self, name)
-            if value is not None and value != round(value, 6):
-                raise ValueError(f"{name} = {value} has more than six decimals")
-        return self
 
 
 class Team(Section):
@@ -203,36 +83,6 @@ class Identities(Section):
 
     #: Names that gateways write when they know nobody: the user of such a request is null.
     sentinel_users: list[str] = Field(default_factory=lambda: ["", "anonymous", "default_user_id"])
-
-
-class Pool(Section):
-    """`[[pools]]`: which charges belong together, and how they reach users; the first that matches takes a charge."""
-
-    name: Name
-    kind: PoolKind
-    class_: Literal["cogs", "rnd", "opex"] = Field(default="cogs", alias="class")
-    gl_account: str | None = None  # account of the general ledger that its cost is booked on
-    match: dict[str, Patterns] = Field(default_factory=dict)  # FOCUS column or Tags.key -> pattern; none takes all
-    owner: str | None = None  # kind owned: "Tags.team" or a fixed "team:research"
-    driver: Driver = "cost"
-    metric: str | None = None  # driver metric: the `name` in the metrics table
-    weights: dict[str, Decimal] = Field(default_factory=dict)  # driver fixed: team -> weight
-    method: Method = "phase_time"
-    idle: Literal["separate", "proportional", "owner"] = "separate"
-    #: kind gpu: time without telemetry is a line of its own, or shared by the requests in flight and marked estimated.
-    when_unobserved: Literal["unobserved", "residence"] = "unobserved"
-    token_weights: TokenWeights = Field(default_factory=TokenWeights)  # kind api, method and driver tokens
-    provider: str | None = None  # kind api: the requests' provider; by default all requests off our own GPUs
-
-    @model_validator(mode="after")
-    def _complete(self) -> Pool:
-        if self.kind == "owned" and not self.owner:
-            raise ValueError('a pool of kind \'owned\' needs owner = "Tags.team" or owner = "team:NAME"')
-        if self.kind == "shared" and self.driver == "metric" and not self.metric:
-            raise ValueError("driver 'metric' needs metric = the name in the metrics table")
-        if self.kind == "shared" and self.driver == "fixed" and not self.weights:
-            raise ValueError("driver 'fixed' needs weights = { team = 1, other-team = 2 }")
-        return self
 
 
 class Attribution(Section):

@@ -1,0 +1,244 @@
+"""Providers of every kind as tests see them: what one says of the days of a month, and what the lake holds of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors import LoadResult
+from farthing import clock
+from farthing.config import Config, from_mapping
+from farthing.lake.schemas import CHARGES, VENDOR_USAGE, Table
+from tests.collectors import test_aws, test_aws_export, test_azure, test_gcp, test_vendors
+from tests.collectors.azure_api import TOKEN, Api, serving
+from tests.collectors.conftest import collector
+from tests.collectors.vendors import Anthropic, OpenAI
+from tests.servers import S3, Web
+
+#: The vendors' open month: what a collection asks them for depends on the time.
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+Row = Mapping[str, Any]
+#: Day of the month -> amounts of its rows.
+Days = Mapping[int, Sequence[int]]
+
+
+@dataclass
+class Told:
+    """One provider: the settings of a source that reaches it, and how it is told what to say."""
+
+    settings: dict[str, Any]
+    say: Callable[[Days, Collection[int]], None]  # the rows of the days in the second have a new column, x_new
+    table: Table = CHARGES
+    column: str = "EffectiveCost"
+    keys: Mapping[str, str] = field(default_factory=dict)  # environment variables that let a collection in
+    now: datetime = NOW
+
+    def config(self, folder: Path, **more: Any) -> Config:
+        """The project in `folder` whose one source reaches it."""
+        return from_mapping({"sources": {"one": {**self.settings, **more}}}, file=folder / "farthing.toml")
+
+    def collect(self, world: Any) -> list[LoadResult]:
+        """What landed or failed now; reports in which nothing happened are left out."""
+        made = self.config(world.folder)
+        source = made.sources["one"]
+        with clock.fixed(self.now):
+            results = collector(source.kind).collect("one", source, made, world.lake, world.report)
+        assert all(result.balanced for result in results)
+        return [result for result in results if result.read or result.status != "landed"]
+
+    def held(self, world: Any) -> list[int | Decimal]:
+        """What the lake has of it, in order."""
+        return sorted(row[self.column] for row in world.rows(self.table))
+
+    def new(self, world: Any) -> list[bool]:
+        """Which of its rows have the new column."""
+        return ["x_new" in (row["x_extra"] or "") for row in world.rows(self.table, self.column)]
+
+
+def files(folder: Path, kind: str, row: Callable[[int, int], dict[str, Any]], **what: Any) -> Told:
+    """Downloaded files: one for each day."""
+
+    def say(days: Days, new: Collection[int]) -> None:
+        for day, amounts in days.items():
+            (folder / f"day-{day}.csv").write_text(_csv(_rows({day: amounts}, new, row)), encoding="utf-8")
+
+    return Told({"kind": kind, "path": "day-*.csv"}, say, **what)
+
+
+def vendor(
+    web: Web, kind: str, server: OpenAI | Anthropic, report: str, row: Callable[[int], dict[str, Any]], **what: Any
+) -> Told:
+    """The API of a vendor, two days on a page."""
+    web.answer = server
+
+    def say(days: Days, new: Collection[int]) -> None:
+        server.results = {
+            report: {
+                datetime(2026, 11, day, tzinfo=UTC): [
+                    row(amount) | ({"x_new": "new"} if day in new else {}) for amount in amounts
+                ]
+                for day, amounts in days.items()
+            }
+        }
+
+    settings = {"kind": kind, "endpoint": web.endpoint, "since": "2026-11-01"}
+    keys = {"OPENAI_ADMIN_KEY": "sk-admin", "ANTHROPIC_ADMIN_KEY": "sk-ant-admin"}
+    return Told(settings, say, keys=keys, **what)
+
+
+def aws_export(bucket: S3) -> Told:
+    """An export in S3: a file for each day, and a manifest of the month."""
+
+    def say(days: Days, new: Collection[int]) -> None:
+        parts = [_rows({day: amounts}, new, _cur) for day, amounts in days.items()]
+        test_aws_export.deliver(bucket, "2026-09", parts, version=str(days))
+
+    export = f"s3://{bucket.bucket}/{test_aws_export.EXPORT}"
+    settings = {"kind": "aws", "export": export, "endpoint": bucket.endpoint, "region": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "farthing", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+    return Told(settings, say, keys=keys)
+
+
+def azure_report(api: Api) -> Told:
+    """Reports that Azure is asked for, once a day: it is told something else only for the day after."""
+    settings = {"kind": "azure", "export": "/subscriptions/77", "endpoint": api.url, "since": "2026-09-01"}
+    keys = {"AZURE_TEST_TOKEN": TOKEN}
+
+    def say(days: Days, new: Collection[int]) -> None:
+        text = _csv(_rows(days, new, _azure))
+        api.reports = {(view, "2026-09"): [text] for view in ("ActualCost", "AmortizedCost")}
+        found.now += timedelta(days=1)
+
+    begin = datetime(2026, 9, 20, 6, tzinfo=UTC)
+    found = Told({**settings, "key_env": "AZURE_TEST_TOKEN"}, say, keys=keys, now=begin)
+    return found
+
+
+# -- rows of each kind ------------------------------------------------------------------------------------------
+
+
+def _rows(days: Days, new: Collection[int], row: Callable[[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**row(day, amount), **({"x_new": "new"} if day in new else {})}
+        for day, amounts in days.items()
+        for amount in amounts
+    ]
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _cur(day: int, amount: int) -> dict[str, Any]:
+    times = (("lineItem/UsageStartDate", "00"), ("lineItem/UsageEndDate", "01"))
+    return test_aws.line("Usage", str(amount)) | {name: f"2026-09-{day:02}T{hour}:00:00Z" for name, hour in times}
+
+
+def _gcp(day: int, amount: int) -> dict[str, Any]:
+    times = {f"usage_{end}_time": f"2026-09-{day:02}T0{hour}:00:00" for hour, end in enumerate(("start", "end"))}
+    return {**test_gcp.BASE, **times, "cost": str(amount)}
+
+
+def _azure(day: int, amount: int) -> dict[str, Any]:
+    text = test_azure.EA + test_azure.line(str(amount), day=f"09/{day:02}/2026")
+    return next(csv.DictReader(io.StringIO(text)))
+
+
+def _openai(text: str, column: str) -> Callable[[int, int], dict[str, Any]]:
+    def row(day: int, amount: int) -> dict[str, Any]:
+        begin = datetime(2026, 11, day, tzinfo=UTC)
+        ends = {"start_time": begin, "end_time": begin + timedelta(days=1)}
+        epochs = {name: str(int(moment.timestamp())) for name, moment in ends.items()}
+        written = {f"{name}_iso": moment.isoformat() for name, moment in ends.items()}
+        return {**_good_line(text), **epochs, **written, column: str(amount)}
+
+    return row
+
+
+def _claude(text: str, column: str) -> Callable[[int, int], dict[str, Any]]:
+    return lambda day, amount: {
+        **_good_line(text), "usage_date_utc": f"2026-11-{day:02}", column: str(amount)
+    }  # fmt: skip
+
+
+def _good_line(text: str) -> dict[str, Any]:
+    """The last whole line of a CSV file."""
+    return [row for row in csv.DictReader(io.StringIO(text)) if None not in row.values()][-1]
+
+
+def _focus(day: int, amount: int) -> dict[str, Any]:
+    month = {"BillingPeriodStart": "2026-09-01T00:00:00Z", "BillingPeriodEnd": "2026-10-01T00:00:00Z"}
+    times = {"ChargePeriodStart": f"2026-09-{day:02}T00:00:00Z", "ChargePeriodEnd": f"2026-09-{day:02}T01:00:00Z"}
+    costs = {"BilledCost": str(amount), "EffectiveCost": str(amount)}
+    return {"BillingCurrency": "EUR", "ChargeCategory": "Usage", **month, **times, **costs}
+
+
+def _cost(day: int, amount: int) -> dict[str, Any]:
+    return {"date": f"2026-09-{day:02}", "service": "labour", "amount": str(amount), "currency": "EUR", "team": "red"}
+
+
+_REQUESTS = {"table": VENDOR_USAGE, "column": "requests"}
+_OUTPUT = {"table": VENDOR_USAGE, "column": "output_tokens"}
+
+#: Kinds that read files -> how a row is written, and what of it the lake holds where.
+FILES: dict[str, tuple[Callable[[int, int], dict[str, Any]], dict[str, Any]]] = {
+    "aws": (_cur, {}),
+    "gcp": (_gcp, {}),
+    "azure": (_azure, {}),
+    "openai": (_openai(test_vendors.OPENAI_CSV, "amount_value"), {}),
+    "openai_usage": (_openai(test_vendors.OPENAI_USAGE_CSV, "num_model_requests"), _REQUESTS),
+    "anthropic": (_claude(test_vendors.CLAUDE_CSV, "cost_usd"), {}),
+    "anthropic_usage": (_claude(test_vendors.CLAUDE_USAGE_CSV, "usage_output_tokens"), _OUTPUT),
+    "focus": (_focus, {}),
+    "costs": (_cost, {}),
+}
+#: Vendors of model APIs -> the server, the report, its rows, and what of them the lake holds where.
+VENDORS: dict[str, tuple[type[OpenAI | Anthropic], str, Callable[[int], dict[str, Any]], dict[str, Any]]] = {
+    "openai": (OpenAI, "costs", lambda amount: test_vendors.cost(str(amount)), {}),
+    "openai_usage": (OpenAI, "completions", lambda amount: {"num_model_requests": amount, "model": "m"}, _REQUESTS),
+    "anthropic": (Anthropic, "cost_report", lambda amount: test_vendors.described(f"{amount}00"), {}),
+    "anthropic_usage": (Anthropic, "messages", lambda amount: test_vendors.used(output_tokens=amount), _OUTPUT),
+}
+
+#: What every run tries; CI tries all.
+LIGHT = {"focus files", "openai api", "anthropic api"}
+
+
+def _some(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in LIGHT else pytest.mark.heavy) for name in names]
+
+
+DOWNLOADED = _some(f"{kind} files" for kind in FILES)
+SERVED = _some(f"{kind} api" for kind in VENDORS)
+EVERY = [*DOWNLOADED, *SERVED, *_some(["aws export", "azure report"])]
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, world: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
+    """The provider that the test's parameter names."""
+    kind, way = request.param.split()
+    with serving() if way == "report" else nullcontext() as api:
+        if way == "files":
+            row, what = FILES[kind]
+            found = files(world.folder, kind, row, **what)
+        elif way == "api":
+            server, report, result, what = VENDORS[kind]
+            found = vendor(request.getfixturevalue("web"), kind, server(), report, result, **what)
+        else:
+            found = azure_report(api) if api else aws_export(request.getfixturevalue("s3"))
+        for name, value in found.keys.items():
+            monkeypatch.setenv(name, value)
+        yield found
