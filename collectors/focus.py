@@ -49,6 +49,10 @@ KIND = Kind(
     needed=lambda _: _NEEDED,
     derived=_derived,
     checks=_checks,
+    said=(
+        *("billing_month", "BillingCurrency", "BilledCost", "x_BilledCostRounding", "BillingAccountId", "SubAccountId"),
+        *("InvoiceId", "ProviderName", "ServiceProviderName"),
+    ),
     rounding=lambda source: ('"BillingCurrency"', quoted(f"x_{source.cost_column}Rounding")),
     spec="FOCUS",
 )

@@ -105,6 +105,7 @@ class Kind:
     key: Callable[[Source], Sequence[str]] | None = None  # of a duplicate, when it is not the table's key
     rounding: Callable[[Source], tuple[str, str]] | None = None  # (currency, what rounding took), over `staged`
     demand: Callable[[str, Row], None] = lambda _name, _row: None  # raises ConfigError for a setting that is missing
+    said: tuple[str, ...] = ()  # columns of a rejected row that are kept with it, as far as they could be read
     spec: str = ""  # whose columns these are, when a missing one is theirs to deliver
 
     @property

@@ -15,7 +15,7 @@ import duckdb
 from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
-from farthing.build.settings import MONEY_MACRO
+from farthing.build.settings import DIFFERENCE_MACRO, MONEY_MACRO
 from farthing.commit_points import reached
 from farthing.config import Config
 from farthing.lake import Lake
@@ -25,6 +25,7 @@ from farthing.lake.schemas import (
     GPU_INVENTORY,
     GPU_USAGE,
     IDENTITIES,
+    INVOICES,
     JOBS,
     LOADS,
     METRICS,
@@ -40,7 +41,7 @@ from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, VENDOR_USAGE, LOADS, REJECTS)
+_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, LOADS, REJECTS)
 
 _CHARGES = """
     select
@@ -128,6 +129,7 @@ def publish(
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
         con.execute(MONEY_MACRO)
+        con.execute(DIFFERENCE_MACRO)
         runner.run(con, found, [model.name for model in marts])
         con.begin()  # hundreds of comments, one commit
         for model in marts:
