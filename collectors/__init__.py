@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol, cast
 
 import polars as pl
 
-from collectors.kind import Deliverable, LoadResult, Report
+from collectors.kind import Deliverable, LoadResult, Report, Total
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.lake import Lake
 from farthing.lake.schemas import Table
 
-__all__ = ["Collector", "Deliverable", "LoadResult", "Report", "kinds", "load"]
+__all__ = ["Collector", "Deliverable", "LoadResult", "Report", "Total", "kinds", "load"]
 
 _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
@@ -43,6 +44,9 @@ class Collector(Protocol):
 
     def remarks(self, name: str, source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each."""
+
+    def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
+        """What the provider itself says that a month came to; null where there is nobody to ask."""
 
 
 def kinds() -> list[str]:

@@ -180,8 +180,8 @@ class Delivery:
         judged = self._judged(columns, relation)
         with self._readable():
             self._stage.execute(
-                f"create or replace table refused as select _line, _reason, null::varchar as _raw, {self._said} as _said "
-                f"from ({judged}) where _reason is not null"
+                "create or replace table refused as select _line, _reason, null::varchar as _raw, "
+                f"{self._said} as _said from ({judged}) where _reason is not null"
             )
             if self._count("refused"):  # the text of a row is dear to make: only now, and only of these
                 self._stage.execute(
@@ -233,7 +233,9 @@ class Delivery:
     @property
     def _said(self) -> str:
         """What is kept of a rejected row beside its text, as one JSON object."""
-        pairs = ", ".join(f"{literal(name)}, {quoted(name)}::varchar" for name in self.kind.said if name in self._staged)
+        pairs = ", ".join(
+            f"{literal(name)}, {quoted(name)}::varchar" for name in self.kind.said if name in self._staged
+        )
         return f"nullif(json_merge_patch('{{}}', json_object({pairs}))::varchar, '{{}}')" if pairs else "null::varchar"
 
     @contextmanager

@@ -127,10 +127,9 @@ compared as (
     from matched
 ),
 
-explained as (
+judged as (
     select
         *,
-        difference - missing_tax as left_over,
         case
             when bill_cost is null and is_billed_otherwise then 'currency'
             when bill_cost is null then 'residual'
@@ -144,6 +143,20 @@ explained as (
                 )
         end as other_cause
     from compared
+),
+
+explained as (
+    select
+        *,
+        nullif(
+            concat_ws(', ', case when missing_tax <> 0 and bill_cost is not null then 'tax' end, other_cause), ''
+        ) as cause,
+        case
+            when other_cause = 'currency' then null
+            when other_cause = 'residual' then difference - missing_tax
+            else 0
+        end as residual
+    from judged
 ),
 
 final as (
@@ -161,14 +174,8 @@ final as (
         bill_credit,
         bill_of_others,
         difference,
-        nullif(
-            concat_ws(', ', case when missing_tax <> 0 and bill_cost is not null then 'tax' end, other_cause), ''
-        ) as cause,
-        case
-            when other_cause = 'currency' then null
-            when other_cause = 'residual' then left_over
-            else 0
-        end as residual
+        cause,
+        residual
     from explained
 )
 

@@ -277,6 +277,8 @@ bill_lines as (
     select line.billing_month as month, line, reason as cause, change as amount, charges, cost from summed
     where change <> 0 or reason in ('tax', 'credit')
     union all
+    select line.billing_month as month, line, 'ledger' as cause, 0 as amount, null as charges, null as cost from summed
+    union all
     select line.billing_month as month, line, 'pricing currency' as cause, 0 as amount, charges, cost from summed
     where is_priced_otherwise
 ),
