@@ -22,7 +22,7 @@ def monthly_totals(name: str, source: Source, month: date, report: Report, *, pa
         SourceError: Cost Explorer refuses or cannot be reached.
     """
     report.message(
-        f"{name}: {'asking' if pay else 'would ask'} Cost Explorer for {month:%Y-%m}; AWS charges 0.01 USD for each "
+        f"{'asking' if pay else 'would ask'} Cost Explorer for {month:%Y-%m}; AWS charges 0.01 USD for each "
         "page of the answer, which is one for up to some thousand accounts."
     )
     if not pay:

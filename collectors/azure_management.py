@@ -133,7 +133,7 @@ def monthly_totals(name: str, source: Source, month: date, report: Report, *, pa
         ConfigError: a package is missing, or the variable of `key_env`.
         SourceError: Azure refuses or does not answer.
     """
-    report.message(f"{name}: {'asking' if pay else 'would ask'} Cost Management for {month:%Y-%m}; it costs nothing.")
+    report.message(f"{'asking' if pay else 'would ask'} Cost Management for {month:%Y-%m}; it costs nothing.")
     if not pay:
         return []
     client = _client(name, source)

@@ -160,7 +160,7 @@ class Export:
 
         def tell(size: int) -> None:
             scans = "scans" if pay else "would scan"
-            report.message(f"{self.name}: the totals of {month:%Y-%m} in BigQuery: {scans} {size:,} bytes")
+            report.message(f"the totals of {month:%Y-%m} in BigQuery: {scans} {size:,} bytes")
 
         rows = self._paid(query, {"invoice": invoice, "begin": begin, "end": end}, tell, pay=pay)
         is_open = clock.now() <= end + timedelta(days=_SETTLED_DAYS)

@@ -299,7 +299,7 @@ time_lines as (
     select month, line, 'invoice month' as cause, money(pico - zone_pico) as amount from parts
     where month <> line.billing_month and pico <> zone_pico
     union all
-    select month, line, case when abs(off) <= cuts then 'rounding' else 'residual' end as cause, off as amount
+    select month, line, case when abs(off) <= cuts then 'spreading' else 'residual' end as cause, off as amount
     from ledger
     where off <> 0
     union all
@@ -356,7 +356,7 @@ final as (
             [
                 'bill', 'rejects', 'rounding', 'cost column', 'prepayment', 'commitment used', 'commitment unused',
                 'tax', 'credit', 'marketplace issuer', 'pricing currency', 'accrued', 'time zone', 'invoice month',
-                'provisional', 'residual', 'ledger'
+                'spreading', 'provisional', 'residual', 'ledger'
             ],
             cause
         ) as position,

@@ -149,7 +149,7 @@ def test_monthly_totals_follow_the_pages_and_keep_currencies_apart(
     source, september = made.sources["one"], date(2026, 9, 1)
     report = world.report
     assert COLLECTOR.totals("one", source, september, report, pay=False) == []
-    assert (report.messages, api.asked) == (["one: would ask Cost Management for 2026-09; it costs nothing."], [])
+    assert (report.messages, api.asked) == (["would ask Cost Management for 2026-09; it costs nothing."], [])
     found = COLLECTOR.totals("one", source, september, report, pay=True)
     assert found == [
         Total("SubAccountId", "s-1", "EUR", Decimal("0.3"), Decimal("0.3"), open=True),

@@ -274,8 +274,8 @@ def test_the_invoice_of_a_month_is_the_same_in_bigquery_and_in_the_lake(world: A
         Total("BillingAccountId", "01AAAA", "USD", Decimal(0), invoice="202609"),
     ]
     assert report.messages == [  # bytes, as the emulator counts them
-        "one: the totals of 2026-09 in BigQuery: would scan 0 bytes",
-        "one: the totals of 2026-09 in BigQuery: scans 0 bytes",
+        "the totals of 2026-09 in BigQuery: would scan 0 bytes",
+        "the totals of 2026-09 in BigQuery: scans 0 bytes",
     ]
     table.collect(world)
     landed = world.query(

@@ -71,7 +71,13 @@ REJECTED: dict[str, str] = {
 }
 
 
-AWS_PAPER: dict[str, Any] = {"x_source": "paper", "provider": "aws", "account": "payer", "month": DAY, "currency": "USD"}
+AWS_PAPER: dict[str, Any] = {
+    "x_source": "paper",
+    "provider": "aws",
+    "account": "payer",
+    "month": DAY,
+    "currency": "USD",
+}
 GOOGLE_PAPER = AWS_PAPER | {"provider": "Google Cloud", "account": "01AAAA"}
 PAPERS: list[dict[str, Any]] = [
     AWS_PAPER | {"amount": Decimal("131.50")},
@@ -93,7 +99,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = Lake(str(folder / "lake"))
     world = every_cause()
     world.land(lake)
-    rows = [{"table": "charges", "reason": "no such category", "x_source": "bill", "said": json.dumps(REJECTED)}]
+    rows: list[dict[str, Any]] = []
+    rows.append({"table": "charges", "reason": "no such category", "x_source": "bill", "said": json.dumps(REJECTED)})
     rows.append({"table": "charges", "reason": "no JSON", "x_source": "bill", "said": None})
     lake.append(REJECTS, pa.Table.from_pylist(rows, schema=REJECTS.schema), load="rejects")
     lake.append(INVOICES, pa.Table.from_pylist(PAPERS, schema=INVOICES.schema), load="papers")
