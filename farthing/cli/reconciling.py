@@ -109,7 +109,7 @@ def _walk(con: duckdb.DuckDBPyConnection, month: date, late: Late) -> tuple[Shee
         ["BillingCurrency", "x_source", "cause", "step", "amount", "attributed_cost"],
         rows,
         title=f"From the bills of {month:%Y-%m} to the ledger of the calendar month, cause by cause",
-        note="of: what the charges concerned cost in the ledger, whether they change the amount or not",
+        note="of: cost of the charges that the line speaks of; with amount 0.00, bill and ledger have them alike",
         hidden=frozenset({"cause"}),
         headings={"attributed_cost": "of"} | console.SHORTER,
     )
@@ -212,7 +212,7 @@ with landed as (
     where x_source = $name and billing_month = $month
     group by all
 ),
-both as (
+side_by_side as (
     select
         coalesce(stated.account, landed.account) as account,
         coalesce(stated.invoice, landed.invoice) as invoice,
@@ -240,7 +240,7 @@ select
         when landed is null or stated is null then 'residual'
         else difference_cause(stated - landed, 0.005, tax, credit, of_others)
     end as cause
-from both
+from side_by_side
 -- a provider that states no amortised cost is not asked for it
 where stated is not null or metric = 'billed' or exists (select 1 from stated where amortised is not null)
 order by all

@@ -13,7 +13,7 @@
 -- column cause: why the amounts differ; residual where nothing says why
 -- column amount: BilledCost in the source, what the cause changes, or cost in the ledger
 -- column charges: charges that the line speaks of; null where it is of parts of charges
--- column attributed_cost: cost of those charges as it is attributed, whether they change the amount or not; null: parts
+-- column attributed_cost: cost of those charges, also where bill and ledger have them alike; null where charges is
 with charges as (
     select * from charges
 ),
@@ -231,7 +231,9 @@ rejected as (
     select
         struct_pack(
             x_source := x_source,
-            provider := coalesce(json_extract_string(said, '$.ServiceProviderName'), json_extract_string(said, '$.ProviderName')),
+            provider := coalesce(
+                json_extract_string(said, '$.ServiceProviderName'), json_extract_string(said, '$.ProviderName')
+            ),
             BillingAccountId := json_extract_string(said, '$.BillingAccountId'),
             SubAccountId := json_extract_string(said, '$.SubAccountId'),
             InvoiceId := json_extract_string(said, '$.InvoiceId'),
@@ -262,7 +264,8 @@ no_bill as (
 ),
 
 bill_lines as (
-    select line.billing_month as month, line, 'bill' as cause, billed_in_file as amount, charges, cost from summed
+    select line.billing_month as month, line, 'bill' as cause, billed_in_file as amount, charges, null as cost
+    from summed
     union all
     select line.billing_month as month, line, 'bill' as cause, billed_in_file as amount, charges, null as cost
     from rejected
