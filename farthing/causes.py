@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from farthing import figures
+
 #: Cause -> what its line says. Those of `reconciliation_causes`, and what landed after the warehouse was made.
 TITLES = {
     "bill": "BilledCost in the bills of the month",
@@ -31,6 +37,21 @@ def step(cause: str, *, of_others: bool | None) -> str:
     return TITLES[cause] + {None: "", False: ", of these invoices", True: ", of other invoices"}[of_others]
 
 
+def steps_in_words(steps: Sequence[dict[str, Any]]) -> str | None:
+    """The causes of a row of `ACCOUNTS` with their amounts; None where nothing lies between bill and ledger."""
+    return ", ".join(f"{one['cause']} {figures.money(one['amount'])}" for one in steps) or None
+
+
+def drawn(walk: Sequence[dict[str, Any]]) -> list[tuple[str, Decimal, bool]]:
+    """The rows of `STEPS` that change something, for a chart: name, amount, and whether it is where the walk stands."""
+    names = {None: "", False: " (out)", True: " (in)"}
+    return [
+        (row["cause"] + names[row["of_others"]], row["amount"], row["cause"] in ("bill", "ledger"))
+        for row in walk
+        if row["amount"] or row["cause"] in ("bill", "ledger")
+    ]
+
+
 #: The walk of `$month` by currency and source; what leaves the month with its own invoices and what comes with those of
 #: other months (`of_others`) are two lines.
 WALK = """
@@ -45,6 +66,19 @@ from reconciliation_causes
 where month = $month
 group by all
 order by BillingCurrency, x_source nulls last, min(position), of_others
+"""
+
+#: The same of all sources together, in `$currency`.
+STEPS = """
+select
+    cause,
+    case when cause in ('time zone', 'invoice month') then billing_month <> month end as of_others,
+    sum(amount) as amount,
+    sum(attributed_cost) as attributed_cost
+from reconciliation_causes
+where month = $month and BillingCurrency = $currency
+group by all
+order by min(position), of_others
 """
 
 #: Bill, lake and ledger of each account and invoice of `$month`; the steps between are a list of cause and amount.

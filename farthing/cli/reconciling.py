@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import duckdb
 import typer
 
-from farthing import causes, console, figures, warehouse
+from farthing import causes, console, warehouse
 from farthing.cli import common
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import Config
@@ -125,7 +125,7 @@ def _accounts(con: duckdb.DuckDBPyConnection, month: date) -> Sheet:
             *("bill_cost", "landed_cost", "ledger_cost", "causes"),
         ],
         [
-            (*row, ", ".join(f"{step['cause']} {figures.money(step['amount'])}" for step in steps) or None)
+            (*row, causes.steps_in_words(steps))
             for *row, steps in con.execute(causes.ACCOUNTS, {"month": month}).fetchall()
         ],
         title="By account and invoice: BilledCost in the source and in the lake, cost in the ledger of the month",
