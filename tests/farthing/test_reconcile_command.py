@@ -147,6 +147,7 @@ def test_an_invoice_on_paper_is_explained_or_makes_the_exit_code_1(project: Path
     assert "An invoice on paper differs from the bill" in said.err
 
 
+@pytest.mark.heavy
 def test_the_provider_states_what_landed(explorer: Any, project: Path) -> None:
     explorer(a=("12.0000000000", "18"), b=("-1", "-1.0"))
     said = reconciled(project, "--ask")
@@ -158,6 +159,7 @@ def test_the_provider_states_what_landed(explorer: Any, project: Path) -> None:
     assert "no provider can be reached through them: files" in said.err
 
 
+@pytest.mark.heavy
 def test_another_total_of_the_provider_has_a_cause_or_makes_the_exit_code_1(explorer: Any, project: Path) -> None:
     explorer(a=("12.001", "18"), b=("-3", "2"))  # b: once without the tax, once without the credit
     said = reconciled(project, "--ask")
@@ -175,6 +177,7 @@ def test_another_total_of_the_provider_has_a_cause_or_makes_the_exit_code_1(expl
     assert "A provider states another total" in said.err
 
 
+@pytest.mark.heavy
 def test_a_month_that_is_open_may_be_ahead_of_what_landed(explorer: Any, project: Path) -> None:
     explorer(a=("14", "20"), b=("-1", "-1"), estimated=True)
     said = reconciled(project, "--ask")
