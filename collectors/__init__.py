@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -10,19 +11,19 @@ from typing import Protocol, cast
 
 import polars as pl
 
-from collectors.kind import Deliverable, LoadResult, Report
+from collectors.kind import Deliverable, LoadResult, Report, Total
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.lake import Lake
 from farthing.lake.schemas import Table
 
-__all__ = ["Collector", "Deliverable", "LoadResult", "Report", "kinds", "load"]
+__all__ = ["Collector", "Deliverable", "LoadResult", "Report", "Total", "kinds", "load"]
 
 _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue"),
-    *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
+    *("aws", "azure", "gcp", "invoices", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
 )
 
 
@@ -47,6 +48,9 @@ class Collector(Protocol):
 
     def remarks(self, name: str, source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each."""
+
+    def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
+        """What the provider itself says that a month came to; null where there is nobody to ask."""
 
 
 def kinds() -> list[str]:

@@ -21,7 +21,7 @@ import polars as pl
 
 from collectors import focus
 from collectors.aws_cur import form_of, in_focus
-from collectors.kind import Deliverable
+from collectors.kind import Deliverable, Report, Total
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW
@@ -57,6 +57,17 @@ class Aws(Files):
             return [CostAndUsageFile(one) for one in super().find(name, source, config)]
         self.check_settings(name, source)
         return Export(name, source).statements()
+
+    def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
+        """What Cost Explorer says of `month`, where the source reaches AWS at all.
+
+        Raises:
+            ConfigError: boto3 is not installed.
+            SourceError: Cost Explorer refuses or cannot be reached.
+        """
+        from collectors.aws_totals import monthly_totals  # which needs the client below
+
+        return monthly_totals(name, source, month, report, pay=pay) if source.export else None
 
 
 class CostAndUsageFile(Download):

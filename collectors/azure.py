@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from collectors import azure_blobs, azure_costs, azure_focus, azure_management, focus
 from collectors.azure_names import english, fields_of
-from collectors.kind import Deliverable
+from collectors.kind import Deliverable, Report, Total
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.raw import REPEATED, CsvFile, ParquetFile, open_file
@@ -120,6 +121,17 @@ class Azure(Files):
         if source.export.startswith("/"):
             return azure_management.reports(name, source)
         return azure_blobs.exports(name, source)
+
+    def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
+        """What Cost Management says of `month`, where the source names a scope: a container tells none.
+
+        Raises:
+            ConfigError: a package is missing, or the variable of `key_env`.
+            SourceError: Azure refuses or does not answer.
+        """
+        if source.export is None or not source.export.startswith("/"):
+            return None
+        return azure_management.monthly_totals(name, source, month, report, pay=pay)
 
 
 def _downloads(found: Sequence[Deliverable], source: Source) -> list[Download]:

@@ -15,6 +15,7 @@ import polars as pl
 
 from collectors import azure_access
 from collectors.azure_blobs import one_set, whole
+from collectors.kind import Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import LINE
 from collectors.statements import Statement, rows_of
@@ -33,17 +34,6 @@ _LONGEST_SECONDS = 3600
 _PUBLIC = "https://management.azure.com"
 #: A report without rows has no file: these are the columns that any would have.
 _NOTHING = {LINE: pl.Int64, "Date": pl.String, "Cost": pl.String, "BillingCurrency": pl.String}
-
-
-@dataclass(frozen=True)
-class Total:
-    """A month of a subscription: as billed, and with commitments spread over their use, in `currency`."""
-
-    month: date
-    account: str
-    currency: str
-    billed: Decimal
-    amortised: Decimal
 
 
 def reports(name: str, source: Source) -> list[Statement]:
@@ -134,30 +124,29 @@ def _report(
 # -- totals -----------------------------------------------------------------------------------------------------
 
 
-def monthly_totals(name: str, source: Source, first: date, last: date) -> list[Total]:
-    """What Cost Management adds up per subscription for the months of `first` to `last`, both included.
+def monthly_totals(name: str, source: Source, month: date, report: Report, *, pay: bool = True) -> list[Total]:
+    """What Cost Management adds up per subscription for `month`; unless `pay`, it is only said that it would be asked.
 
-    Two questions a month: as billed, and amortized. Asking costs nothing, but Azure answers only a few a minute.
+    Two questions: as billed, and amortized. Asking costs nothing, but Azure answers only a few a minute.
 
     Raises:
         ConfigError: a package is missing, or the variable of `key_env`.
         SourceError: Azure refuses or does not answer.
     """
+    report.message(f"{'asking' if pay else 'would ask'} Cost Management for {month:%Y-%m}; it costs nothing.")
+    if not pay:
+        return []
     client = _client(name, source)
     scope = str(source.export).strip("/")
-    totals = []
-    month = first.replace(day=1)
-    while month <= last:
-        sums: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-        for view, metric in _METRICS.items():
-            for account, currency, cost in _query(name, client, scope, metric, month):
-                sums[account, currency][view] += cost
-        totals += [
-            Total(month, account, currency, cost["actual"], cost["amortized"])
-            for (account, currency), cost in sorted(sums.items())
-        ]
-        month = _months_before(month, -1)
-    return totals
+    sums: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for view, metric in _METRICS.items():
+        for account, currency, cost in _query(name, client, scope, metric, month.replace(day=1)):
+            sums[account, currency][view] += cost
+    is_open = clock.now().date() <= _months_before(month, -1) + timedelta(days=_SETTLED_DAYS)
+    return [
+        Total("SubAccountId", account, currency, cost["actual"], cost["amortized"], open=is_open)
+        for (account, currency), cost in sorted(sums.items())
+    ]
 
 
 def _query(name: str, client: _Client, scope: str, metric: str, month: date) -> Iterator[tuple[str, str, Decimal]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from collectors.checks import plausible_charge_period, unknown_currency
+from collectors.focus import SAID
 from collectors.kind import Check, Kind, Row
 from collectors.landing import Files
 from collectors.mapping import Dialect
@@ -89,6 +90,7 @@ KIND = Kind(
     needed=lambda _: ("service", "amount", "currency"),
     derived=_derived,
     checks=_checks,
+    said=SAID,
     rounding=lambda source: ("currency", quoted(f"x_{source.cost_column}Rounding")),
     demand=_demand_dates,
 )

@@ -149,7 +149,8 @@ class Delivery:
             self._staged = [name for name in types if name in given]
         stored = [f"{quoted(name)} {sql_type(types[name])}" for name in self._staged]
         self._stage.execute(
-            f"create or replace table staged_rows ({', '.join(stored)}, _line bigint, _reason varchar, _raw varchar)"
+            f"create or replace table staged_rows ({', '.join(stored)}, _line bigint, _reason varchar, _raw varchar, "
+            "_said varchar)"
         )
         self._show("staged_rows")
 
@@ -169,7 +170,8 @@ class Delivery:
         with self._readable():
             self._stage.execute(
                 f"insert into staged_rows select {', '.join(names)}, _line, _reason, "
-                f"case when _reason is not null then {self._excerpt(columns)} end "
+                f"case when _reason is not null then {self._excerpt(columns)} end, "
+                f"case when _reason is not null then {self._said} end "
                 f"from ({self._judged(columns, batch)})"
             )
 
@@ -179,8 +181,8 @@ class Delivery:
         judged = self._judged(columns, relation)
         with self._readable():
             self._stage.execute(
-                f"create or replace table refused as select _line, _reason, null::varchar as _raw from ({judged}) "
-                "where _reason is not null"
+                "create or replace table refused as select _line, _reason, null::varchar as _raw, "
+                f"{self._said} as _said from ({judged}) where _reason is not null"
             )
             if self._count("refused"):  # the text of a row is dear to make: only now, and only of these
                 self._stage.execute(
@@ -188,7 +190,8 @@ class Delivery:
                     f"from ({judged}) where _line in (select _line from refused)) told "
                     "where refused._line = told._line"
                 )
-        good = f"select {', '.join(names)}, _line, null::varchar as _reason, null::varchar as _raw from ({{}})"
+        good = f"select {', '.join(names)}, _line, null::varchar as _reason, null::varchar as _raw, "
+        good += "null::varchar as _said from ({})"
         good = good.format(self._made(columns, relation))
         if self._count("refused"):
             good = f"from ({good}) where _line not in (select _line from refused)"
@@ -227,6 +230,14 @@ class Delivery:
     @staticmethod
     def _excerpt(columns: ColumnMap) -> str:
         return f"left({columns.raw_sql}, {RAW_LIMIT_BYTES})"
+
+    @property
+    def _said(self) -> str:
+        """What is kept of a rejected row beside its text, as one JSON object."""
+        pairs = ", ".join(
+            f"{literal(name)}, {quoted(name)}::varchar" for name in self.kind.said if name in self._staged
+        )
+        return f"nullif(json_merge_patch('{{}}', json_object({pairs}))::varchar, '{{}}')" if pairs else "null::varchar"
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -335,7 +346,7 @@ class Delivery:
         made = ", ".join(f"{sql} as {quoted(name)}" for name, sql in constants.items())
         data = self._reader(
             REJECTS,
-            f"select {made}, _line as line, _raw as raw, _reason as reason "
+            f"select {made}, _line as line, _raw as raw, _reason as reason, _said as said "
             "from staged where _reason is not null order by _line",
         )
         self.lake.replace(REJECTS, data, where=where)

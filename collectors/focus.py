@@ -13,6 +13,11 @@ from farthing.lake.schemas import CHARGES, COST_COLUMNS, FOCUS_TIMES
 
 CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 _JSON_COLUMNS = ("Tags", "SkuPriceDetails", "AllocatedTags", "AllocatedMethodDetails", "ContractApplied")
+#: What a rejected charge tells of the invoice that it is on, as far as it can be read.
+SAID = (
+    *("billing_month", "BillingCurrency", "BilledCost", "x_BilledCostRounding", "BillingAccountId", "SubAccountId"),
+    *("InvoiceId", "ProviderName", "ServiceProviderName"),
+)
 _NEEDED = ("BillingCurrency", "ChargeCategory", *FOCUS_TIMES, *COST_COLUMNS)
 
 
@@ -49,6 +54,7 @@ KIND = Kind(
     needed=lambda _: _NEEDED,
     derived=_derived,
     checks=_checks,
+    said=SAID,
     rounding=lambda source: ('"BillingCurrency"', quoted(f"x_{source.cost_column}Rounding")),
     spec="FOCUS",
 )

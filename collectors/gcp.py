@@ -7,20 +7,17 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
 from collectors import focus
 from collectors.gcp_accounts import account_names, clients, remarks
-from collectors.gcp_bigquery import TOTALS, Export
+from collectors.gcp_bigquery import Export
 from collectors.gcp_export import form_of, in_focus
-from collectors.kind import Deliverable, Report
+from collectors.kind import Deliverable, Report, Total
 from collectors.landing import Files
 from collectors.statements import Download, recognised, rows_of
 from farthing.config import Config, Source
 from farthing.errors import SourceError
-from farthing.lake import Lake
-from farthing.lake.schemas import CHARGES
 
 
 class ExportFile(Download):
@@ -79,6 +76,15 @@ class Gcp(Files):
         """
         return remarks(clients()[0], name) if source.export and not source.endpoint else []
 
+    def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
+        """What the invoice of `month` comes to in BigQuery, within the limit of a collection.
+
+        Raises:
+            ConfigError: a setting is missing, or means nothing here, or a package is missing.
+            SourceError: more would be scanned than may be, or Google does not answer.
+        """
+        return self._export(name, source).invoice_totals(month, report, pay=pay) if source.export else None
+
     def _export(self, name: str, source: Source) -> Export:
         self.check_settings(name, source)
         return Export(name, source)
@@ -91,20 +97,6 @@ def _account_names(name: str, report: Report) -> Mapping[str, str]:
     except SourceError as error:
         report.message(f"billing accounts land without their names: {error}")
         return {}
-
-
-def landed_totals(lake: Lake, name: str, month: date) -> pl.DataFrame:
-    """Net by account and currency in the invoice of `month`, as source `name` landed it; columns are `TOTALS`."""
-    if lake.version(CHARGES) is None:
-        return pl.DataFrame(schema=TOTALS)
-    with duckdb.connect() as con:
-        lake.view(con, CHARGES)
-        rows = con.execute(
-            "select BillingAccountId, BillingCurrency, InvoiceId, sum(BilledCost + x_BilledCostRounding) "
-            "from lake.charges where x_source = ? and billing_month = ? group by 1, 2, 3",
-            [name, month.replace(day=1)],
-        ).fetchall()
-    return pl.DataFrame(rows, TOTALS, orient="row").sort(list(TOTALS)[:3])
 
 
 COLLECTOR = Gcp(focus.KIND)

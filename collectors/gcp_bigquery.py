@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collectors.gcp_export import form_of, in_focus
-from collectors.kind import Report
+from collectors.kind import Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import LINE
 from collectors.statements import Statement
+from farthing import clock
 from farthing.config import Source
 from farthing.errors import ConfigError, SourceError
 
@@ -35,13 +36,8 @@ if TYPE_CHECKING:
 MAXIMUM_BYTES = 100_000_000_000
 #: BigQuery bills no query for less.
 LEAST_BYTES = 10 * 1024 * 1024
-#: What an invoice comes to, net of credits, exactly.
-TOTALS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "BillingAccountId": pl.String,
-    "BillingCurrency": pl.String,
-    "InvoiceId": pl.String,
-    "BilledCost": pl.Decimal(38, 18),
-}
+#: After so many days Google adds nothing to a month, but for corrections.
+_SETTLED_DAYS = 10
 _STEPS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H"}
 _FIRST_ROWS = 1000
 _ORDER = (
@@ -138,10 +134,11 @@ class Export:
 
         return [of(part) for part in self.partitions()]
 
-    def invoice_totals(self, month: date, tell: Callable[[int], object] = lambda _: None) -> pl.DataFrame:
-        """Net by account and currency in the invoice of `month`, as the table has it: four columns are scanned.
+    def invoice_totals(self, month: date, report: Report, *, pay: bool = True) -> list[Total]:
+        """Net of credits by account and currency in the invoice of `month`, as the table has it, exactly.
 
-        `tell` hears the bytes before they are paid for. Columns: those of `TOTALS`.
+        Four columns are scanned; `report` hears how many bytes that is before they are paid for, and unless `pay` that
+        is all.
 
         Raises:
             SourceError: more would be scanned than may be, or BigQuery refuses it.
@@ -160,9 +157,17 @@ class Export:
             )
         begin = datetime(month.year, month.month, 1, tzinfo=UTC)
         end = (begin + timedelta(days=31)).replace(day=1)
-        rows = self._paid(query, {"invoice": invoice, "begin": begin, "end": end}, tell)
-        made = [(*row[:3], Decimal(str(row[3]))) for row in map(tuple, rows)]
-        return pl.DataFrame(made, TOTALS, orient="row").sort(list(TOTALS)[:3])
+
+        def tell(size: int) -> None:
+            scans = "scans" if pay else "would scan"
+            report.message(f"the totals of {month:%Y-%m} in BigQuery: {scans} {size:,} bytes")
+
+        rows = self._paid(query, {"invoice": invoice, "begin": begin, "end": end}, tell, pay=pay)
+        is_open = clock.now() <= end + timedelta(days=_SETTLED_DAYS)
+        return [
+            Total("BillingAccountId", account, currency, Decimal(str(net)), invoice=number, open=is_open)
+            for account, currency, number, net in sorted(map(tuple, rows))
+        ]
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -229,9 +234,16 @@ class Export:
     # -- asking -------------------------------------------------------------------------------------------------
 
     def _paid(
-        self, query: str, given: Mapping[str, str | datetime], tell: Callable[[int], object] = lambda _: None
+        self,
+        query: str,
+        given: Mapping[str, str | datetime],
+        tell: Callable[[int], object] = lambda _: None,
+        *,
+        pay: bool = True,
     ) -> Any:
         """The rows of `query`, if what it scans is within what is left; `tell` hears how much before it is paid.
+
+        Unless `pay`, it is only told.
 
         Raises:
             SourceError: it would scan more, or BigQuery refuses it.
@@ -255,6 +267,8 @@ class Export:
                     fix=f"maximum_bytes_billed = {max(2 * size, 2 * self._limit)} in the source, or a later since.",
                 )
             tell(size)
+            if not pay:
+                return []
             job = bigquery.QueryJobConfig(
                 query_parameters=asked, maximum_bytes_billed=max(self._left, LEAST_BYTES), use_legacy_sql=False
             )

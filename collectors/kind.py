@@ -80,6 +80,23 @@ class LoadResult:
 
 
 @dataclass(frozen=True)
+class Total:
+    """What a provider itself says that an account's month came to, in `currency`: its own sum, to hold a bill against.
+
+    `column` is the FOCUS column that `account` stands in; `amortised` has commitments spread over their use. A month
+    that is `open` may still grow.
+    """
+
+    column: str
+    account: str
+    currency: str
+    billed: Decimal
+    amortised: Decimal | None = None
+    invoice: str | None = None  # of one invoice; null: of the whole month
+    open: bool = False
+
+
+@dataclass(frozen=True)
 class Row:
     """What a kind may build its SQL from: the source, the file's name, its columns and the row's own text."""
 
@@ -105,6 +122,7 @@ class Kind:
     key: Callable[[Source], Sequence[str]] | None = None  # of a duplicate, when it is not the table's key
     rounding: Callable[[Source], tuple[str, str]] | None = None  # (currency, what rounding took), over `staged`
     demand: Callable[[str, Row], None] = lambda _name, _row: None  # raises ConfigError for a setting that is missing
+    said: tuple[str, ...] = ()  # columns of a rejected row that are kept with it, as far as they could be read
     spec: str = ""  # whose columns these are, when a missing one is theirs to deliver
 
     @property

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, date
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
-from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report
+from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Total
 from collectors.lines import UnreadableError
 from collectors.values import literal
 from farthing.config import Config, Source
@@ -80,6 +80,17 @@ class Files:
             SourceError: rights are missing, or the provider does not answer.
         """
         return []
+
+    def totals(self, _name: str, _source: Source, _month: date, _report: Report, *, pay: bool) -> list[Total] | None:  # noqa: ARG002
+        """What the provider itself says that a month came to; null where there is nobody to ask.
+
+        `report` hears what asking costs, before it is asked; unless `pay`, that is all.
+
+        Raises:
+            ConfigError: a package or setting is missing.
+            SourceError: rights are missing, or the provider does not answer.
+        """
+        return None
 
     def check_settings(self, name: str, source: Source) -> None:
         """Refuse settings that another kind takes, and those of asking a provider beside files.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import streamlit as st
 
 from dashboard import parts, tables
 from dashboard.choice import Choice, currencies
+from dashboard.drawing import draw
 from dashboard.parts import finding
 from dashboard.published import Published, published
 from dashboard.queries import bills
 from dashboard.tables import Column
-from farthing import figures, questions
+from farthing import causes, charts, figures, questions
 from farthing.figures import count, exact, money
 
 QUESTION = "Does every cent of every invoice arrive?"
@@ -29,6 +32,7 @@ def page() -> None:
         with right:
             _quality(warehouse, choice)
         _invoices(warehouse, choice)
+        _walk(warehouse, choice)
         left, right = st.columns(2, gap="medium")
         with left:
             _restatements(warehouse, choice)
@@ -118,6 +122,81 @@ def _invoices(warehouse: Published, choice: Choice) -> None:
     tables.show(
         "invoices", columns, [[f"{row['billing_month']:%Y-%m}", *(row[name] for name in names)] for row in rows]
     )
+
+
+def _walk(warehouse: Published, choice: Choice) -> None:
+    """From the bills of a month to its ledger, cause by cause; then by account, and what finance has on paper."""
+    month = warehouse.one(bills.WALKED, currency=choice.currency, last=choice.last)["month"]
+    if month is None:
+        return
+    steps = warehouse.rows(causes.STEPS, currency=choice.currency, month=month)
+    amounts = {row["cause"]: row["amount"] for row in steps}
+    left_over = amounts.get("residual")
+    st.subheader(
+        f"A difference without a cause: {exact(left_over)} {choice.currency}"
+        if left_over
+        else f"From the bills of {month:%B %Y} to its ledger: every difference has a cause",
+        anchor=False,
+        help="The newest billing month that begins in the period above or before it.",
+    )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        columns = [
+            Column("step"),
+            Column("amount", money, choice.currency),
+            Column(
+                "of", money, "cost of the charges that the line speaks of; amount 0.00: bill and ledger have them alike"
+            ),
+        ]
+        shown = [
+            [causes.step(row["cause"], of_others=row["of_others"]), row["amount"], row["attributed_cost"]]
+            for row in steps
+        ]
+        tables.show("causes", columns, shown)
+    with right:
+        draw(charts.walk(causes.drawn(steps), choice.currency, height=420), "causes")
+    _accounts(warehouse, choice, month)
+    _papers(warehouse, choice, month)
+
+
+def _accounts(warehouse: Published, choice: Choice, month: date) -> None:
+    found = [row for row in warehouse.rows(causes.ACCOUNTS, month=month) if row["BillingCurrency"] == choice.currency]
+    columns = [
+        Column("provider"),
+        Column("account"),
+        Column("invoice"),
+        Column("bill", money, "BilledCost in the source"),
+        Column("landed", money, "of it in the lake"),
+        Column("ledger", money, "cost of the calendar month"),
+        Column("causes", help="what lies between bill and ledger"),
+    ]
+    names = ("provider", "SubAccountId", "InvoiceId", "bill_cost", "landed_cost", "ledger_cost")
+    shown = [[*(row[name] for name in names), causes.steps_in_words(row["causes"])] for row in found]
+    tables.show("accounts", columns, shown)
+
+
+def _papers(warehouse: Published, choice: Choice, month: date) -> None:
+    rows = warehouse.rows(bills.PAPERS, currency=choice.currency, month=month)
+    if not rows:
+        return
+    off = sum(1 for row in rows if row["residual"])
+    finding(
+        f"{off:,} of {len(rows):,} invoices on paper differ, and nothing says why"
+        if off
+        else f"Every invoice on paper of {month:%B %Y} is the bill, or differs by a known cause"
+    )
+    columns = [
+        Column("provider"),
+        Column("account"),
+        Column("invoice"),
+        Column("on paper", money, "with tax"),
+        Column("tax", money),
+        Column("bill", money, "BilledCost in the source"),
+        Column("difference", money),
+        Column("cause"),
+        Column("residual", money, "the part without a cause"),
+    ]
+    tables.show("papers", columns, [list(row.values()) for row in rows])
 
 
 def _quality(warehouse: Published, choice: Choice) -> None:

@@ -124,6 +124,36 @@ def signed_by_name(bars: Sequence[tuple[str, Decimal]], title: str, *, bad: str,
     return _in_our_look(chart.properties(height=min(height, 60 + 28 * len(bars))))
 
 
+def walk(steps: Sequence[tuple[str, Decimal, bool]], currency: str, *, height: int) -> Chart:
+    """Lying bars from one amount to the next, in the order given; a step begins where the one before ended.
+
+    The third of each is whether it is an amount that stands by itself, from zero, and no step.
+    """
+    values, stands = [], Decimal(0)
+    for name, amount, is_whole in steps:
+        begin = Decimal(0) if is_whole else stands
+        stands = begin + amount
+        side = "whole" if is_whole else "less" if amount < 0 else "more"
+        shown = f"{figures.money(amount)} {currency}"
+        values.append({"name": name, "begin": float(begin), "end": float(stands), "shown": shown, "side": side})
+    sides = alt.Color("side:N").scale(domain=["whole", "less", "more"], range=[_GOOD, "#8fb8d0", _BAD]).legend(None)
+    chart = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar()
+        .encode(
+            y=alt.Y("name:N")
+            .scale(domain=[name for name, _, _ in steps])
+            .axis(labelLimit=190, ticks=False)
+            .title(None),
+            x=alt.X("begin:Q").title(currency).axis(format=_AMOUNTS, tickCount=6),
+            x2="end:Q",
+            color=sides,
+            tooltip=[alt.Tooltip("name:N", title="cause"), alt.Tooltip("shown:N", title="amount")],
+        )
+    )
+    return _in_our_look(chart.properties(height=min(height, 60 + 26 * len(steps))))
+
+
 def busy_hours(
     cells: Sequence[tuple[date, int, float | None, Decimal]], first: date, last: date, currency: str, *, height: int
 ) -> Chart:

@@ -40,7 +40,8 @@ CHAPTERS = {
         *("stated_days", "prefill_laws"),
     ),
     "What was collected": (
-        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue", "vendor_usage"),
+        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue"),
+        *("invoices", "vendor_usage"),
         *("loads", "rejects", "build_info"),
     ),
 }

@@ -61,6 +61,7 @@ TABLES = {
     "loads": "every file that was collected, each time that it was, with its equation of rows",
     "rejects": "rows that could not be taken, with file, line and reason",
     "revenue": "what customers pay, per plan and period",
+    "invoices": "what invoices come to on paper; `invoice_totals` holds the bills against it",
     "build_days": "which days are built, and from what",
 }
 
@@ -498,7 +499,18 @@ COLUMNS: dict[str, dict[str, str]] = {
         "line": "line, or number of the row",
         "raw": "its text, cut at 4 KB",
         "reason": "why it could not be taken",
+        "said": "of a charge: account, invoice, currency and BilledCost as far as they could be read, JSON; else null",
         "rejected_at": "when, UTC",
+        **_ORIGIN,
+    },
+    "invoices": {
+        "provider": "who provides what is invoiced, as the charges name it",
+        "account": "BillingAccountId or SubAccountId that the invoice is for; null: all of the provider's",
+        "InvoiceId": "its number, where the bill has that too; null: all invoices of the month",
+        "month": "month that it is for, first day",
+        "amount": "what it comes to, with tax",
+        "tax": "tax in the amount; null: not said",
+        "currency": "currency of amount",
         **_ORIGIN,
     },
     "revenue": {

@@ -25,6 +25,7 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("jobs", frozenset({"job_id", "started_at"})),
     ("requests", frozenset({"model", "started_at"})),
     ("identities", frozenset({"id", "user_id"})),
+    ("invoices", frozenset({"provider", "month", "amount"})),
     ("revenue", frozenset({"customer_id", "amount", "period"})),
     ("metrics", frozenset({"day", "dimension", "key", "quantity"})),
     ("costs", frozenset({"service", "amount", "currency"})),
@@ -53,6 +54,7 @@ _ABOUT = {
     "requests": "one line for each request to a model",
     "identities": "who is behind a user id or key",
     "revenue": "what customers pay",
+    "invoices": "what invoices come to on paper",
     "metrics": "drivers that only you know",
     "costs": "what no vendor bills in FOCUS: labour, labelling, invoices on paper",
 }

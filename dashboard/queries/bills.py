@@ -65,6 +65,20 @@ where BillingCurrency = $currency
 order by billing_month desc, landed_cost desc, InvoiceId
 """
 
+#: The newest month with a bill that begins in the period or before it.
+WALKED = """
+select max(month) as month
+from reconciliation_causes
+where kind = 'bill' and BillingCurrency = $currency and month <= $last
+"""
+
+PAPERS = """
+select provider, account, InvoiceId, amount, tax, bill_cost, difference, cause, residual
+from invoice_totals
+where currency = $currency and month = $month
+order by abs(coalesce(residual, 0)) desc, provider, account, InvoiceId
+"""
+
 FRESHNESS = """
 select x_source, table_name, files, rows_landed, rows_rejected, failed_files, newest_load_at
 from freshness

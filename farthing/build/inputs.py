@@ -17,6 +17,7 @@ from farthing.lake.schemas import (
     GPU_INVENTORY,
     GPU_USAGE,
     IDENTITIES,
+    INVOICES,
     JOBS,
     LOADS,
     METRICS,
@@ -29,7 +30,7 @@ from farthing.lake.schemas import (
 from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
-_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, VENDOR_USAGE)
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, VENDOR_USAGE)
 INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, JOBS, IDENTITIES, METRICS)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)

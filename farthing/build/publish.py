@@ -16,7 +16,7 @@ import duckdb
 from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
-from farthing.build.settings import MONEY_MACRO
+from farthing.build.settings import DIFFERENCE_MACRO, MONEY_MACRO
 from farthing.build.together import together
 from farthing.commit_points import reached
 from farthing.config import Config
@@ -27,6 +27,7 @@ from farthing.lake.schemas import (
     GPU_INVENTORY,
     GPU_USAGE,
     IDENTITIES,
+    INVOICES,
     JOBS,
     LOADS,
     METRICS,
@@ -42,7 +43,7 @@ from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, VENDOR_USAGE, LOADS, REJECTS)
+_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, LOADS, REJECTS)
 
 _CHARGES = """
     select
@@ -130,6 +131,7 @@ def publish(
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
         con.execute(MONEY_MACRO)
+        con.execute(DIFFERENCE_MACRO)
         runner.run_together(con, found, [model.name for model in marts], use="published.main")
         con.begin()  # hundreds of comments, one commit
         for model in marts:

@@ -19,6 +19,21 @@ MONEY_MACRO = (
     "create or replace macro money(pico) as "
     "cast(cast(pico as decimal(38, 0)) * cast(0.000000000001 as decimal(13, 12)) as decimal(38, 12))"
 )
+#: Why a total that somebody states is not that of the bill, as far as the bill itself can tell: null where they are
+#: equal. A part of the bill that is missing in the stated total, to within `tolerance`, is the cause.
+DIFFERENCE_MACRO = (
+    "create or replace macro difference_cause(difference, tolerance, tax, credit, marketplace) as case"
+    " when difference = 0 then null"
+    " when abs(difference) <= tolerance then 'rounding'"
+    " when abs(difference + tax) <= tolerance then 'tax'"
+    " when abs(difference + credit) <= tolerance then 'credit'"
+    " when abs(difference + marketplace) <= tolerance then 'marketplace issuer'"
+    " when abs(difference + tax + credit) <= tolerance then 'tax, credit'"
+    " when abs(difference + tax + marketplace) <= tolerance then 'tax, marketplace issuer'"
+    " when abs(difference + credit + marketplace) <= tolerance then 'credit, marketplace issuer'"
+    " when abs(difference + tax + credit + marketplace) <= tolerance then 'tax, credit, marketplace issuer'"
+    " else 'residual' end"
+)
 #: What the tokens of requests cost at the prices of one model, in pico-units; sums of requests give sums of costs.
 TOKEN_MACRO = (
     "create or replace macro token_pico(requests, input, cached, written, written_1h, output, request_pico, input_pico,"

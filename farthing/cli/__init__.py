@@ -16,7 +16,7 @@ from rich.text import Text
 
 import farthing
 from farthing import clock, console
-from farthing.cli import asking, explaining, exporting, pipeline, reporting, starting
+from farthing.cli import asking, explaining, exporting, pipeline, reconciling, reporting, starting
 from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 starting.register(app)
 pipeline.register(app)
 asking.register(app)
+reconciling.register(app)
 explaining.register(app)
 reporting.register(app)
 exporting.register(app)

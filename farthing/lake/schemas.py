@@ -228,6 +228,24 @@ REVENUE = Table(
     required=("customer_id", "period", "amount", "currency"),
 )
 
+#: What finance has on paper, to hold the bills against.
+INVOICES = Table(
+    "invoices",
+    _schema(
+        {
+            "provider": TEXT,
+            "account": TEXT,
+            "InvoiceId": TEXT,
+            "month": DAY,
+            "amount": MONEY,
+            "tax": MONEY,
+            "currency": TEXT,
+        }
+    ),
+    key=("provider", "account", "InvoiceId", "month", "currency"),
+    required=("provider", "month", "amount", "currency"),
+)
+
 METRICS = Table(
     "metrics",
     _schema({"day": DAY, "dimension": TEXT, "key": TEXT, "name": TEXT, "quantity": MONEY}),
@@ -264,7 +282,17 @@ VENDOR_USAGE = Table(
 
 REJECTS = Table(
     "rejects",
-    _schema({"table": TEXT, "file": TEXT, "line": COUNT, "raw": TEXT, "reason": TEXT, "rejected_at": TIME}),
+    _schema(
+        {
+            "table": TEXT,
+            "file": TEXT,
+            "line": COUNT,
+            "raw": TEXT,
+            "reason": TEXT,
+            "said": TEXT,  # of a charge: account, invoice and amount, as far as they could be read, one JSON object
+            "rejected_at": TIME,
+        }
+    ),
 )
 
 LOADS = Table(
@@ -471,4 +499,4 @@ BUILT = (
     PREFILL_LAWS,
 )
 
-COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS, VENDOR_USAGE)
+COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS, VENDOR_USAGE)

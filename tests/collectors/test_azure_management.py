@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from collectors import azure_management
 from collectors.azure import COLLECTOR
-from collectors.azure_management import Total, monthly_totals
+from collectors.kind import Total
 from farthing import clock
 from farthing.errors import ConfigError, SourceError
 from tests.collectors.azure_api import TOKEN, Api, serving
@@ -135,7 +136,9 @@ def test_nobody_is_asked_before_a_month_is_read(world: Any, api: Api) -> None:
     assert api.asked == []
 
 
-def test_monthly_totals_follow_the_pages_and_keep_currencies_apart(world: Any, api: Api) -> None:
+def test_monthly_totals_follow_the_pages_and_keep_currencies_apart(
+    world: Any, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     columns = [{"name": name, "type": "x"} for name in ("Cost", "SubscriptionId", "Currency")]
     api.pages = [
         {"columns": columns, "rows": [[0.1, "s-1", "EUR"], [5, "s-1", "USD"]]},
@@ -143,8 +146,17 @@ def test_monthly_totals_follow_the_pages_and_keep_currencies_apart(world: Any, a
     ]
     made = world.config("azure", None, export=SCOPE, endpoint=api.url, key_env="AZURE_TEST_TOKEN")
     api.faults = [("/query", 429)]
-    found = monthly_totals("one", made.sources["one"], date(2026, 9, 1), date(2026, 9, 30))
+    source, september = made.sources["one"], date(2026, 9, 1)
+    report = world.report
+    assert COLLECTOR.totals("one", source, september, report, pay=False) == []
+    assert (report.messages, api.asked) == (["would ask Cost Management for 2026-09; it costs nothing."], [])
+    found = COLLECTOR.totals("one", source, september, report, pay=True)
     assert found == [
-        Total(date(2026, 9, 1), "s-1", "EUR", Decimal("0.3"), Decimal("0.3")),
-        Total(date(2026, 9, 1), "s-1", "USD", Decimal(5), Decimal(5)),
+        Total("SubAccountId", "s-1", "EUR", Decimal("0.3"), Decimal("0.3"), open=True),
+        Total("SubAccountId", "s-1", "USD", Decimal(5), Decimal(5), open=True),
     ]
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 10, 12, tzinfo=UTC))
+    settled = COLLECTOR.totals("one", source, september, report, pay=True)
+    assert settled == [replace(total, open=False) for total in found]
+    container = source.model_copy(update={"export": "https://account.blob.core.windows.net/exports"})
+    assert COLLECTOR.totals("one", container, september, report, pay=True) is None

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from farthing.lake.schemas import CHARGES
+from farthing.lake.schemas import CHARGES, REJECTS
 
 COLUMNS = {
     "BillingCurrency": "USD",
@@ -40,6 +40,17 @@ def charge(world: Any, **change: str) -> dict[str, Any]:
     world.write("bill.csv", bill(change))
     assert world.one("focus", "bill.csv").landed == 1, world.rejects()
     return dict(world.rows(CHARGES)[0])
+
+
+def test_a_rejected_charge_keeps_what_it_says_of_its_invoice(world: Any) -> None:
+    world.write("bill.csv", bill({"ChargeCategory": "Gift", "InvoiceId": "I", "SubAccountId": "a"}) + "\nbroken\n")
+    assert world.one("focus", "bill.csv").rejected == 2
+    known, broken = (row["said"] for row in world.rows(REJECTS, "line"))
+    assert json.loads(known) == {
+        "billing_month": "2026-10-01", "BillingCurrency": "USD", "BilledCost": "1.500000000000",
+        "x_BilledCostRounding": "0.000000000000000000000000", "InvoiceId": "I", "SubAccountId": "a",
+    }  # fmt: skip
+    assert broken is None
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ from google.cloud import bigquery
 
 from collectors import gcp
 from collectors.gcp_bigquery import Export
+from collectors.kind import Total
 from farthing import config
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import CHARGES, LOADS
+from tests.collectors.conftest import Silence
 from tests.servers import bigquery_endpoint  # noqa: F401  # fixture
 
 pytestmark = pytest.mark.heavy
@@ -263,16 +265,27 @@ def test_the_invoice_of_a_month_is_the_same_in_bigquery_and_in_the_lake(world: A
     two = [{"name": "a", "amount": -0.1, "type": "X"}, {"name": "b", "amount": -0.2, "type": "X"}]
     september = [row(cost=0.1, credits=two), row(cost=0.2, credits=[]), row(cost=3.0, currency="EUR")]
     table.add(*september, row(cost=0.2, invoice={"month": "202608"}))
-    heard: list[int] = []
-    totals = table.export().invoice_totals(date(2026, 9, 1), heard.append)
-    assert totals.rows() == [
-        ("01AAAA", "EUR", "202609", Decimal("1.75")),
-        ("01AAAA", "USD", "202609", Decimal(0)),  # 0.1 - 0.1 - 0.2 + 0.2, which is not 0 in doubles
+    report = Silence()
+    assert table.export().invoice_totals(date(2026, 9, 1), report, pay=False) == []
+    totals = table.export().invoice_totals(date(2026, 9, 1), report)
+    assert totals == [
+        Total("BillingAccountId", "01AAAA", "EUR", Decimal("1.75"), invoice="202609"),
+        # 0.1 - 0.1 - 0.2 + 0.2, which is not 0 in doubles
+        Total("BillingAccountId", "01AAAA", "USD", Decimal(0), invoice="202609"),
     ]
-    assert heard == [0]  # bytes, as the emulator counts them
-    assert gcp.landed_totals(world.lake, "one", date(2026, 9, 1)).is_empty()
+    assert report.messages == [  # bytes, as the emulator counts them
+        "the totals of 2026-09 in BigQuery: would scan 0 bytes",
+        "the totals of 2026-09 in BigQuery: scans 0 bytes",
+    ]
     table.collect(world)
-    assert gcp.landed_totals(world.lake, "one", date(2026, 9, 1)).rows() == totals.rows()
+    landed = world.query(
+        CHARGES,
+        "select BillingAccountId, BillingCurrency, InvoiceId, sum(BilledCost + x_BilledCostRounding) as net"
+        " from lake.charges where billing_month = date '2026-09-01' group by all order by all",
+    )
+    assert [tuple(one.values()) for one in landed] == [
+        (one.account, one.currency, one.invoice, one.billed) for one in totals
+    ]
 
 
 @pytest.mark.heavy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,15 @@ def test_a_damaged_line_is_rejected_with_its_number_and_text(world: Any, tmp_pat
     assert "2 fields, the header has 3" in broken["reason"]
     assert wrong["line"] == 4
     assert "'much' is no plain decimal number" in wrong["reason"]
+
+
+def test_a_rejected_charge_keeps_what_it_says_of_its_invoice(world: Any, tmp_path: Path, bill: Path) -> None:
+    (bill / "a.csv").write_text(HEADER + "2026-09-01,gpu,1\n1999-09-02,gpu,2.0000000000005\n2026-09-03,gpu,much\n")
+    assert land(world, tmp_path).rejected == 2
+    known, unknown = (json.loads(row["said"]) for row in world.rows(REJECTS, "line"))
+    month = {"billing_month": "2026-09-01", "BillingCurrency": "USD"}
+    assert known == month | {"BilledCost": "2.000000000001", "x_BilledCostRounding": "-0.000000000000500000000000"}
+    assert unknown == month
 
 
 def test_a_statement_with_fewer_rows_than_promised_does_not_land(world: Any, tmp_path: Path, bill: Path) -> None:

@@ -230,6 +230,22 @@ def test_all_days_tie_to_the_totals_of_every_currency(
     assert any(row[3] for row in totals)  # something is accrued
 
 
+def test_the_walk_of_a_month_is_that_of_the_mart(
+    project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
+) -> None:
+    app = opened(project, "bills")
+    for currency, period in (("USD", "2026-10"), ("USD", "all"), ("EUR", "2026-10")):
+        month = "2026-11-01" if period == "all" else "2026-10-01"
+        expected = warehouse.execute(
+            "select sum(amount) from reconciliation_causes where month = ? and BillingCurrency = ? group by cause"
+            " order by min(position)",
+            [month, currency],
+        ).fetchall()
+        walk = table(chosen(app, currency, period), "step")
+        assert [(row["amount"],) for row in walk] == expected
+        assert walk[-1]["step"] == "cost of the calendar month in the ledger"
+
+
 def test_requests_and_tokens_are_counted_once_whatever_the_currency(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:

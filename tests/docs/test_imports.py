@@ -18,13 +18,14 @@ MAY_IMPORT = {
     ),
     "dashboard": tuple(
         f"farthing.{name}"
-        for name in ("charts", "clock", "config", "console", "errors", "figures", "questions", "warehouse")
+        for name in ("causes", "charts", "clock", "config", "console", "errors", "figures", "questions", "warehouse")
     ),
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
     "farthing.build": ("farthing", "models"),
     "farthing.reports": tuple(
-        f"farthing.{name}" for name in ("charts", "config", "console", "errors", "figures", "questions", "warehouse")
+        f"farthing.{name}"
+        for name in ("causes", "charts", "config", "console", "errors", "figures", "questions", "warehouse")
     ),
     "farthing": ("farthing",),
     "farthing.doctor": ("farthing", "collectors"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from farthing import figures, questions
+from farthing import causes, figures, questions
 from farthing.reports.asked import Asked, added, part, percent
 from farthing.reports.document import Column, Row, Section, Table
 from farthing.reports.sections.sums import Sums
+
+if TYPE_CHECKING:
+    from farthing.charts import Chart
 
 _TOP = 10
 
@@ -49,6 +53,13 @@ select
 from reconciliation
 where billing_month between date_trunc('month', $first) and $last
 order by BillingCurrency <> $currency, BillingCurrency, x_source, InvoiceId
+"""
+
+_PAPERS = """
+select provider, account, InvoiceId, currency, amount, tax, bill_cost, difference, cause, residual
+from invoice_totals
+where month = date_trunc('month', $first)
+order by currency <> $currency, currency, provider, account, InvoiceId
 """
 
 _REJECTS = "select coalesce(sum(rows_rejected), 0) as rows, coalesce(sum(failed_files), 0) as files from freshness"
@@ -165,7 +176,62 @@ def bills(asked: Asked) -> Section:
         Column("billed_cost", "BilledCost", figures.money),
     ]
     note = "Whole invoices for the billing month. Accrued: for hours still to come. BilledCost ties to the invoice."
-    return Section("reconciliation", title, heading, tables=[Table("reconciliation", columns, rows, note=note)])
+    steps = asked.rows(causes.STEPS, month=asked.period.first.replace(day=1))
+
+    def chart() -> Chart:
+        from farthing import charts
+
+        return charts.walk(causes.drawn(steps), asked.currency, height=420)
+
+    papers = _papers(asked)
+    unsaid = [row for row in papers.rows if row["residual"]] if papers else []
+    said = (
+        [f"Of {figures.counted(len(papers.rows), 'invoice')} on paper {len(unsaid):,} differ and nothing says why."]
+        if papers
+        else []
+    )
+    tables = [Table("reconciliation", columns, rows, note=note), *([_walk(asked, steps)] if steps else [])]
+    tables += [papers] if papers else []
+    return Section(
+        "reconciliation",
+        title,
+        heading,
+        said,
+        tables=tables,
+        chart=chart if len(causes.drawn(steps)) > 2 else None,
+        chart_says=f"From the bills of the month to its ledger, {asked.currency}",
+    )
+
+
+def _walk(asked: Asked, steps: Sequence[Row]) -> Table:
+    """The causes between the bills of the month and its ledger, in the currency that leads."""
+    columns = [
+        Column("step", "from bill to ledger"),
+        Column("amount", asked.currency, figures.money),
+        Column("attributed_cost", "of", figures.money),
+    ]
+    rows = [row | {"step": causes.step(row["cause"], of_others=row["of_others"])} for row in steps]
+    note = "Of: cost of the charges that the line speaks of; with amount 0.00, bill and ledger have them alike."
+    title = "From the bills of the month to its ledger, cause by cause"
+    return Table("reconciliation_causes", columns, rows, title=title, note=note, currency=asked.currency)
+
+
+def _papers(asked: Asked) -> Table | None:
+    """Invoices as finance has them; None where there are none."""
+    rows = asked.rows(_PAPERS)
+    columns = [
+        Column("provider", "provider"),
+        Column("account", "account"),
+        Column("InvoiceId", "invoice"),
+        Column("currency", "currency"),
+        Column("amount", "on paper", figures.money),
+        Column("tax", "of it tax", figures.money),
+        Column("bill_cost", "bill", figures.money),
+        Column("difference", "difference", figures.money),
+        Column("cause", "cause"),
+        Column("residual", "without a cause", figures.money),
+    ]
+    return Table("invoice_totals", columns, rows, title="Invoices on paper") if rows else None
 
 
 def other_currencies(others: Sequence[tuple[Asked, Sums]]) -> Section | None:

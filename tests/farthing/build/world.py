@@ -226,20 +226,12 @@ class World:
 
         `laws` are known from earlier days; so many days as `together` says are computed in one set of statements.
         """
-        con = duckdb.connect(config={"threads": threads})
-        con.execute("set TimeZone = 'UTC'")
-        con.execute("set preserve_insertion_order = false")
-        con.execute("create schema lake")
+        con = self.bill(horizon, threads)
         con.execute("create schema done")
-        for table in _TABLES.values():
-            _put(con, "lake", table, self.arrow(table.name))
         for table in _OUTPUTS.values():
             _put(con, "done", table, table.schema.empty_table())
         config = self.config()
-        settings.prepare(con, config, horizon, self.logged())
         found = runner.models("staging", "core", "checks/bill", "checks/day")
-        runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
-        runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         made = frozenset(model.name for model in runner.in_order(found, building._BILL_TABLES))
         plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}), horizon, found, made)
         carried = dict(laws or {})
@@ -253,6 +245,20 @@ class World:
             for name in sorted(_OUTPUTS):
                 con.execute(f"insert into done.{name} by name select * from {name}")
         return Ran(con)
+
+    def bill(self, horizon: datetime = LATER, threads: int = 1) -> duckdb.DuckDBPyConnection:
+        """The tables of the bill, checked; no day is computed."""
+        con = duckdb.connect(config={"threads": threads})
+        con.execute("set TimeZone = 'UTC'")
+        con.execute("set preserve_insertion_order = false")
+        con.execute("create schema lake")
+        for table in _TABLES.values():
+            _put(con, "lake", table, self.arrow(table.name))
+        settings.prepare(con, self.config(), horizon, self.logged())
+        found = runner.models("staging", "core", "checks/bill", "checks/day")
+        runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
+        runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
+        return con
 
     def logged(self) -> tuple[datetime, datetime] | None:
         """From when to when requests and telemetry speak."""

@@ -188,6 +188,16 @@ def test_each_invoice_of_the_month_is_a_line_that_ties(report: Make, warehouse: 
     assert (row["landed_cost"], row["ledger_cost"], row["difference"]) == (landed, landed, 0)
 
 
+def test_the_walk_from_the_bills_to_the_ledger_is_that_of_the_mart(report: Make, warehouse: Con) -> None:
+    walk = {row["cause"]: row["amount"] for row in rows(report(), "reconciliation_causes")}
+    expected = warehouse.execute(
+        "select cause, sum(amount) from reconciliation_causes where month = date '2026-10-01'"
+        " and BillingCurrency = 'USD' group by all"
+    ).fetchall()
+    assert walk == dict(expected)
+    assert walk["ledger"] == ask(warehouse, f"select sum(cost) from cost_ledger where {OCTOBER}")
+
+
 def test_matched_shares_are_those_of_data_quality(report: Make, warehouse: Con) -> None:
     expected = warehouse.execute(
         "select subject, measure, sum(matched) / sum(total) from data_quality"
