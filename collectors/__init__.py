@@ -20,7 +20,18 @@ __all__ = ["Collector", "Deliverable", "LoadResult", "Report", "kinds", "load"]
 _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
-    *("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue"),
+    *(
+        "costs",
+        "focus",
+        "gpu_inventory",
+        "gpu_prices",
+        "gpu_usage",
+        "identities",
+        "jobs",
+        "metrics",
+        "requests",
+        "revenue",
+    ),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
 )
 
