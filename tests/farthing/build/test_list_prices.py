@@ -10,9 +10,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from farthing.lake import Lake
 from tests.farthing.build.world import GPU_POOL, World, at, published
 
-P5 = {"SkuPriceDetails": '{"InstanceType": "p5.48xlarge"}', "RegionId": "us-east-1"}
+P5: dict[str, Any] = {"SkuPriceDetails": '{"InstanceType": "p5.48xlarge"}', "RegionId": "us-east-1"}
 TABLES: dict[str, Any] = {"attribution": {"cell_seconds": 60, "law_minimum_requests": 10_000}}
 
 
@@ -24,8 +25,8 @@ def day(number: int) -> date:
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """Four machines of a pool, by what is known of them; each is billed for a day or two at 24 an hour and GPU."""
     world = World(GPU_POOL, **TABLES)
-    for number, gpu in enumerate(("A", "B")):  # half of GPU A is one slot, the rest of it is nobody's
-        world.gpu(gpu, f"r{number}", **({"share": 0.5} if gpu == "A" else {}))
+    world.gpu("A", "r0", share=0.5)  # the other half is nobody's
+    world.gpu("B", "r1")
     world.charge("1152", at(), at("24:00"), **P5)
     world.charge("384", at(day=2), at(day=3), **P5)
     world.charge("100", at(day=3), at(day=4), **P5)  # no price any more
@@ -49,7 +50,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     world.list_price("p5.48xlarge", "1", region="us-west-2", gpus=2)
     world.list_price("nc40ads_h100_v5", "7", region="eastus", gpus=1, provider="Microsoft")
     folder = tmp_path_factory.mktemp("list")
-    world.write(folder)
+    world.land(Lake(world.config(folder).lake_path))
     with published(world.build(folder)) as opened:
         yield opened
 
@@ -111,7 +112,7 @@ def test_what_stands_for_a_bill_says_which_price_was_taken(tmp_path: Any) -> Non
     world.gpu(provider="AWS", region="us-east-1", instance_type="p5.48xlarge")
     world.list_price("p5.48xlarge", "64")
     world.usage(at(), at("02:00"), 0.5, every=3600)
-    world.write(tmp_path)
+    world.land(Lake(world.config(tmp_path).lake_path))
     with published(world.build(tmp_path)) as con:
         assert con.execute("from provisional_charges").fetchall() == [
             (
@@ -131,7 +132,7 @@ def test_without_any_list_price_nothing_is_said_of_them(tmp_path: Any) -> None:
     world = World(GPU_POOL, **TABLES)
     world.gpu()
     world.charge("24", at(), at("24:00"))
-    world.write(tmp_path)
+    world.land(Lake(world.config(tmp_path).lake_path))
     with published(world.build(tmp_path)) as con:
         assert con.execute("select list_rate, discount from gpu_rate").fetchall() == [(None, None)]
         assert con.execute("from gpu_list_price").fetchall() == []
