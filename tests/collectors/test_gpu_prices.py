@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from collectors import gpu_sizes
-from farthing import clock
-from farthing.errors import ConfigError
+from farthing import clock, commit_points
+from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import GPU_PRICES
 from tests.servers import Answered, Web, web  # noqa: F401  # fixture
 
@@ -221,6 +221,47 @@ def test_an_answer_without_prices_fails_and_ends_none(world: Any, web: Web, body
     result = ask(world, web, "2026-10-02")
     assert (result.status, result.problem) == ("failed", problem)
     assert [row[-1] for row in shown(world)] == [None]
+
+
+def test_a_collection_that_is_killed_and_run_again_leaves_the_rows_of_one(world: Any, web: Web) -> None:  # noqa: F811
+    azure = Azure(web, item(H100, 90))
+    ask(world, web, "2026-10-01")
+    azure.items = [item(H100, 80, "2026-10-10T00:00:00Z")]
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    moments = [f"lake.{table}.{when}" for table in ("loads", "gpu_prices") for when in ("before", "after")]
+    for moment in moments:
+        commit_points.on(moment, die)
+        with pytest.raises(KeyboardInterrupt):
+            ask(world, web, "2026-10-12")
+        commit_points.on(moment, None)
+    assert ask(world, web, "2026-10-13").status == "landed"  # and it finds tomorrow what it was not told of today
+    assert [(row[2], row[3], row[4]) for row in shown(world)] == [
+        (80, date(2026, 10, 10), None),
+        (90, date(2026, 9, 1), date(2026, 10, 10)),
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["busy", "cut"])
+def test_a_catalogue_that_is_busy_or_breaks_off_is_asked_again(world: Any, web: Web, wrong: str) -> None:  # noqa: F811
+    azure = Azure(web, item(H100, 90))
+
+    def once(_: Any) -> Answered:
+        web.answer = azure.answer
+        if wrong == "busy":
+            return Answered(status=429, headers={"Retry-After": "0"})
+        return Answered(b'{"Items": [', cut=100)
+
+    web.answer = once
+    assert ask(world, web, "2026-10-01").landed == 1
+
+
+def test_who_may_not_ask_is_told_what_is_missing(world: Any, web: Web) -> None:  # noqa: F811
+    web.answer = lambda _: Answered(b"no", status=403)
+    with pytest.raises(SourceError, match="HTTP 403"):
+        ask(world, web, "2026-10-01")
 
 
 # Google and AWS
