@@ -474,6 +474,7 @@ def test_a_list_price_of_the_region_goes_before_one_of_all_and_the_projects_curr
     one.list_price("p5.48xlarge", "8")
     one.list_price("p5.48xlarge", "16", region="us-east-1")
     one.list_price("p5.48xlarge", "24", region="us-east-1", currency="EUR")
+    one.list_price("p5.48xlarge", "40", currency="EUR")
     watched(one, at("02:00"))
     assert one.run().ledger("BillingCurrency") == {"EUR": 6}
 
