@@ -223,6 +223,7 @@ def test_an_answer_without_prices_fails_and_ends_none(world: Any, web: Web, body
     assert [row[-1] for row in shown(world)] == [None]
 
 
+@pytest.mark.heavy
 def test_a_collection_that_is_killed_and_run_again_leaves_the_rows_of_one(world: Any, web: Web) -> None:  # noqa: F811
     azure = Azure(web, item(H100, 90))
     ask(world, web, "2026-10-01")

@@ -107,6 +107,7 @@ def test_data_quality_says_how_much_time_has_a_list_price_and_in_the_currency_of
     ]
 
 
+@pytest.mark.heavy
 def test_what_stands_for_a_bill_says_which_price_was_taken(tmp_path: Any) -> None:
     world = World(GPU_POOL, **TABLES)
     world.gpu(provider="AWS", region="us-east-1", instance_type="p5.48xlarge")
@@ -128,6 +129,7 @@ def test_what_stands_for_a_bill_says_which_price_was_taken(tmp_path: Any) -> Non
         ]
 
 
+@pytest.mark.heavy
 def test_without_any_list_price_nothing_is_said_of_them(tmp_path: Any) -> None:
     world = World(GPU_POOL, **TABLES)
     world.gpu()

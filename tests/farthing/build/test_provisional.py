@@ -439,6 +439,7 @@ def test_a_resource_that_nobody_priced_takes_the_list_price_of_its_instance_on_t
     }
 
 
+@pytest.mark.heavy
 def test_a_configured_price_wins_over_a_list_price_from_the_day_that_it_begins() -> None:
     one = node([{"gpu_hour": "2", "pool": "gpu", "valid_from": day(3)}])
     one.gpu(**P5)
@@ -468,6 +469,7 @@ def test_a_bill_wins_over_a_list_price_and_takes_its_place_exactly() -> None:
     assert (ran.total(), days(ran)) == (Decimal("33.6"), {})
 
 
+@pytest.mark.heavy
 def test_a_list_price_of_the_region_goes_before_one_of_all_and_the_projects_currency_before_others() -> None:
     one = World(GPU_POOL, project={"currency": "EUR"}, **FAST)
     one.gpu(**P5)
@@ -479,6 +481,7 @@ def test_a_list_price_of_the_region_goes_before_one_of_all_and_the_projects_curr
     assert one.run().ledger("BillingCurrency") == {"EUR": 6}
 
 
+@pytest.mark.heavy
 def test_two_list_prices_for_one_day_are_none() -> None:
     one = node()
     one.gpu(**P5)
