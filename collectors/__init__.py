@@ -22,8 +22,8 @@ __all__ = ["Collector", "Deliverable", "LoadResult", "Report", "Total", "kinds",
 _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
-    *("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue"),
-    *("aws", "azure", "gcp", "invoices", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
+    *("costs", "focus", "gpu_inventory", "gpu_prices", "gpu_usage", "identities", "invoices", "jobs", "metrics"),
+    *("requests", "revenue", "aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
 )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from collectors.checks import not_after
 from collectors.kind import Check, Kind, Row
 from collectors.landing import Files
 from collectors.mapping import Dialect
+from collectors.providers import normal_sql
 from farthing.config import Source
 from farthing.lake.schemas import GPU_INVENTORY
+
+
+def _derived(_row: Row) -> Mapping[str, str]:
+    return {"provider": normal_sql("provider")}
 
 
 def _checks(_row: Row) -> Sequence[Check]:
@@ -51,6 +56,12 @@ def _finish(_source: Source) -> Sequence[str]:
     )
 
 
-KIND = Kind(Dialect(GPU_INVENTORY), needed=lambda _: GPU_INVENTORY.required, checks=_checks, finish=_finish)
+KIND = Kind(
+    Dialect(GPU_INVENTORY),
+    needed=lambda _: GPU_INVENTORY.required,
+    derived=_derived,
+    checks=_checks,
+    finish=_finish,
+)
 
 COLLECTOR = Files(KIND)

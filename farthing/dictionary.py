@@ -32,6 +32,8 @@ CHAPTERS = {
         "units",
         "grants",
         "pool_days",
+        "provisional_charges",
+        "list_prices",
         "bill_totals",
         "totals",
     ),
@@ -40,7 +42,7 @@ CHAPTERS = {
         *("stated_days", "prefill_laws"),
     ),
     "What was collected": (
-        *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue"),
+        *("requests", "gpu_usage", "gpu_inventory", "gpu_prices", "jobs", "identities", "metrics", "revenue"),
         *("invoices", "vendor_usage"),
         *("loads", "rejects", "build_info"),
     ),

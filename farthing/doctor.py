@@ -268,7 +268,8 @@ def _joins(con: duckdb.DuckDBPyConnection) -> list[Check]:
         share = float(matched / total)
         detail = f"{console.percent(share)} of {_quantity(total, unit)}"
         named = f"{subject} {measure}" + (f" ({unit})" if subject == "cost" else "")
-        informs = measure == "placed on users, teams or jobs"  # idle time is a cost, not a fault
+        # idle time is a cost and no fault, and a list need not have every price: gpu_list_price says which it lacks
+        informs = measure == "placed on users, teams or jobs" or measure.startswith("billed, with a list price")
         good = share >= _ENOUGH_MATCHED or informs
         fix = "" if good else _JOIN_FIXES.get(measure, "")
         checks.append(Check("joins", named, "note" if informs else "ok" if good else "finding", detail, fix))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from farthing.config import Config, Patterns, Pool
 from farthing.errors import ConfigError
 from farthing.lake.schemas import CHARGES
-from farthing.lake.views import quoted, text
+from farthing.lake.views import duckdb_type, quoted, text
 
 UNASSIGNED = "unassigned"
 
@@ -20,17 +20,39 @@ def charges_sql(config: Config) -> str:
     Raises:
         ConfigError: a rule names a column that FOCUS does not have.
     """
-    cases = " ".join(
-        f"when {_condition(pool.match, f'pools.{pool.name}')} then {text(pool.name)}" for pool in config.pools
-    )
     grants = " ".join(
         f"when {_condition(grant.match, f'credits.{name}')} then {text(name)}" for name, grant in config.credits.items()
     )
     owners = " ".join(f"when {text(pool.name)} then {_owner(pool)}" for pool in config.pools if pool.kind == "owned")
-    pool = f"case {cases} else {text(UNASSIGNED)} end" if cases else text(UNASSIGNED)
     owner = f"case pool {owners} end" if owners else "cast(null as varchar)"
     credit = f"case {grants} end" if grants else "cast(null as varchar)"
-    return f"select *, {owner} as owner_team, {credit} as credit from (select *, {pool} as pool from lake.charges)"
+    placed = f"select *, {_pool(config)} as pool from lake.charges"
+    return f"select *, {owner} as owner_team, {credit} as credit from ({placed})"
+
+
+def unbilled_sql(config: Config) -> str:
+    """A select of `resource_id` and `pool`: where the rules would put a charge for a resource of the inventory.
+
+    They see what the inventory says: ResourceId, provider, RegionId and the InstanceType of SkuPriceDetails.
+
+    Raises:
+        ConfigError: a rule names a column that FOCUS does not have.
+    """
+    told = {
+        "ResourceId": quoted("ResourceId"),
+        "ProviderName": "provider",
+        "ServiceProviderName": "provider",
+        "RegionId": "region",
+        "ChargeCategory": "'Usage'",
+        "ServiceCategory": "'Compute'",
+        "SkuPriceDetails": "cast(json_object('InstanceType', instance_type) as varchar)",
+    }
+    columns = ", ".join(
+        f"cast({told.get(field.name, 'null')} as {duckdb_type(field.type)}) as {quoted(field.name)}"
+        for field in CHARGES.schema
+    )
+    resources = f"select distinct {columns} from lake.gpu_inventory where instance_type is not null"
+    return f"select lower(ResourceId) as resource_id, {_pool(config)} as pool from ({resources})"
 
 
 def tag(column: str, key: str) -> str:
@@ -47,6 +69,13 @@ def regex(patterns: Patterns) -> str:
         f"(?:{''.join(wild.get(character) or re.escape(character) for character in pattern)})"
         for pattern in alternatives
     )
+
+
+def _pool(config: Config) -> str:
+    cases = " ".join(
+        f"when {_condition(pool.match, f'pools.{pool.name}')} then {text(pool.name)}" for pool in config.pools
+    )
+    return f"case {cases} else {text(UNASSIGNED)} end" if cases else text(UNASSIGNED)
 
 
 def _condition(match: Mapping[str, Patterns], key: str) -> str:

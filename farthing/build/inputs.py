@@ -15,6 +15,7 @@ from farthing.lake import Lake, LakeFile
 from farthing.lake.schemas import (
     CHARGES,
     GPU_INVENTORY,
+    GPU_PRICES,
     GPU_USAGE,
     IDENTITIES,
     INVOICES,
@@ -31,7 +32,7 @@ from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
 _SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, VENDOR_USAGE)
-INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, JOBS, IDENTITIES, METRICS)
+INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)
 #: Small tables, and which of their rows the day `of_day` sees.

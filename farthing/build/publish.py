@@ -25,6 +25,7 @@ from farthing.lake.schemas import (
     BUILT,
     COST_LEDGER,
     GPU_INVENTORY,
+    GPU_PRICES,
     GPU_USAGE,
     IDENTITIES,
     INVOICES,
@@ -43,7 +44,7 @@ from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, LOADS, REJECTS)
+_WHOLE = (GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, LOADS, REJECTS)
 
 _CHARGES = """
     select
@@ -54,6 +55,30 @@ _CHARGES = """
     from settings.charges as charges
     left join settings.pools as pools on charges.pool = pools.pool
     left join settings.sources as sources on charges.x_source = sources.x_source
+"""
+_PROVISIONAL = """
+    select
+        pool,
+        resource_id,
+        provider,
+        make_timestamp(start_us) as ChargePeriodStart,
+        make_timestamp(end_us) as ChargePeriodEnd,
+        basis,
+        description as ChargeDescription,
+        BillingCurrency,
+        money(pico) as cost
+    from provisional_resources
+    union all by name
+    select
+        pool,
+        provider,
+        make_timestamp(start_us) as ChargePeriodStart,
+        make_timestamp(end_us) as ChargePeriodEnd,
+        'configured price' as basis,
+        'use of models at their configured prices' as ChargeDescription,
+        BillingCurrency,
+        money(pico) as cost
+    from provisional_usage
 """
 _TOTALS = """
     with bill as (
@@ -195,6 +220,8 @@ def _fill(
         "pools": "select * from settings.pools",
         **{name: f"select * from settings.{name}" for name in ("teams", "trained_models", "units", "grants")},
         "pool_days": "select * exclude (pico), money(pico) as cost from pool_days",
+        "list_prices": "select * exclude (hour_pico), money(hour_pico) as price_per_gpu_hour from list_prices",
+        "provisional_charges": _PROVISIONAL,
         "bill_totals": "select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost"
         " from bill_totals",
         "totals": _TOTALS,

@@ -11,7 +11,7 @@ import duckdb
 from farthing.config import Config, Pool, Price
 from farthing.errors import ConfigError
 from farthing.lake.views import text
-from farthing.pools import charges_sql, regex, tag
+from farthing.pools import charges_sql, regex, tag, unbilled_sql
 from models.prefill_law import PrefillLaw
 
 #: Pico-units (10^-12) to money, exactly: no arithmetic of money may pass through DOUBLE.
@@ -82,7 +82,7 @@ def prepare(
     horizon: datetime,
     logged: tuple[datetime, datetime] | None = None,
 ) -> None:
-    """Make all of `settings` that is the same for every day. `lake.charges` and `lake.requests` must be there.
+    """Make all of `settings` that is the same for every day. The views `lake.*` must be there.
 
     `logged` is from when to when requests and telemetry speak: what no bill has confirmed is known to cost something
     only inside it.
@@ -95,12 +95,13 @@ def prepare(
     con.execute(
         "create or replace table settings.build as"
         " select ?::bigint as horizon_us, ?::bigint as logged_from_us, ?::bigint as logged_until_us,"
-        " ?::bigint as cell_us",
+        " ?::bigint as cell_us, ?::varchar as currency",
         [
             microseconds(horizon),
             microseconds(first),
             microseconds(min(last, horizon)),
             config.attribution.cell_seconds * 1_000_000,
+            config.project.currency,
         ],
     )
     _fill(
@@ -185,6 +186,7 @@ def prepare(
         ],
     )
     con.execute(f"create or replace view settings.charges as {charges_sql(config)}")
+    con.execute(f"create or replace view settings.unbilled_resources as {unbilled_sql(config)}")
     pairs = ", ".join(f"{text(name)}, {tag('tags', name)}" for name in config.ledger.dimensions)
     dimensions = f"cast(json_object({pairs}) as varchar)" if pairs else "'{}'"
     con.execute(f"create or replace view settings.requests as select *, {dimensions} as dimensions from lake.requests")

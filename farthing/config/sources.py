@@ -31,6 +31,7 @@ class Source(Section):
     kind: str
     path: Patterns | None = None  # files that are there
     export: str | None = None  # where a provider writes, or the account that it is asked for
+    catalogue: Literal["aws", "azure", "gcp"] | None = None  # kind gpu_prices: the provider that is asked
     endpoint: str | None = None  # of the provider's API, where it is not the public one
     region: str | None = None
     since: date | None = None  # nothing before this day is asked for

@@ -108,8 +108,13 @@ def provisional_until(con: duckdb.DuckDBPyConnection, pools: Iterable[str]) -> t
             f"the bill of {provider or 'no provider'} for {pool} ends {end:%Y-%m-%d %H:%M} UTC"
             for provider, end in ends.items()
         ]
-        words += [] if ends else [f"no bill has named these resources of {pool}"]
+        words += [] if ends else [f"no bill has named these resources of {pool}{_priced(con, pool)}"]
     return since, f"provisional: no bill confirms it yet; {'; '.join(words)}" if words else ""
+
+
+def _priced(con: duckdb.DuckDBPyConnection, pool: str) -> str:
+    rows = con.execute("select distinct basis from provisional_charges where pool = ? order by 1", [pool]).fetchall()
+    return f", so they are at {' or '.join(basis for (basis,) in rows)}" if rows else ""
 
 
 def spread(whole: int, start: datetime, end: datetime, begin: datetime, until: datetime) -> int:

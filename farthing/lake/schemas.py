@@ -125,6 +125,9 @@ GPU_INVENTORY = Table(
             "share": REAL,  # of a time-sliced GPU, in (0, 1]
             "team_id": TEXT,  # who owns the replica: carries its idle line
             "model": TEXT,  # what the replica serves: the model of its idle line
+            "provider": TEXT,  # with region and instance_type: whose list price the resource has
+            "region": TEXT,
+            "instance_type": TEXT,
             "valid_from": TIME,
             "valid_to": TIME,
         }
@@ -251,6 +254,35 @@ METRICS = Table(
     _schema({"day": DAY, "dimension": TEXT, "key": TEXT, "name": TEXT, "quantity": MONEY}),
     key=("day", "dimension", "key", "name"),
     required=("day", "dimension", "key", "name", "quantity"),
+)
+
+#: List prices, dated: what a GPU costs before any discount. `valid_to` is the first day on which it holds no more.
+GPU_PRICES = Table(
+    "gpu_prices",
+    _schema(
+        {
+            "provider": TEXT,
+            "region": TEXT,  # null: all of them
+            "instance_type": TEXT,
+            "sku": TEXT,
+            "gpu_model": TEXT,
+            "gpus": COUNT,
+            "pricing_category": TEXT,
+            "commitment_term": TEXT,
+            "covers": TEXT,  # instance, or a part of it that is billed apart
+            "price_per_instance_hour": EXACT,
+            "price_per_gpu_hour": EXACT,
+            "currency": TEXT,
+            "valid_from": DAY,
+            "valid_to": DAY,
+            "origin": TEXT,
+        }
+    ),
+    key=(
+        *("provider", "region", "instance_type", "sku", "pricing_category", "commitment_term", "covers"),
+        *("currency", "valid_from"),
+    ),
+    required=("provider", "pricing_category", "covers", "currency", "valid_from"),
 )
 
 #: What vendors of model APIs say was used; requests are what we say. Amounts are in `charges`.
@@ -400,6 +432,7 @@ GPU_DAYS = _built(
         "billed_seconds": REAL,
         "covered_seconds": REAL,
         "busy_seconds": REAL,
+        "gpu_seconds": REAL,  # billed, in whole GPUs: a MIG instance or share counts by its size
         "cost": MONEY,
         "direct_cost": MONEY,
         "training_cost": MONEY,
@@ -499,4 +532,7 @@ BUILT = (
     PREFILL_LAWS,
 )
 
-COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS, VENDOR_USAGE)
+COLLECTED = (
+    *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS),
+    VENDOR_USAGE,
+)

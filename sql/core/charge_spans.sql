@@ -9,7 +9,7 @@ with billed as (
 
 resources as (
     select
-        *,
+        * exclude (basis, description),
         true as provisional
     from provisional_resources
 ),

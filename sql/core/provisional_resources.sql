@@ -1,6 +1,6 @@
 -- provisional_resources: what resources of the inventory cost after the end of their bill, by day: the rate of their last
--- billed day, else the configured price of their GPUs.
--- grain: resource, start
+-- billed day, else the configured price of their GPUs, else the on-demand list price of their instance.
+-- grain: resource, start, basis, description
 -- The bill of a provider speaks for its pool up to the end of its last charge of a day or less. Only after that is a known resource taken
 -- to go on; one whose own last charge ended more than a week before is not. All of it ends with the inventory, and with
 -- the last hour that requests or telemetry speak of: a bill of last year says nothing about today.
@@ -20,6 +20,20 @@ build as (
 
 prices as (
     select * from settings.gpu_prices
+),
+
+lists as (
+    select * from list_prices
+),
+
+-- the pool that the rules would put a charge of the resource in
+unbilled as (
+    select
+        resource_id,
+        min(pool) as pool
+    from settings.unbilled_resources
+    group by all
+    having count(distinct pool) = 1
 ),
 
 pools as (
@@ -161,24 +175,96 @@ priced as (
     cross join build
 ),
 
+configured as (
+    select
+        resource_id,
+        physical_gpu,
+        from_us,
+        min(priced_from_us) as since_us
+    from priced
+    group by all
+),
+
+-- one series of prices for all of the time: of the region before one of all, in the project's currency before others
+listed as (
+    select
+        gpus.*,
+        unbilled.pool,
+        lists.currency,
+        lists.hour_pico,
+        lists.valid_from,
+        lists.x_load,
+        greatest(gpus.from_us, build.logged_from_us, epoch_us(cast(lists.valid_from as timestamp))) as priced_from_us,
+        least(
+            coalesce(gpus.until_us, build.logged_until_us),
+            build.logged_until_us,
+            coalesce(configured.since_us, build.logged_until_us),
+            coalesce(epoch_us(cast(lists.valid_to as timestamp)), build.logged_until_us)
+        ) as priced_until_us
+    from gpus
+    inner join lists
+        on
+            lower(gpus.provider) = lists.provider
+            and regexp_replace(lower(gpus.instance_type), '^standard_', '') = lists.instance
+            and (lists.region is null or lower(replace(gpus.region, ' ', '')) = lists.region)
+    inner join unbilled on gpus.resource_id = unbilled.resource_id
+    left join configured
+        on
+            gpus.resource_id = configured.resource_id
+            and gpus.physical_gpu = configured.physical_gpu
+            and gpus.from_us = configured.from_us
+    cross join build
+    qualify
+        dense_rank() over (
+            partition by gpus.resource_id, gpus.physical_gpu, gpus.from_us
+            order by lists.region is null, lists.currency <> build.currency, lists.currency
+        ) = 1
+),
+
 never_billed as (
     select
-        priced.pool,
-        pools.kind as pool_kind,
-        priced.currency as BillingCurrency,
-        priced.resource_id,
-        priced.priced_from_us as from_us,
-        priced.priced_until_us as until_us,
-        priced.hour_pico as rate_pico,
-        3600000000 as rate_us
+        pool,
+        currency as BillingCurrency,
+        null as provider,
+        resource_id,
+        priced_from_us as from_us,
+        priced_until_us as until_us,
+        hour_pico as rate_pico,
+        3600000000 as rate_us,
+        'configured price' as basis,
+        'configured price of ' || coalesce(gpu_model, 'its GPUs') as priced
     from priced
-    inner join pools on priced.pool = pools.pool
+    union all by name
+    select
+        pool,
+        currency as BillingCurrency,
+        provider,
+        resource_id,
+        priced_from_us as from_us,
+        priced_until_us as until_us,
+        hour_pico as rate_pico,
+        3600000000 as rate_us,
+        'list price' as basis,
+        concat_ws(' ', 'list price of', instance_type, 'in ' || region, 'since', valid_from, 'from', x_load) as priced
+    from listed
+    where hour_pico is not null
 ),
 
 every_stretch as (
-    select * from billed_before
+    select
+        *,
+        'last billed day' as basis,
+        'rate of its last billed day' as description
+    from billed_before
     union all by name
-    select * from never_billed
+    select
+        never_billed.* exclude (priced),
+        pools.kind as pool_kind,
+        priced || ': ' || rtrim(rtrim(cast(money(rate_pico) as varchar), '0'), '.') || ' ' || BillingCurrency
+        || ' per GPU and hour' as description
+    from never_billed
+    inner join pools on never_billed.pool = pools.pool
+    where pools.kind in ('gpu', 'training')
 ),
 
 days as (
@@ -207,6 +293,8 @@ final as (
         resource_id,
         start_us,
         end_us,
+        basis,
+        description,
         cast(sum(rate_pico * (end_us - start_us) // rate_us) as hugeint) as pico
     from pieces
     group by all

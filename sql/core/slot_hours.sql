@@ -106,6 +106,7 @@ final as (
         model,
         from_us,
         to_us,
+        cast(weight // 7000000 as bigint) as gpu_us,
         resource_pico * cumulative // total - resource_pico * (cumulative - weight) // total as pico
     from cumulated
 )

@@ -19,8 +19,35 @@
 -- column idle_cost: observed and not busy
 -- column unobserved_cost: paid, and no telemetry says what it did
 -- column unexplained_cost: busy, and no request or job explains it
+-- column gpu_seconds: billed time in whole GPUs; a part of a GPU counts by its size
+-- column list_rate: on-demand list price of an hour of a whole GPU; null: not known, and gpu_list_price says why
+-- column idle_list_cost: what the idle time would have cost at list price: that of the hours, by the idle part of cost
 with gpu_days as (
-    select * from gpu_days
+    select
+        *,
+        cast(cost * 1000000000000 as hugeint) as pico,
+        cast(idle_cost * 1000000000000 as hugeint) as idle_pico
+    from gpu_days
+),
+
+listed as (
+    select * from gpu_list_price
+),
+
+valued as (
+    select
+        gpu_days.*,
+        listed.list_rate,
+        cast(listed.list_rate * 1000000000000 as hugeint) * cast(round(gpu_days.gpu_seconds * 1000000) as hugeint)
+        // 3600000000 as list_pico,
+        -- the share in a million of millions at most: the product must stay inside 128 bits in any currency
+        greatest(abs(gpu_days.pico) // 1000000000000000, 1) as unit
+    from gpu_days
+    left join listed
+        on
+            gpu_days.day = listed.day
+            and lower(gpu_days.ResourceId) = listed.ResourceId
+            and gpu_days.BillingCurrency = listed.BillingCurrency
 ),
 
 final as (
@@ -43,8 +70,11 @@ final as (
         training_cost,
         idle_cost,
         unobserved_cost,
-        unexplained_cost
-    from gpu_days
+        unexplained_cost,
+        gpu_seconds,
+        list_rate,
+        money(list_pico * (idle_pico // unit) // nullif(pico // unit, 0)) as idle_list_cost
+    from valued
 )
 
 select * from final

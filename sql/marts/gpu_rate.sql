@@ -9,6 +9,9 @@
 -- column gpu_hours: hours of GPUs; however many charges stand on a resource, each of its hours counts once in a currency
 -- column cost: what was billed for them, in the column that is attributed, with the credits and taxes on them
 -- column rate: cost of one hour; null where no hour was billed
+-- column list_cost: what the hours would have cost at on-demand list prices; null where one of them has no price
+-- column list_rate: list_cost of one hour
+-- column discount: part of list_cost that was not paid; below 0 where more was; null where nothing is to compare
 -- column cheapest_contracted_rate: lowest rate of a commitment for the same model, day and currency; null: there was none
 -- column premium: cost less gpu_hours at that rate: what it costs that not all is contracted so
 -- A charge is spread over its days by time as in the ledger, up to the build's horizon, so a year's commitment has a rate
@@ -200,29 +203,54 @@ running as (
             and owned.BillingCurrency = shared.BillingCurrency
 ),
 
+listed as (
+    select
+        epoch_us(cast(day as timestamp)) // 86400000000 as day_number,
+        ResourceId as resource_id,
+        BillingCurrency,
+        cast(list_rate * 1000000000000 as hugeint) as hour_pico
+    from gpu_list_price
+),
+
 summed as (
     select
-        cast(make_timestamp(day_number * 86400000000) as date) as day,
-        provider,
-        gpu_model,
-        pricing_category,
-        commitment,
-        BillingCurrency,
-        cast(sum(gpu_us) as hugeint) as gpu_us,
+        cast(make_timestamp(running.day_number * 86400000000) as date) as day,
+        running.provider,
+        running.gpu_model,
+        running.pricing_category,
+        running.commitment,
+        running.BillingCurrency,
+        cast(sum(running.gpu_us) as hugeint) as gpu_us,
         cast(
             sum(
-                own_pico
+                running.own_pico
                 + case
-                    when all_gpu_us > 0
+                    when running.all_gpu_us > 0
                         then
-                            cast(shared_pico as hugeint) * cast(until_gpu_us as hugeint) // cast(all_gpu_us as hugeint)
-                            - cast(shared_pico as hugeint) * cast(until_gpu_us - gpu_us as hugeint)
-                            // cast(all_gpu_us as hugeint)
+                            cast(running.shared_pico as hugeint) * cast(running.until_gpu_us as hugeint)
+                            // cast(running.all_gpu_us as hugeint)
+                            - cast(running.shared_pico as hugeint)
+                            * cast(running.until_gpu_us - running.gpu_us as hugeint)
+                            // cast(running.all_gpu_us as hugeint)
                     else 0
                 end
             ) as hugeint
-        ) as pico
+        ) as pico,
+        case
+            when count(*) filter (where running.gpu_us > 0 and listed.hour_pico is null) = 0
+                then
+                    cast(
+                        sum(listed.hour_pico * cast(running.gpu_us as hugeint) // 3600000000)
+                        filter (where running.gpu_us > 0)
+                        as hugeint
+                    )
+        end as list_pico
     from running
+    left join listed
+        on
+            running.day_number = listed.day_number
+            and running.resource_id = listed.resource_id
+            and running.BillingCurrency = listed.BillingCurrency
     group by all
 ),
 
@@ -253,6 +281,9 @@ final as (
         cast(gpu_us as double) / 3600000000 as gpu_hours,
         money(pico) as cost,
         money(rate_pico) as rate,
+        money(list_pico) as list_cost,
+        money(list_pico * 3600000000 // nullif(gpu_us, 0)) as list_rate,
+        1 - cast(pico as double) / nullif(cast(list_pico as double), 0) as discount,
         money(cheapest_rate_pico) as cheapest_contracted_rate,
         money(pico - cheapest_rate_pico * gpu_us // 3600000000) as premium
     from contracted

@@ -7,6 +7,9 @@ with inventory as (
         lower(ResourceId) as resource_id,
         unnest([coalesce(parent_gpu_uuid, gpu_uuid), null]) as physical_gpu,
         gpu_model,
+        provider,
+        region,
+        instance_type,
         epoch_us(valid_from) as from_us,
         coalesce(epoch_us(valid_to), 9000000000000000) as until_us
     from lake.gpu_inventory
@@ -43,6 +46,9 @@ final as (
         resource_id,
         physical_gpu,
         min(gpu_model) as gpu_model,
+        min(provider) as provider,
+        min(region) as region,
+        min(instance_type) as instance_type,
         min(from_us) as from_us,
         nullif(max(until_us), 9000000000000000) as until_us
     from numbered

@@ -406,3 +406,100 @@ def test_prices_in_two_currencies_are_never_mixed() -> None:
     ):
         with pytest.raises(ConfigError, match="EUR and USD meet in the pool 'llm'"):
             api(prices, pool).config()
+
+
+# List prices, the last resort
+
+P5 = {"provider": "AWS", "region": "us-east-1", "instance_type": "p5.48xlarge"}
+
+
+def test_a_resource_that_nobody_priced_takes_the_list_price_of_its_instance_on_that_day() -> None:
+    one = node()
+    for gpu in ("G", "H"):
+        one.gpu(gpu, **P5)
+    one.gpu("other", resource="node-2", **{**P5, "instance_type": "p4d.24xlarge"})  # has no price
+    one.list_price("p5.48xlarge", "80", day(2), region="us-east-1", valid_to=day(4))
+    one.list_price("p5.48xlarge", "60", day(5), region="us-east-1")
+    one.list_price("p5.48xlarge", "1", region="eu-west-1")
+    one.list_price("p5.48xlarge", "2", region="us-east-1", pricing_category="spot")
+    one.list_price("p5.48xlarge", "3", region="us-east-1", covers="gpu")
+    watched(one, at(day=6))
+    ran = one.run()
+    # two GPUs at an eighth of the instance; nothing before the price and in its gap: the nearest is not taken
+    assert days(ran) == {day(2): 480, day(3): 480, day(5): 360}
+    assert set(ran.ask("select basis, description from provisional_resources")) == {
+        (
+            "list price",
+            f"list price of p5.48xlarge in us-east-1 since {day(2)} from prices.csv: 10 USD per GPU and hour",
+        ),
+        (
+            "list price",
+            f"list price of p5.48xlarge in us-east-1 since {day(5)} from prices.csv: 7.5 USD per GPU and hour",
+        ),
+    }
+
+
+@pytest.mark.heavy
+def test_a_configured_price_wins_over_a_list_price_from_the_day_that_it_begins() -> None:
+    one = node([{"gpu_hour": "2", "pool": "gpu", "valid_from": day(3)}])
+    one.gpu(**P5)
+    one.list_price("p5.48xlarge", "8")
+    watched(one, at(day=5))
+    ran = one.run()
+    assert days(ran) == {day(1): 24, day(2): 24, day(3): 48, day(4): 48}
+    assert dict(ran.ask("select basis, count(*) from provisional_resources group by 1")) == {
+        "list price": 2,
+        "configured price": 2,
+    }
+
+
+def test_a_bill_wins_over_a_list_price_and_takes_its_place_exactly() -> None:
+    one = node()
+    one.gpu(**P5)
+    one.list_price("p5.48xlarge", "8")
+    watched(one, at(day=3))
+    assert days(one.run()) == {day(1): 24, day(2): 24}
+    hours(one, "0.7", at(), at("24:00"))
+    ran = one.run()
+    assert ran.ledger("day", where="not provisional") == {day(1): Decimal("16.8")}
+    assert days(ran) == {day(2): Decimal("16.8")}  # at the rate that was billed
+    assert ran.ask("select distinct basis from provisional_resources") == [("last billed day",)]
+    hours(one, "0.7", at(day=2), at(day=3))
+    ran = one.run()
+    assert (ran.total(), days(ran)) == (Decimal("33.6"), {})
+
+
+@pytest.mark.heavy
+def test_a_list_price_of_the_region_goes_before_one_of_all_and_the_projects_currency_before_others() -> None:
+    one = World(GPU_POOL, project={"currency": "EUR"}, **FAST)
+    one.gpu(**P5)
+    one.list_price("p5.48xlarge", "8")
+    one.list_price("p5.48xlarge", "16", region="us-east-1")
+    one.list_price("p5.48xlarge", "24", region="us-east-1", currency="EUR")
+    one.list_price("p5.48xlarge", "40", currency="EUR")
+    watched(one, at("02:00"))
+    assert one.run().ledger("BillingCurrency") == {"EUR": 6}
+
+
+@pytest.mark.heavy
+def test_two_list_prices_for_one_day_are_none() -> None:
+    one = node()
+    one.gpu(**P5)
+    one.list_price("p5.48xlarge", "8", sku="A")
+    one.list_price("p5.48xlarge", "9", sku="B")
+    one.list_price("p5.48xlarge", "16", day(2))
+    watched(one, at(day=3))
+    assert days(one.run()) == {day(2): 48}
+
+
+def test_a_list_price_needs_a_rule_that_takes_the_resource_into_a_pool_of_gpus() -> None:
+    elsewhere = {"name": "eu", "kind": "gpu", "match": {"RegionId": "eu-*"}}
+    rest = {"name": "rest", "kind": "shared"}
+    one = World(elsewhere, {**GPU_POOL, "match": {"SkuPriceDetails.InstanceType": "p5.*"}}, rest, **FAST)
+    one.gpu(**P5)
+    one.gpu("E", resource="node-2", **{**P5, "region": "eu-west-1"})
+    one.gpu("R", resource="node-3", **{**P5, "instance_type": "g5.xlarge"})
+    one.list_price("p5.48xlarge", "8")
+    one.list_price("g5.xlarge", "1", gpus=1)
+    watched(one, at("02:00"))
+    assert one.run().ledger("pool") == {"gpu": 2, "eu": 2}

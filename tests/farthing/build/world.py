@@ -26,6 +26,7 @@ from farthing.lake.schemas import (
     BUILT,
     CHARGES,
     GPU_INVENTORY,
+    GPU_PRICES,
     GPU_USAGE,
     IDENTITIES,
     JOBS,
@@ -40,7 +41,9 @@ from models.prefill_law import PrefillLaw
 DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
-_TABLES = {table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, METRICS)}
+_TABLES = {
+    table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS)
+}
 _OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
 
@@ -208,6 +211,26 @@ class World:
         """One row of the driver `name`."""
         self.rows["metrics"].append(
             {"day": day, "dimension": dimension, "key": key, "name": name, "quantity": Decimal(quantity)}
+        )
+
+    def list_price(
+        self, instance: str, per_instance: Money | None, since: date = DAY, *, gpus: int | None = 8, **more: Any
+    ) -> None:
+        """The on-demand list price of an hour of an AWS instance, in USD and every region unless it says another."""
+        self.rows["gpu_prices"].append(
+            {
+                "provider": "AWS",
+                "instance_type": instance,
+                "gpus": gpus,
+                "pricing_category": "on-demand",
+                "covers": "instance",
+                "price_per_instance_hour": None if per_instance is None else Decimal(per_instance),
+                "currency": "USD",
+                "valid_from": since,
+                "x_source": "prices",
+                "x_load": "prices.csv",
+                **more,
+            }
         )
 
     def arrow(self, table: str) -> pa.Table:
