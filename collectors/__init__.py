@@ -21,7 +21,7 @@ _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_usage", "identities", "jobs", "metrics", "requests", "revenue"),
-    *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets"),
+    *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage", "assets", "exchange_rates"),
 )
 
 

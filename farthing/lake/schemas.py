@@ -235,6 +235,14 @@ METRICS = Table(
     required=("day", "dimension", "key", "name", "quantity"),
 )
 
+#: How many units of `currency` one of `base` is worth.
+EXCHANGE_RATES = Table(
+    "exchange_rates",
+    _schema({"day": DAY, "currency": TEXT, "base": TEXT, "rate": EXACT}),
+    key=("day", "currency", "base"),
+    required=("day", "currency", "base", "rate"),
+)
+
 #: What vendors of model APIs say was used; requests are what we say. Amounts are in `charges`.
 VENDOR_USAGE = Table(
     "vendor_usage",
@@ -471,4 +479,7 @@ BUILT = (
     PREFILL_LAWS,
 )
 
-COLLECTED = (CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS, VENDOR_USAGE)
+COLLECTED = (
+    *(CHARGES, GPU_USAGE, GPU_INVENTORY, REQUESTS, JOBS, IDENTITIES, REVENUE, METRICS, VENDOR_USAGE),
+    EXCHANGE_RATES,
+)
