@@ -31,6 +31,7 @@ CHAPTERS = {
         "trained_models",
         "units",
         "grants",
+        "reporting",
         "pool_days",
         "bill_totals",
         "totals",
@@ -41,7 +42,7 @@ CHAPTERS = {
     ),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "jobs", "identities", "metrics", "revenue", "vendor_usage"),
-        *("loads", "rejects", "build_info"),
+        *("exchange_rates", "loads", "rejects", "build_info"),
     ),
 }
 _LAKE_ONLY = (BUILD_DAYS,)

@@ -15,13 +15,14 @@ import duckdb
 from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
-from farthing.build.settings import MONEY_MACRO
+from farthing.build.settings import CONVERTED_MACRO, MONEY_MACRO, RATE_MACRO
 from farthing.commit_points import reached
 from farthing.config import Config
 from farthing.lake import Lake
 from farthing.lake.schemas import (
     BUILT,
     COST_LEDGER,
+    EXCHANGE_RATES,
     GPU_INVENTORY,
     GPU_USAGE,
     IDENTITIES,
@@ -40,7 +41,7 @@ from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, VENDOR_USAGE, LOADS, REJECTS)
+_WHOLE = (GPU_INVENTORY, JOBS, IDENTITIES, METRICS, REVENUE, VENDOR_USAGE, EXCHANGE_RATES, LOADS, REJECTS)
 
 _CHARGES = """
     select
@@ -103,6 +104,7 @@ def publish(
         "pins": pins,
         "rules": identity,
         "window": config.warehouse.model_dump(),
+        "reporting": config.project.model_dump(include={"reporting_currency", "maximum_rate_age_days"}),
         "teams": {name: team.model_dump(mode="json") for name, team in config.teams.items()},
         "credits": {name: grant.model_dump(mode="json") for name, grant in config.credits.items()},
         "units": {name: unit.model_dump(mode="json") for name, unit in config.units.items()},
@@ -127,7 +129,8 @@ def publish(
         found = runner.models("marts", "checks/warehouse", known=_tables(con))
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
-        con.execute(MONEY_MACRO)
+        for macro in (MONEY_MACRO, RATE_MACRO, CONVERTED_MACRO):
+            con.execute(macro)
         runner.run(con, found, [model.name for model in marts])
         con.begin()  # hundreds of comments, one commit
         for model in marts:
@@ -182,7 +185,7 @@ def _fill(
     con.execute(f"create table published.cost_ledger as select *{promoted} from lake.cost_ledger")
     con.execute(f"create table published.charges as {_CHARGES}")
     con.execute("create table published.pools as select * from settings.pools")
-    for name in ("teams", "trained_models", "units", "grants"):
+    for name in ("teams", "trained_models", "units", "grants", "reporting"):
         con.execute(f"create table published.{name} as select * from settings.{name}")
     con.execute("create table published.pool_days as select * exclude (pico), money(pico) as cost from pool_days")
     con.execute(
