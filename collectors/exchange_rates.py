@@ -1,6 +1,6 @@
 """Dated exchange rates: the reference rates of the ECB as its files have them, or a small table of one's own.
 
-A rate is how many units of `currency` one unit of `base` is worth on `day`. The wide table of the ECB has a line per
+A rate is how many units of `currency` one unit of `base` is worth on `day`. The wide tables of the ECB have a line per
 day and a column per currency; each cell with a rate is a row here. `N/A`, or nothing, is no rate.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -65,9 +65,10 @@ class RateFile(Download):
         """Rows of day, currency, base and rate as text; a table of one's own as it is, for its column map."""
         rows = rows_of([_unpacked(self.file.fetch(folder), folder)], folder)
         names = [name for name in rows.collect_schema().names() if name not in (LINE, RAW, PROBLEM)]
-        if names[0].lower() == "date" and len(names) > 1 and all(_holds_rates(name) for name in names[1:]):
+        pairs = {name: pair for name in names[1:] if (pair := _pair(name))}
+        if names[0].lower() == "date" and pairs and all(name in pairs or _is_idle(name) for name in names[1:]):
             self.form = "ECB reference rates"
-            return _cells(rows, names[0], [name for name in names[1:] if not _is_blank(name)])
+            return _cells(rows, names[0], pairs)
         if frozenset(names) >= _PORTAL:
             self.form = "ECB data portal"
             return _observations(rows, names)
@@ -106,45 +107,46 @@ def _unpacked(path: Path, folder: Path) -> Path:
     return target
 
 
-def _holds_rates(name: str) -> bool:
-    return _is_blank(name) or re.fullmatch(r"[A-Z]{3}", name) is not None
+def _pair(name: str) -> tuple[str, str] | None:
+    """Currency and base of a column: `USD`, or in the portal's download `US dollar/Euro (EXR.D.USD.EUR.SP00.A)`."""
+    if re.fullmatch(r"[A-Z]{3}", name):
+        return name, _BASE_OF_THE_ECB
+    key = re.search(r"\(EXR\.D\.([A-Z]{3})\.([A-Z]{3})\.SP00\.A\)$", name)
+    return (key[1], key[2]) if key else None
 
 
-def _is_blank(name: str) -> bool:
-    """Whether a column has no name: the lines of the ECB end with a comma."""
-    return re.fullmatch(r"column \d+", name) is not None
+def _is_idle(name: str) -> bool:
+    """Whether a column says nothing: one without a name, as lines end with a comma, or the day once more."""
+    return re.fullmatch(r"column \d+|TIME PERIOD", name) is not None
 
 
-def _cells(rows: pl.LazyFrame, date: str, currencies: Sequence[str]) -> pl.LazyFrame:
+def _cells(rows: pl.LazyFrame, date: str, pairs: Mapping[str, tuple[str, str]]) -> pl.LazyFrame:
     """A row for each cell that has a rate; a line that is none, or has no day, is one row with the reason."""
     text = pl.col(date).str.strip_chars()
     in_words = text.str.to_date("%d %B %Y", strict=False).dt.to_string("iso")
     day = pl.when(text.str.contains(r"^\d{4}-\d\d-\d\d$")).then(text).otherwise(in_words)
     dated = rows.with_columns(day=day)
-    wrong = (
-        dated.filter(pl.col("day").is_null())
-        .with_columns(
-            pl.coalesce(PROBLEM, pl.format("Date: '{}' is no day", pl.col(date).fill_null(""))).alias(PROBLEM),
-            pl.coalesce(RAW, pl.concat_str([date, *currencies], separator=",", ignore_nulls=True)).alias(RAW),
-        )
-        .select(LINE, RAW, PROBLEM, *(pl.lit(None, pl.String).alias(name) for name in EXCHANGE_RATES.key), rate=None)
+    no_day = pl.format("Date: '{}' is no day", pl.col(date).fill_null(""))
+    line = pl.concat_str([date, *pairs], separator=",", ignore_nulls=True)
+    wrong = dated.filter(pl.col("day").is_null()).select(
+        LINE,
+        pl.coalesce(RAW, line).alias(RAW),
+        pl.coalesce(PROBLEM, no_day).alias(PROBLEM),
+        *(pl.lit(None, pl.String).alias(name) for name in ("day", "currency", "base", "rate")),
     )
-    numbered = {name: number for number, name in enumerate(currencies)}
-    right = (
-        dated.filter(pl.col("day").is_not_null())
-        .unpivot(currencies, index=[LINE, RAW, PROBLEM, "day"], variable_name="currency", value_name="rate")
-        .filter(_has_rate(pl.col("rate")))
-        .select(
-            pl.col(LINE) + pl.col("currency").replace_strict(numbered, return_dtype=pl.Int64) * ROWS_APART,
+    each = [
+        dated.filter(pl.col("day").is_not_null() & _has_rate(pl.col(name))).select(
+            pl.col(LINE) + number * ROWS_APART,
             RAW,
             PROBLEM,
             "day",
-            "currency",
-            pl.lit(_BASE_OF_THE_ECB).alias("base"),
-            "rate",
+            pl.lit(currency).alias("currency"),
+            pl.lit(base).alias("base"),
+            pl.col(name).alias("rate"),
         )
-    )
-    return pl.concat([right, wrong.with_columns(pl.col("rate").cast(pl.String))])
+        for number, (name, (currency, base)) in enumerate(pairs.items())
+    ]
+    return pl.concat([*each, wrong])
 
 
 def _observations(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:

@@ -102,6 +102,19 @@ def test_the_long_table_of_the_data_portal_is_read_and_a_day_without_a_value_has
     }
 
 
+def test_the_wide_table_of_the_data_portal_is_read_by_the_keys_in_its_header(world: Any) -> None:
+    header = '"DATE","TIME PERIOD","US dollar/Euro (EXR.D.USD.EUR.SP00.A)","Yen/Euro (EXR.D.JPY.EUR.SP00.A)"\n'
+    world.write(
+        "portal.csv", header + '"2026-11-20","20 Nov 2026","1.1525","178.05"\n"2026-11-21","21 Nov 2026","",""\n'
+    )
+    result = world.one("exchange_rates", "portal.csv")
+    assert (result.read, result.landed, result.form) == (2, 2, "ECB reference rates")
+    assert rates(world) == {
+        ("2026-11-20", "USD", "EUR"): Decimal("1.1525"),
+        ("2026-11-20", "JPY", "EUR"): Decimal("178.05"),
+    }
+
+
 def test_what_the_portal_says_of_months_or_indices_is_no_rate_of_a_day(world: Any) -> None:
     header, row, *_ = PORTAL.splitlines()
     rows = [row.replace(",D,", ",M,"), row.replace("SP00,A", "EN00,A"), row.replace("A,0", "A,2")]
