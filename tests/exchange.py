@@ -15,7 +15,7 @@ from tests.farthing.build.world import DAY, World, at
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 POOLS: list[dict[str, Any]] = [
-    {"name": "serving", "kind": "owned", "owner": "team:product", "match": {"ResourceId": "node*"}},
+    {"name": "serving", "kind": "shared", "driver": "requests", "match": {"ResourceId": "node*"}},
     {"name": "lab", "kind": "owned", "class": "rnd", "owner": "team:research", "match": {"ResourceId": "lab*"}},
 ]
 PROJECT = {"name": "tiny", "currency": "USD", "reporting_currency": "EUR"}
@@ -32,7 +32,8 @@ def publish(folder: Path) -> Path:
     lines = "".join(f'{key} = "{value}"\n' for key, value in PROJECT.items())
     (folder / "farthing.toml").write_text(f"[project]\n{lines}")
     made = world()
-    made.charge(16, at("12:00", 3))
+    made.charge(16, at("12:00", 3), id="saturday")
+    made.request(at("12:00", 3), at("12:01", 3), user="ann", team_id="product", replica=None)
     made.charge(100, resource="lab-1")
     made.charge(7, currency="EUR", invoice="II")
     made.charge(5, at("12:00", 32), currency="CHF", invoice="III", month=date(2026, 11, 1))

@@ -69,8 +69,9 @@ def test_the_warehouse_has_the_originals_and_beside_them_what_they_are_in_euros(
     assert warehouse.execute(
         "select team_id, sum(reporting_cost) from reporting_month where month = '2026-10-01' group by 1 order by 1"
     ).fetchall() == [
-        ("product", 17),
+        ("product", 10),
         ("research", 80),
+        (None, 7),
     ]
 
 
@@ -98,6 +99,20 @@ def test_doctor_names_currency_days_and_amount_that_have_no_rate_until_they_come
     assert "cost without a rate (CHF)" not in found
     assert found["in EUR"] == ("ok", "every amount has a rate, the newest of 2026-10-30")
     assert section(copy, NOVEMBER).heading == "All currencies together, 10.00 EUR were spent"
+
+
+def test_explaining_a_user_or_a_charge_shows_the_rate_and_the_day_that_it_is_of(project: Path) -> None:
+    [user] = farthing("explain", "user", "ann", "--json", "--project", project).value["converted"]
+    assert {name: user[name] for name in ("BillingCurrency", "first_rate_day", "last_rate_day")} == {
+        "BillingCurrency": "USD",
+        "first_rate_day": "2026-10-02",
+        "last_rate_day": "2026-10-02",
+    }
+    numbers = [Decimal(user[name]) for name in ("cost", "lowest_rate", "highest_rate", "reporting_cost")]
+    assert numbers == [16, Decimal("0.625"), Decimal("0.625"), 10]
+    [day] = farthing("explain", "charge", "saturday", "--json", "--project", project).value["days"]
+    assert (day["day"], day["rate_day"], day["derivation"]) == ("2026-10-03", "2026-10-02", "inverse")
+    assert Decimal(day["reporting_rate"]) == Decimal("0.625")
 
 
 def test_the_report_has_all_currencies_in_one_and_says_by_which_rates(project: Path) -> None:
