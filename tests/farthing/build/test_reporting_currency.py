@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from farthing.build import runner
@@ -261,6 +261,9 @@ def macros() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @given(amount=_AMOUNTS, rate=_RATES)
+@example(amount=Decimal("0.000000000001"), rate=Decimal("0.5"))  # half a pico-unit goes away from zero
+@example(amount=Decimal("-0.000000000003"), rate=Decimal("0.5"))
+@example(amount=Decimal("0.000000000001"), rate=Decimal("0.499999999999999999"))
 def test_an_amount_by_a_rate_is_the_exact_product_rounded_once(
     macros: duckdb.DuckDBPyConnection, amount: Decimal, rate: Decimal
 ) -> None:
