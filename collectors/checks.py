@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from collectors.currencies import unknown_sql
+from collectors.currencies import FORMER, unknown_sql
 from collectors.kind import Check
 from collectors.values import literal, quoted
 
@@ -50,6 +50,13 @@ def unknown_currency(column: str) -> Check:
     """`column` must be an ISO 4217 code."""
     reason = f"{literal(column + ' ')} || {quoted(column)} || ' is no ISO 4217 currency code'"
     return unknown_sql(quoted(column)), reason
+
+
+def unknown_exchange_currency(column: str) -> Check:
+    """`column` must be an ISO 4217 code, or one that old tables of rates still have."""
+    condition, reason = unknown_currency(column)
+    former = ", ".join(literal(code) for code in sorted(FORMER))
+    return f"{condition} and {quoted(column)} not in ({former})", reason
 
 
 def one_of(column: str, allowed: Iterable[str]) -> Check:

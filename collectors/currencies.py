@@ -17,6 +17,9 @@ USD UYU UZS VEF VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG ZWL
 """.split()
 )
 
+#: Currencies that are gone for longer, and that the reference rates of the ECB since 1999 have.
+FORMER = frozenset("CYP EEK LTL LVL MTL ROL SIT SKK TRL".split())
+
 
 def unknown_sql(column: str) -> str:
     """SQL that is true where `column` (quoted) is no such code."""

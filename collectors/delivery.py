@@ -23,7 +23,7 @@ import pyarrow as pa
 from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Row
 from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
 from collectors.mapping import ColumnMap
-from collectors.raw import REPEATED, ParquetFile, open_file
+from collectors.raw import REPEATED, ROWS_APART, ParquetFile, open_file
 from collectors.values import literal, quoted, sql_type
 from farthing import clock
 from farthing.config import Source
@@ -346,8 +346,8 @@ class Delivery:
         made = ", ".join(f"{sql} as {quoted(name)}" for name, sql in constants.items())
         data = self._reader(
             REJECTS,
-            f"select {made}, _line as line, _raw as raw, _reason as reason, _said as said "
-            "from staged where _reason is not null order by _line",
+            f"select {made}, _line % {ROWS_APART} as line, _raw as raw, _reason as reason, _said as said "
+            "from staged where _reason is not null order by line, _line",
         )
         self.lake.replace(REJECTS, data, where=where)
 

@@ -31,6 +31,8 @@ _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
 #: Columns of a Parquet file that a collector made: the row's line; of a line that is no row its text and why; and
 #: whether another delivery has the row already.
 LINE, RAW, PROBLEM, REPEATED = "~line", "~raw", "~problem", "~repeated"
+#: Where a line holds several rows, the first has the line's number and each next one so much more.
+ROWS_APART = 1 << 32
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def page() -> None:
         if choice is None:
             return
         _tie(warehouse, choice)
+        _together(warehouse, choice)
         left, right = st.columns(2, gap="medium")
         with left:
             _pools(warehouse, choice)
@@ -69,6 +70,32 @@ def _tie(warehouse: Published, choice: Choice) -> None:
                 f" {exact(other['ledger_cost'])}, less accrued {exact(other['accrued_cost'])},"
                 f" difference {exact(other['difference'])}"
             )
+
+
+def _together(warehouse: Published, choice: Choice) -> None:
+    """The ledger of each currency beside what it is in the reporting currency, where one is configured."""
+    days = {"first": choice.first, "last": choice.last}
+    for total in warehouse.rows(questions.TOGETHER, **days):
+        rows = warehouse.rows(questions.CONVERTED, **days)
+        reporting, lacking = total["reporting_currency"], figures.unconverted(rows)
+        at = figures.rates(total["sources"], total["first_rate_day"], total["last_rate_day"])
+        said = f"All currencies together are {money(total['cost'])} {reporting}, {figures.plain(at)}"
+        if lacking:
+            said = f"What all currencies are in {reporting} is not known: no rate for {figures.plain(lacking)}"
+        finding(said, "Each line of the ledger by the rate of its day; the amounts of the bill stay as they are.")
+        columns = [
+            Column("currency"),
+            Column("ledger", exact),
+            Column("lowest rate", figures.trimmed, f"{reporting} for one unit of the currency"),
+            Column("highest rate", figures.trimmed, f"{reporting} for one unit of the currency"),
+            Column("rates from"),
+            Column("rates to"),
+            Column(f"in {reporting}", exact),
+            Column("without a rate", money, "the part of the ledger on days for which no rate is known"),
+        ]
+        names = ("BillingCurrency", "cost", "lowest_rate", "highest_rate", "first_rate_day", "last_rate_day")
+        shown = [[row[name] for name in (*names, "reporting_cost", "unconverted_cost")] for row in rows]
+        tables.show("reporting-currency", columns, shown)
 
 
 def _pools(warehouse: Published, choice: Choice) -> None:

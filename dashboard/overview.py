@@ -33,6 +33,7 @@ def page() -> None:
             return
         classes = warehouse.rows(questions.CLASSES, **choice.parameters)
         _key_figures(warehouse, choice, classes)
+        _together(warehouse, choice)
         legend()
         left, right = st.columns(2, gap="medium")
         with left:
@@ -73,6 +74,24 @@ def _key_figures(warehouse: Published, choice: Choice, classes: Sequence[Row]) -
         help="No bill confirms it yet.",
     )
     places[6].metric("Bill less ledger", exact(tie["difference"]), help="The page of bills has the whole sum.")
+
+
+def _together(warehouse: Published, choice: Choice) -> None:
+    """All currencies in the reporting one, where it is configured: below the figures of one currency, never in them."""
+    days = {"first": choice.first, "last": choice.last}
+    for row in warehouse.rows(questions.TOGETHER, **days):
+        lacking = figures.unconverted(warehouse.rows(questions.CONVERTED, **days))
+        said = [
+            f"**All currencies in {row['reporting_currency']}**: spend {money(row['cost'])}",
+            f"revenue {money(row['revenue'])}",
+            f"gross margin {figures.share(row['gross_margin'], row['revenue'])}",
+            figures.plain(figures.rates(row["sources"], row["first_rate_day"], row["last_rate_day"])),
+        ]
+        if lacking:
+            said.append(f":orange-badge[no rate] {figures.plain(lacking)}")
+        if row["revenue_without_rate"]:
+            said.append(f":orange-badge[no rate] revenue in {row['revenue_without_rate']}")
+        st.markdown(" · ".join(said))
 
 
 def _unit_cost(warehouse: Published, choice: Choice, serving: Decimal) -> tuple[str, Decimal | None, str]:

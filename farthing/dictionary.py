@@ -31,6 +31,7 @@ CHAPTERS = {
         "trained_models",
         "units",
         "grants",
+        "reporting",
         "pool_days",
         "provisional_charges",
         "list_prices",
@@ -43,7 +44,7 @@ CHAPTERS = {
     ),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "gpu_prices", "jobs", "identities", "metrics", "revenue"),
-        *("invoices", "vendor_usage"),
+        *("invoices", "vendor_usage", "exchange_rates"),
         *("loads", "rejects", "build_info"),
     ),
 }

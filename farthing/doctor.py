@@ -267,7 +267,7 @@ def _joins(con: duckdb.DuckDBPyConnection) -> list[Check]:
     ).fetchall():
         share = float(matched / total)
         detail = f"{console.percent(share)} of {_quantity(total, unit)}"
-        named = f"{subject} {measure}" + (f" ({unit})" if subject == "cost" else "")
+        named = f"{subject} {measure}" + (f" ({unit})" if subject in ("cost", "revenue") else "")
         # idle time is a cost and no fault, and a list need not have every price: gpu_list_price says which it lacks
         informs = measure == "placed on users, teams or jobs" or measure.startswith("billed, with a list price")
         good = share >= _ENOUGH_MATCHED or informs
@@ -328,6 +328,36 @@ def _money(con: duckdb.DuckDBPyConnection) -> list[Check]:
     for currency, difference in con.execute("select BillingCurrency, difference from totals order by 1").fetchall():
         status: Status = "finding" if difference else "ok"
         checks.append(Check("cost", f"bill less ledger ({currency})", status, f"{difference:f}"))
+    return [*checks, *_unconverted(con)]
+
+
+def _unconverted(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    """What has no rate to the reporting currency, by currency and with its days; nothing where none is asked for."""
+    asked = con.execute("select reporting_currency from reporting").fetchall()
+    rows = con.execute(
+        "select what, currency, sum(amount), count(distinct day), min(day), max(day) from ("
+        "  select 'cost' as what, BillingCurrency as currency, cost as amount, day from reporting_day"
+        "  where rate is null"
+        "  union all"
+        "  select 'revenue', revenue.currency, amount, period from revenue"
+        "  join reporting_rates as rates on revenue.period = rates.day and revenue.currency = rates.currency"
+        "  where rates.rate is null"
+        ") group by all order by all"
+    ).fetchall()
+    checks = [
+        Check(
+            "cost",
+            f"{what} without a rate ({currency})",
+            "finding",
+            f"{console.money(amount)} {currency} are in no amount in {asked[0][0]}: {days:,} days, {first} to {last}",
+            f"collect exchange rates (kind exchange_rates) of {currency} for these days",
+        )
+        for what, currency, amount, days, first, last in rows
+    ]
+    for (reporting,) in asked if not checks else []:
+        [(newest,)] = con.execute("select max(rate_day) from reporting_rates where derivation <> 'same'").fetchall()
+        said = f"every amount has a rate, the newest of {newest}" if newest else "no amount is in another currency"
+        checks.append(Check("cost", f"in {reporting}", "ok", said))
     return checks
 
 

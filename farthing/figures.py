@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from farthing import console
 
@@ -72,6 +73,22 @@ def period(first: date, last: date) -> str:
         return day(first)
     same_year = first.year == last.year
     return f"{first.day} {first:%b}{'' if same_year else first.strftime(' %Y')} \N{EN DASH} {day(last)}"
+
+
+def rates(sources: str | None, first: date | None, last: date | None) -> str:
+    """By which rates amounts were converted; `first` and `last` are the days that they were published for."""
+    if first is None or last is None:
+        return "nothing had to be converted"
+    return f"converted at the rates of each day ({sources}), {period(first, last)}"
+
+
+def unconverted(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The spend that has no rate, of the rows of `questions.CONVERTED`: `12.30 USD on 3 days`; empty where all has."""
+    return ", ".join(
+        f"{money(row['unconverted_cost'])} {row['BillingCurrency']} on {counted(row['days_without_rate'], 'day')}"
+        for row in rows
+        if row["unconverted_cost"] is not None
+    )
 
 
 def plain(name: object) -> str:

@@ -38,6 +38,7 @@ TABLES = {
     "trained_models": "the configured models of our own: over which months their training is written off",
     "grants": "the configured promotional credits: what was granted, and until when",
     "units": "the configured units whose cost `unit_costs` has",
+    "reporting": "the currency that every amount is converted to, one row; none where the configuration names none",
     "pool_days": "what each pool costs on each day, by the bill it stands on; the ledger equals it",
     "list_prices": "on-demand list prices of whole instances by GPU and hour, and the days on which each counts",
     "bill_totals": "what each invoice came to by pool, and how much of it is for hours still to come",
@@ -61,6 +62,7 @@ TABLES = {
     "identities": "who is behind a user id, a key or a service account, and since when",
     "metrics": "daily quantities that shared pools can be spread by",
     "vendor_usage": "tokens that vendors of model APIs say were used; `requests` is what the logs say",
+    "exchange_rates": "dated exchange rates; `reporting_rates` has the one that each day takes",
     "loads": "every file that was collected, each time that it was, with its equation of rows",
     "rejects": "rows that could not be taken, with file, line and reason",
     "revenue": "what customers pay, per plan and period",
@@ -288,6 +290,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         "currency": "its currency",
         "granted": "what the provider granted",
         "expires": "first day on which what is left is lost; null: never",
+    },
+    "reporting": {
+        "reporting_currency": "currency that every amount is converted to, beside itself",
+        "maximum_rate_age_days": "days after which a rate is no rate any more",
     },
     "units": {
         "unit": "what one of it is called, for example ticket",
@@ -527,6 +533,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "output_tokens": "output tokens",
         "requests": "calls, where the vendor counts them",
         "x_extra": "what the vendor says besides, under its own names, JSON",
+        **_ORIGIN,
+    },
+    "exchange_rates": {
+        "day": "day that the rate was published for",
+        "currency": "currency that is bought",
+        "base": "currency that it is bought with",
+        "rate": "units of `currency` that one unit of `base` is worth",
         **_ORIGIN,
     },
     "loads": {

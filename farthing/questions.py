@@ -15,23 +15,27 @@ order by cost desc, class, kind
 """
 
 #: What customers pay for the days: what is paid for a month is spread evenly over its days.
-EARNED = """
+_EARNED_OF = """
 with paid as (
     select
         customer_id,
         user_id,
         plan,
         amount,
+        currency,
+        period,
         date_trunc('month', period) as month_begin,
         last_day(period) as month_end
     from revenue
-    where currency = $currency
+    where {which}
 ),
 earned as (
     select
         customer_id,
         user_id,
         plan,
+        currency,
+        period,
         cast(
             cast(amount * 1000000000000 as hugeint)
             * (date_diff('day', greatest(month_begin, $first), least(month_end, $last)) + 1)
@@ -42,6 +46,8 @@ earned as (
     where month_begin <= $last and month_end >= $first
 )
 """
+
+EARNED = _EARNED_OF.format(which="currency = $currency")
 
 REVENUE = f"{EARNED} select sum(amount) as revenue from earned"
 
@@ -187,4 +193,71 @@ where day between $first and $last and unit in ('count', 'seconds', $currency)
 group by all
 having sum(total) <> 0
 order by sum(matched) / sum(total), subject, measure
+"""
+
+#: Spend of each currency beside what it is in the reporting currency; no row where none is configured.
+CONVERTED = """
+select
+    reporting_day.BillingCurrency,
+    reporting_day.reporting_currency,
+    sum(reporting_day.cost) as cost,
+    min(reporting_day.rate) as lowest_rate,
+    max(reporting_day.rate) as highest_rate,
+    min(reporting_day.rate_day) as first_rate_day,
+    max(reporting_day.rate_day) as last_rate_day,
+    case when count(*) = count(reporting_cost) then sum(reporting_cost) end as reporting_cost,
+    sum(reporting_day.cost) filter (where rate is null) as unconverted_cost,
+    count(distinct reporting_day.day) filter (where rate is null) as days_without_rate
+from reporting_day
+where day between $first and $last
+group by all
+order by reporting_cost desc nulls last, BillingCurrency
+"""
+
+#: The totals of all currencies in the reporting one, where there are others; null where a part has no rate.
+TOGETHER = f"""
+{_EARNED_OF.format(which="true")},
+income as (
+    select
+        case when count(*) = count(rates.rate) then sum(converted(earned.amount, rates.rate)) end as revenue,
+        min(rates.rate_day) filter (where rates.derivation <> 'same') as first_rate_day,
+        max(rates.rate_day) filter (where rates.derivation <> 'same') as last_rate_day,
+        string_agg(distinct rates.rate_source, ', ' order by rates.rate_source) as sources,
+        string_agg(distinct earned.currency, ', ' order by earned.currency) filter (
+            where rates.rate is null
+        ) as without_rate,
+        count(*) filter (where earned.currency <> rates.reporting_currency) as foreign_amounts
+    from earned
+    join reporting_rates as rates on earned.period = rates.day and earned.currency = rates.currency
+),
+spend as (
+    select
+        case when count(*) = count(costs.reporting_cost) then sum(costs.reporting_cost) end as cost,
+        case
+            when count(*) filter (where pools.class = 'cogs' and costs.reporting_cost is null) = 0
+                then coalesce(sum(costs.reporting_cost) filter (where pools.class = 'cogs'), 0)
+        end as cogs_cost,
+        min(rates.rate_day) filter (where rates.derivation <> 'same') as first_rate_day,
+        max(rates.rate_day) filter (where rates.derivation <> 'same') as last_rate_day,
+        string_agg(distinct rates.rate_source, ', ' order by rates.rate_source) as sources,
+        count(*) filter (where costs.BillingCurrency <> rates.reporting_currency) as foreign_amounts
+    from reporting_day as costs
+    join reporting_rates as rates on costs.day = rates.day and costs.BillingCurrency = rates.currency
+    left join pools on costs.pool = pools.pool
+    where costs.day between $first and $last
+)
+select
+    reporting.reporting_currency,
+    spend.cost,
+    income.revenue,
+    income.revenue - spend.cogs_cost as gross_margin,
+    income.revenue - spend.cost as operating_margin,
+    least(spend.first_rate_day, income.first_rate_day) as first_rate_day,
+    greatest(spend.last_rate_day, income.last_rate_day) as last_rate_day,
+    coalesce(spend.sources, income.sources) as sources,
+    income.without_rate as revenue_without_rate
+from reporting
+cross join spend
+cross join income
+where spend.foreign_amounts + income.foreign_amounts > 0
 """

@@ -14,6 +14,7 @@ from farthing.build.settings import day_start
 from farthing.lake import Lake, LakeFile
 from farthing.lake.schemas import (
     CHARGES,
+    EXCHANGE_RATES,
     GPU_INVENTORY,
     GPU_PRICES,
     GPU_USAGE,
@@ -31,7 +32,7 @@ from farthing.lake.schemas import (
 from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
-_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, VENDOR_USAGE)
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, VENDOR_USAGE, EXCHANGE_RATES)
 INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)

@@ -16,7 +16,7 @@ import duckdb
 from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
-from farthing.build.settings import DIFFERENCE_MACRO, MONEY_MACRO
+from farthing.build.settings import CONVERTED_MACRO, DIFFERENCE_MACRO, MONEY_MACRO, RATE_MACRO
 from farthing.build.together import together
 from farthing.commit_points import reached
 from farthing.config import Config
@@ -24,6 +24,7 @@ from farthing.lake import Lake
 from farthing.lake.schemas import (
     BUILT,
     COST_LEDGER,
+    EXCHANGE_RATES,
     GPU_INVENTORY,
     GPU_PRICES,
     GPU_USAGE,
@@ -44,7 +45,10 @@ from farthing.lake.views import quoted, text
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
-_WHOLE = (GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, LOADS, REJECTS)
+_WHOLE = (
+    *(GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, EXCHANGE_RATES, LOADS),
+    REJECTS,
+)
 
 _CHARGES = """
     select
@@ -131,6 +135,7 @@ def publish(
         "pins": pins,
         "rules": identity,
         "window": config.warehouse.model_dump(),
+        "reporting": config.project.model_dump(include={"reporting_currency", "maximum_rate_age_days"}),
         "teams": {name: team.model_dump(mode="json") for name, team in config.teams.items()},
         "credits": {name: grant.model_dump(mode="json") for name, grant in config.credits.items()},
         "units": {name: unit.model_dump(mode="json") for name, unit in config.units.items()},
@@ -155,8 +160,8 @@ def publish(
         found = runner.models("marts", "checks/warehouse", known=_tables(con))
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
-        con.execute(MONEY_MACRO)
-        con.execute(DIFFERENCE_MACRO)
+        for macro in (MONEY_MACRO, DIFFERENCE_MACRO, RATE_MACRO, CONVERTED_MACRO):
+            con.execute(macro)
         runner.run_together(con, found, [model.name for model in marts], use="published.main")
         con.begin()  # hundreds of comments, one commit
         for model in marts:
@@ -218,7 +223,10 @@ def _fill(
         },
         **{table.name: rows(lake, table) for table in _WHOLE},
         "pools": "select * from settings.pools",
-        **{name: f"select * from settings.{name}" for name in ("teams", "trained_models", "units", "grants")},
+        **{
+            name: f"select * from settings.{name}"
+            for name in ("teams", "trained_models", "units", "grants", "reporting")
+        },
         "pool_days": "select * exclude (pico), money(pico) as cost from pool_days",
         "list_prices": "select * exclude (hour_pico), money(hour_pico) as price_per_gpu_hour from list_prices",
         "provisional_charges": _PROVISIONAL,

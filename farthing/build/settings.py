@@ -34,6 +34,20 @@ DIFFERENCE_MACRO = (
     " when abs(difference + tax + credit + marketplace) <= tolerance then 'tax, credit, marketplace issuer'"
     " else 'residual' end"
 )
+#: An exchange rate, DECIMAL(38,18), in integers of 10^-18.
+RATE_MACRO = (
+    "create or replace macro rate_units(rate) as cast(trunc(rate) as hugeint) * 1000000000000000000"
+    " + cast((rate - trunc(rate)) * 1000000000000000000 as hugeint)"
+)
+#: An amount by an exchange rate, rounded once, half away from zero, to 12 decimals: whole units and the rest apart, as
+#: their product does not fit 128 bits.
+CONVERTED_MACRO = (
+    "create or replace macro converted(amount, rate) as money("
+    "(cast(trunc(amount) as hugeint) * rate_units(rate)) // 1000000"
+    " + ((cast(trunc(amount) as hugeint) * rate_units(rate)) % 1000000 * 1000000000000"
+    " + cast((amount - trunc(amount)) * 1000000000000 as hugeint) * rate_units(rate)"
+    " + sign(amount) * cast(500000000000000000 as hugeint)) // cast(1000000000000000000 as hugeint))"
+)
 #: What the tokens of requests cost at the prices of one model, in pico-units; sums of requests give sums of costs.
 TOKEN_MACRO = (
     "create or replace macro token_pico(requests, input, cached, written, written_1h, output, request_pico, input_pico,"
@@ -158,6 +172,12 @@ def prepare(
             (name, grant.currency or config.project.currency, grant.amount, grant.expires)
             for name, grant in sorted(config.credits.items())
         ],
+    )
+    currency, age = config.project.reporting_currency, config.project.maximum_rate_age_days
+    _fill(
+        con,
+        "reporting(reporting_currency varchar, maximum_rate_age_days bigint)",
+        [(currency, age)] if currency else [],
     )
     _fill(con, "sentinel_users(user_id varchar)", [(name,) for name in config.identities.sentinel_users])
     _fill(

@@ -45,6 +45,9 @@ class Project(Section):
 
     name: str = "farthing"
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    #: What every amount is converted to, beside itself, by dated exchange rates; none by default.
+    reporting_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    maximum_rate_age_days: int = Field(default=10, ge=0, le=366)  # a rate older than that is no rate of the day
 
 
 class Team(Section):

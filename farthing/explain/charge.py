@@ -83,7 +83,7 @@ def explain_charge(
         parties[Party("accrued")] += accrued
     return [
         _facts(charge, config),
-        _sheet("days", ["day", "cost"], [*by_day.items(), *([("still to come", accrued)] if accrued else [])]),
+        _by_day(con, charge, by_day, accrued),
         _kinds(parties),
         _users(parties, top, "; ".join(sorted(bases))),
     ]
@@ -135,6 +135,23 @@ def _days(con: duckdb.DuckDBPyConnection, charge: _Charge) -> dict[date, int]:
         if begin < until:
             found[day] = spread(charge.pico, start, end, begin, min(begin + timedelta(days=1), until))
     return {day: part for day, part in found.items() if part}
+
+
+def _by_day(con: duckdb.DuckDBPyConnection, charge: _Charge, by_day: dict[date, int], accrued: int) -> Sheet:
+    """The charge's days, and for a currency that is converted the rate of each and the day that it is of."""
+    rows: list[tuple[Any, ...]] = [*by_day.items(), *([("still to come", accrued)] if accrued else [])]
+    rates = {
+        day: (rate, rate_day, derivation)
+        for day, *(rate, rate_day, derivation) in con.execute(
+            "select day, rate, rate_day, derivation from reporting_rates"
+            " where currency = ? and currency <> reporting_currency",
+            [charge.currency],
+        ).fetchall()
+    }
+    if not rates:
+        return _sheet("days", ["day", "cost"], rows)
+    columns = ["day", "cost", "reporting_rate", "rate_day", "derivation"]
+    return _sheet("days", columns, [(*row, *rates.get(row[0], (None, None, None))) for row in rows])
 
 
 def _weights(con: duckdb.DuckDBPyConnection, charge: _Charge, day: date) -> tuple[dict[Party, int], str]:
@@ -280,6 +297,6 @@ def _sheet(name: str, columns: list[str], rows: Any, note: str = "") -> Sheet:
         exact,
         title=titles[name],
         note=note,
-        exact=frozenset(amounts),
+        exact=frozenset({*amounts, "reporting_rate"}),
         hidden=frozenset({"estimated_cost"} if unused else ()),
     )

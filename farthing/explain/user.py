@@ -50,6 +50,7 @@ def explain_user(con: duckdb.DuckDBPyConnection, config: Config, user: str, mont
             title="Cost",
             exact=frozenset({"cost"}),
         ),
+        *_converted(con, user, chosen),
         Sheet("lines", ["pool", "kind", "BillingCurrency", "days", "cost", *_FIRM], lines, title="Lines of the ledger"),
         _pools(con, config, lines, chosen),
         _charges(con, lines, chosen),
@@ -98,6 +99,23 @@ def _lines(con: duckdb.DuckDBPyConnection, user: str, month: date) -> list[tuple
         " group by all order by BillingCurrency, abs(sum(cost)) desc, pool, kind",
         [user, month, _after(month)],
     ).fetchall()
+
+
+def _converted(con: duckdb.DuckDBPyConnection, user: str, month: date) -> list[Sheet]:
+    """The user's cost in the reporting currency with the rates of its days; nothing where all of it is in that one."""
+    rows = con.execute(
+        "select BillingCurrency, sum(cost), min(rate), max(rate), min(rate_day), max(rate_day), reporting_currency,"
+        " case when count(*) = count(rate) then sum(converted(cost, rate)) end"
+        " from cost_ledger join reporting_rates as rates"
+        " on cost_ledger.day = rates.day and BillingCurrency = rates.currency"
+        " where user_id = ? and cost_ledger.day >= ? and cost_ledger.day < ? group by all order by 1",
+        [user, month, _after(month)],
+    ).fetchall()
+    columns = ["BillingCurrency", "cost", "lowest_rate", "highest_rate", "first_rate_day", "last_rate_day"]
+    columns += ["reporting_currency", "reporting_cost"]
+    exact = frozenset({"cost", "lowest_rate", "highest_rate", "reporting_cost"})
+    foreign = any(row[0] != row[6] for row in rows)
+    return [Sheet("converted", columns, rows, title="By the rate of each day", exact=exact)] if foreign else []
 
 
 def _grouped(lines: list[tuple[Any, ...]], *keys: int) -> dict[tuple[str, ...], list[Decimal]]:

@@ -285,6 +285,14 @@ GPU_PRICES = Table(
     required=("provider", "pricing_category", "covers", "currency", "valid_from"),
 )
 
+#: How many units of `currency` one of `base` is worth.
+EXCHANGE_RATES = Table(
+    "exchange_rates",
+    _schema({"day": DAY, "currency": TEXT, "base": TEXT, "rate": EXACT}),
+    key=("day", "currency", "base"),
+    required=("day", "currency", "base", "rate"),
+)
+
 #: What vendors of model APIs say was used; requests are what we say. Amounts are in `charges`.
 VENDOR_USAGE = Table(
     "vendor_usage",
@@ -534,5 +542,5 @@ BUILT = (
 
 COLLECTED = (
     *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS),
-    VENDOR_USAGE,
+    *(VENDOR_USAGE, EXCHANGE_RATES),
 )

@@ -36,6 +36,7 @@ def monthly(con: duckdb.DuckDBPyConnection, config: Config, first: date | None =
         units.training(leading, found),
         tasks.tasks(leading),
         trust.other_currencies([(asked, sums(asked)) for asked in others]),
+        trust.together(leading),
         trust.firmness(leading, found),
         trust.quality(leading),
         trust.bills(leading),

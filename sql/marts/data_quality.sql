@@ -1,14 +1,15 @@
 -- data_quality: how much of cost, GPUs and requests each join matches, day by day.
 -- grain: day, subject, measure, unit
 -- column day: day, UTC
--- column subject: requests, gpus, gpu_seconds, busy_seconds or cost
+-- column subject: requests, gpus, gpu_seconds, busy_seconds, cost or revenue
 -- column measure: what is matched, for example 'with a user'
 -- column unit: count, seconds, or the currency of money
 -- column matched: how much of the total is matched
 -- column total: the whole
 -- column unmatched: total less matched
 -- column matched_share: matched of total; null when there is nothing to match
--- Where nobody named identities, users are not asked for among them.
+-- Where nobody named identities, users are not asked for among them. With a reporting currency, cost and revenue of
+-- other currencies are matched on the days that have a rate.
 with quality_days as (
     select * from quality_days
     where
@@ -42,8 +43,42 @@ priced_days as (
     group by gpus.day
 ),
 
-measured as (
+foreign_costs as (
+    select
+        day,
+        'cost' as subject,
+        'with a rate to ' || reporting_currency as measure,
+        BillingCurrency as unit,
+        coalesce(sum(cost) filter (where rate is not null), 0) as matched,
+        sum(cost) as total
+    from reporting_day
+    where BillingCurrency <> reporting_currency
+    group by all
+),
+
+foreign_revenue as (
+    select
+        revenue.period as day,
+        'revenue' as subject,
+        'with a rate to ' || rates.reporting_currency as measure,
+        revenue.currency as unit,
+        coalesce(sum(revenue.amount) filter (where rates.rate is not null), 0) as matched,
+        sum(revenue.amount) as total
+    from revenue
+    inner join reporting_rates as rates
+        on
+            revenue.period = rates.day
+            and revenue.currency = rates.currency
+    where revenue.currency <> rates.reporting_currency
+    group by all
+),
+
+all_days as (
     select * from quality_days
+    union all by name
+    select * from foreign_costs
+    union all by name
+    select * from foreign_revenue
     union all by name
     select * replace (coalesce(matched, 0) as matched)
     from priced_days
@@ -60,7 +95,7 @@ final as (
         total,
         total - matched as unmatched,
         case when total <> 0 then cast(matched as double) / cast(total as double) end as matched_share
-    from measured
+    from all_days
 )
 
 select * from final

@@ -264,5 +264,41 @@ def other_currencies(others: Sequence[tuple[Asked, Sums]]) -> Section | None:
     return Section("other_currencies", "Other currencies", heading, tables=[Table("other_currencies", columns, rows)])
 
 
+def together(asked: Asked) -> Section | None:
+    """All currencies in the reporting currency; None where none is configured, or nothing is in another."""
+    found = asked.rows(questions.TOGETHER)
+    if not found:
+        return None
+    total, rows = found[0], asked.rows(questions.CONVERTED)
+    reporting, lacking = total["reporting_currency"], figures.unconverted(rows)
+    heading = f"All currencies together, {figures.money(total['cost'])} {reporting} were spent"
+    if lacking:
+        heading = f"What was spent in {reporting} is not known: no rate for {lacking}"
+    at = figures.rates(total["sources"], total["first_rate_day"], total["last_rate_day"])
+    said = [f"Each line of the ledger is {at}; the amounts above stay as they were billed."]
+    if total["revenue"] is not None:
+        share = percent(part(total["gross_margin"], total["revenue"]))
+        said.append(
+            f"Revenue of all currencies is {figures.money(total['revenue'])} {reporting}; less serving (cogs)"
+            f" {figures.money(total['gross_margin'])} are left, {share}. After all other cost"
+            f" {figures.money(total['operating_margin'])} are left."
+        )
+    if total["revenue_without_rate"]:
+        said.append(f"Revenue in {total['revenue_without_rate']} has no rate, so that of all currencies is not known.")
+    columns = [
+        Column("BillingCurrency", "currency"),
+        Column("cost", "spend", figures.money),
+        Column("lowest_rate", "lowest rate", figures.trimmed),
+        Column("highest_rate", "highest rate", figures.trimmed),
+        Column("first_rate_day", "rates from"),
+        Column("last_rate_day", "rates to"),
+        Column("reporting_cost", f"spend, {reporting}", figures.money),
+        Column("unconverted_cost", "of spend without a rate", figures.money),
+    ]
+    note = f"A rate is what one unit of the currency is in {reporting}."
+    table = Table("reporting_currency", columns, rows, note=note)
+    return Section("reporting_currency", f"In {reporting}", heading, said, tables=[table])
+
+
 def _whole(value: float | None) -> str:
     return figures.MISSING if value is None else f"{value:,.0f}"

@@ -23,6 +23,10 @@ marts as (
     select 'cost_center_month' as mart, BillingCurrency, sum(cost) as cost from cost_center_month group by all
     union all
     select 'journal_month' as mart, BillingCurrency, sum(cost) as cost from journal_month group by all
+    union all
+    select 'reporting_day' as mart, BillingCurrency, sum(cost) as cost from reporting_day group by all
+    union all
+    select 'reporting_month' as mart, BillingCurrency, sum(cost) as cost from reporting_month group by all
 )
 
 select

@@ -20,7 +20,7 @@ from farthing.lake.schemas import BUILT, COST_LEDGER, REQUEST_COSTS, Table
 from farthing.warehouse import POINTER, open_warehouse
 from tests.farthing.build.world import DAY, GPU_POOL, World, at
 
-FAST = {"attribution": {"cell_seconds": 60}}
+FAST = {"attribution": {"cell_seconds": 60}, "project": {"reporting_currency": "USD"}}
 PICO = Decimal("0.000000000001")
 Tamper = Callable[[str, str], None]
 
@@ -228,6 +228,14 @@ def test_a_pool_of_no_bill_in_the_ledger_is_seen(project: Path) -> None:
 def test_a_mart_that_loses_a_line_is_seen(project: Path, tamper: Tamper, mart: str) -> None:
     tamper(mart, "select * replace ((cost + 0.000000000001)::decimal(38, 12) as cost) from {}")
     refused(project, "marts_add_up_to_the_ledger", 1, mart)
+
+
+def test_a_converted_sum_that_differs_by_month_and_by_day_is_seen(project: Path, tamper: Tamper) -> None:
+    off = "case when pool = 'gpu' then 0.000000000001 else 0 end"
+    tamper(
+        "reporting_month", f"select * replace ((reporting_cost + {off})::decimal(38, 12) as reporting_cost) from {{}}"
+    )
+    refused(project, "reporting_leaves_no_line_out", 1, "gpu")
 
 
 @pytest.mark.parametrize("change", ["less", "gone"])

@@ -58,6 +58,11 @@ def test_spend_is_what_the_ledger_says_of_the_month_and_currency(report: Make, w
         assert sum(row["cost"] for row in rows(made, table) if row["cost"] is not None) == cost, table
 
 
+def test_without_a_reporting_currency_no_currency_is_converted(report: Make, warehouse: Con) -> None:
+    assert not [one for one in report().sections if one.name == "reporting_currency"]
+    assert ask(warehouse, "select count(*) from reporting_day") == 0
+
+
 def test_gross_margin_is_revenue_less_serving_and_never_research(report: Make, warehouse: Con) -> None:
     serving = ask(
         warehouse, f"select sum(cost) from cost_ledger join pools using (pool) where {OCTOBER} and class = 'cogs'"
