@@ -17,6 +17,13 @@ from farthing.lake.views import text
 _MOMENT = pa.timestamp("us", tz="UTC")
 #: Text as FOCUS wants it: accents go, and what is still no ASCII is a question mark.
 _ASCII_MACRO = r"create or replace temp macro to_ascii(x) as regexp_replace(strip_accents(x), '[^\x00-\x7F]', '?', 'g')"
+#: Price x quantity where the decimals have room for it, else null.
+_COST_MACRO = """create or replace temp macro priced_cost(price, quantity) as case
+    when try_cast(price as decimal(18, 12)) = price and try_cast(quantity as decimal(20, 12)) = quantity
+        then try_cast(
+            try_cast(price as decimal(18, 12)) * try_cast(quantity as decimal(20, 12)) as decimal(38, 12)
+        )
+end"""
 
 
 def focus(con: duckdb.DuckDBPyConnection, month: date) -> pa.Table:
@@ -29,6 +36,7 @@ def focus(con: duckdb.DuckDBPyConnection, month: date) -> pa.Table:
     """
     model = runner.models("exports", known=frozenset({"charges"}))["focus"]
     con.execute(_ASCII_MACRO)
+    con.execute(_COST_MACRO)
     first = f"date {text(month)}"
     table = con.sql(
         f"select * from ({model.sql}) where BillingPeriodStart >= {first}"

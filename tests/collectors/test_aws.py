@@ -179,9 +179,9 @@ def test_what_is_charged_has_its_account_resource_sku_price_and_tags(world: Any)
     shown = {
         "SubAccountId": "012345678901", "ResourceId": "i-0a", "RegionId": "us-east-1", "ServiceCategory": "Compute",
         "ServiceName": "Amazon Elastic Compute Cloud", "SkuMeter": "BoxUsage:p5.48xlarge", "ProviderName": "AWS",
-        "InvoiceIssuerName": "AWS", "PricingUnit": "Hrs", "PricingCategory": "Standard", "ListCost": Decimal("98.32"),
+        "InvoiceIssuerName": "AWS", "PricingUnit": "Hours", "PricingCategory": "Standard", "ListCost": Decimal("98.32"),
         "ContractedCost": Decimal("55.04"), "ListUnitPrice": Decimal("98.32"), "PricingQuantity": Decimal(1),
-        "ConsumedUnit": "Hrs", "Tags": '{"team":"the \\"A\\" team","aws:createdBy":"root"}',
+        "ConsumedUnit": "Hours", "Tags": '{"team":"the \\"A\\" team","aws:createdBy":"root"}',
     }  # fmt: skip
     assert {name: gpu[name] for name in shown} == shown
     assert '"bill/InvoicingEntity":"Amazon Web Services EMEA SARL"' in gpu["x_extra"]

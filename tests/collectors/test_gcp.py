@@ -198,7 +198,8 @@ def test_places_names_and_what_focus_does_not_know_go_along(world: Any) -> None:
         "BillingAccountId": BASE["billing_account_id"], "SubAccountId": "prod-1", "SubAccountName": "Production",
         "ResourceId": BASE["resource.global_name"], "ResourceName": "gpu-1", "ResourceType": "instances",
         "ServiceName": "Compute Engine", "ServiceCategory": "Compute", "SkuId": "D", "RegionId": "us-central1",
-        "PricingQuantity": 1, "PricingUnit": "hour", "ConsumedQuantity": 3600, "ConsumedUnit": "seconds",
+        "PricingQuantity": 1, "PricingUnit": "Hours", "ConsumedQuantity": 3600, "ConsumedUnit": "Seconds",
+        "SkuPriceId": "D", "RegionName": "Iowa",
     }  # fmt: skip
     assert {name: charge[name] for name in wanted} == wanted
     kept = {"currency_conversion_rate": "151.2", "adjustment_info.mode": "PARTIAL", "service.id": "6F81-5844-456A"}
