@@ -64,11 +64,11 @@ def focus_unit(text: str) -> str | None:
     if found := re.match(r"(\d[\d,]*) ?([KMB](?![A-Za-z]))?(?![\d.])\s*", rest):
         count = int(found[1].replace(",", "")) * _MULTIPLES[found[2] or ""]
         rest = re.sub(r"^1 ", "", rest[found.end() :])
-    elif rest[0].isdigit():
+    elif rest[:1].isdigit():
         return "Units"  # of something that FOCUS cannot count, such as 1.5 of it
     rest = re.sub(r"(?i)^(per|por|pro|par)\s+", "", rest)
-    what, rate, per = re.sub(r"(?i)\s+(per|por|pro|par)\s+", "/", rest).partition("/")
-    made = _rate(_words(what), per, count) if rate else _plain(_words(what), count)
+    what, _, per = re.sub(r"(?i)\s+(per|por|pro|par)\s+", "/", rest).partition("/")
+    made = _rate(_words(what), per, count) if _words(per) else _plain(_words(what), count)
     return made if UNIT_FORMAT.fullmatch(made) else "Units"
 
 
@@ -96,11 +96,14 @@ def _rate(words: list[str], per: str, count: int) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in re.split(r"[\s_-]+", text) if word]
+    """The words of a unit by their letters alone; numbers (`1,000s` is one) are none, nor is what nobody knows."""
+    found = re.findall(r"[^\W_][\w.,]*", text)
+    words = [re.sub(r"[\W_]", "", word) for word in found if not word[0].isnumeric()]
+    return [word for word in words if word.isascii() or word.lower() in _TIME_OF]
 
 
 def _named(words: list[str]) -> str:
-    """The words of a unit that counts or sizes something; numbers are none."""
+    """The words of a unit that counts or sizes something, as FOCUS writes them."""
     made = []
     for word in words:
         plain = word.lower()
@@ -112,7 +115,6 @@ def _named(words: list[str]) -> str:
             made.append(_WORDS[plain])
         elif plain in _TIME_OF and len(plain) > 2:
             made.append(f"{_TIME_OF[plain]}s")
-        elif not plain[0].isdigit():
-            letters = re.sub(r"[^A-Za-z0-9]", "", word)
-            made.append(letters[:1].upper() + letters[1:] if letters.islower() else letters)
+        else:
+            made.append(word[:1].upper() + word[1:] if word.islower() else word)
     return " ".join(filter(None, made))
