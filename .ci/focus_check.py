@@ -48,6 +48,7 @@ INVOICE = frozenset(("InvoiceId-C-003-C", "InvoiceId-C-000-O"))
 WITHOUT_INVOICE = {
     "aws": "bill/InvoiceId is empty until AWS has closed the month",
     "aws_2023": "bill/InvoiceId is empty in the whole file, which is anonymised",
+    "azure": "invoiceId of a Customer Agreement is empty until Microsoft has issued the invoice",
     "azure_ea": "cost details of an Enterprise Agreement have no invoiceId",
     "azure_old": "the legacy form of cost details has no invoiceId",
 }
