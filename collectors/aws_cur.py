@@ -13,11 +13,14 @@ from decimal import Decimal
 
 import polars as pl
 
-from collectors.aws_services import service_category
+from collectors import regions
+from collectors.aws_services import part_of_ec2, service_category
 from collectors.frames import NOTHING, case, filled, json_object, json_of_entries
 from collectors.lines import UnreadableError
+from collectors.machines import aws_gpus, price_details
 from collectors.providers import normal
 from collectors.raw import LINE, PROBLEM, RAW
+from collectors.units import in_focus_units
 from farthing.lake.schemas import CHARGES
 
 _EXACT = pl.Decimal(38, 24)
@@ -49,15 +52,14 @@ _SAME = {
     "ChargePeriodStart": ("line_item_usage_start_date",),
     "ChargeDescription": ("line_item_line_item_description",),
     "ResourceId": ("line_item_resource_id",),
-    "ResourceType": ("product_product_family",),
     "AvailabilityZone": ("line_item_availability_zone",),
     "RegionId": ("product_region_code", "product_region"),
-    "RegionName": ("product_location",),
     "SkuId": ("product_sku",),
-    "SkuPriceId": ("pricing_rate_code", "pricing_rate_id"),
     "SkuMeter": ("line_item_usage_type",),
     "CapacityReservationId": ("capacity_reservation_capacity_reservation_arn",),
 }
+#: What a usage type ends with where it is that of a machine: `USE1-BoxUsage:p5.48xlarge`.
+_INSTANCE_TYPE = r"(?:BoxUsage|SpotUsage|HeavyUsage|DedicatedUsage|UnusedBox|UnusedDed|Reservation):([\w-]+\.[\w.-]+)$"
 _NEEDED = (
     "line_item_line_item_type", "line_item_unblended_cost", "line_item_currency_code", "line_item_usage_start_date",
     "line_item_usage_end_date", "bill_billing_period_start_date", "bill_billing_period_end_date",
@@ -126,7 +128,7 @@ class Report:
         """The rows in FOCUS columns, and what is left of the report's own."""
         self._net = self._bills_net(rows)
         kept = [name for name in (LINE, RAW, PROBLEM) if name in self._schema]
-        made = {**self._same(), **self._what(), **self._costs(), **self._amounts(), "Tags": self._tags()}
+        made = {**self._same(), **self._what(), **self._sku(), **self._costs(), **self._amounts(), "Tags": self._tags()}
         rest = [name for name in self._columns if name not in self._used]
         return rows.select(
             *kept,
@@ -201,6 +203,8 @@ class Report:
             self._col("product_servicename"),
             code,
         )
+        family, usage_type = self._col("product_product_family"), self._col("line_item_usage_type")
+        part = part_of_ec2(code, family, usage_type)
         status = self._col("capacity_reservation_capacity_reservation_status")
         by_type = self._type.replace_strict(_CATEGORIES, default="Adjustment", return_dtype=pl.String)
         return {
@@ -219,13 +223,41 @@ class Report:
             "ProviderName": pl.lit("AWS"),
             "PublisherName": case((self._col("bill_billing_entity") == "AWS Marketplace", seller), otherwise="AWS"),
             "InvoiceIssuerName": normal(pl.coalesce(self._col("bill_invoicing_entity"), seller, pl.lit("AWS"))),
-            "ServiceName": name,
-            "ServiceCategory": service_category(
-                code, name, self._col("product_product_family"), self._col("line_item_usage_type")
-            ),
+            "ServiceName": pl.coalesce(part, name),
+            "ServiceCategory": service_category(code, name, family, usage_type),
             "CapacityReservationStatus": case((status.is_in(["Used", "Unused"]), status)),
             **self._commitment(),
+            **self._kept("product_product_name", part.is_not_null()),
         }
+
+    def _kept(self, name: str, where: pl.Expr) -> dict[str, pl.Expr]:
+        """A column of the report under its own name, in the rows where no column of FOCUS says the same."""
+        return {self._name(name): case((where, self._col(name)))} if self.has(name) else {}
+
+    def _sku(self) -> dict[str, pl.Expr]:
+        """Where it is, and what was bought: region, resource, price, and the machine as far as the report tells."""
+        family, resource = self._taken("product_product_family"), self._col("line_item_resource_id")
+        sku, rate = self._col("product_sku"), self._col("pricing_rate_id")  # a rate alone can be that of several SKUs
+        location, region = self._taken("product_location"), self._col("product_region_code", "product_region")
+        of_usage = self._col("line_item_usage_type").str.extract(_INSTANCE_TYPE)
+        machine = pl.coalesce(self._attribute("instance_type"), of_usage)
+        numbers = {
+            "CoreCount": self._attribute("vcpu"),
+            "GpuCount": pl.coalesce(self._attribute("gpu"), aws_gpus(machine)),
+            "MemorySize": self._attribute("memory").str.extract(r"^([\d.]+) GiB"),
+        }
+        texts = {"OperatingSystem": self._attribute("operating_system")}
+        return {
+            "RegionName": pl.coalesce(location, regions.named(region, regions.AWS)),
+            "ResourceType": case((resource.is_not_null(), family)),
+            "SkuPriceId": pl.coalesce(self._taken("pricing_rate_code"), sku + "." + rate),
+            "SkuPriceDetails": price_details(machine, numbers, texts),
+            **self._kept("product_product_family", resource.is_null()),
+        }
+
+    def _attribute(self, name: str) -> pl.Expr:
+        """An attribute of the product, which CUR 2.0 has in a map and others in a column."""
+        return pl.coalesce(self._col(f"product_{name}").cast(pl.String), self._of_map("product", name))
 
     def _end(self) -> pl.Expr:
         """The end of the charge period, exclusive as in FOCUS: some fees of a report end at 23:59:59."""
@@ -249,7 +281,7 @@ class Report:
             (self._idle, self._number("reservation_unused_quantity")),
         )
         quantity = case((is_plan, spent), (is_reserved, hours))
-        hour = pl.coalesce(self._col("pricing_unit"), pl.lit("Hrs"))
+        hour = pl.coalesce(in_focus_units(self._col("pricing_unit")), pl.lit("Hours"))
         spot = (self._col("pricing_term") == "Spot").fill_null(value=False)
         spot |= self._col("line_item_usage_type").str.contains("SpotUsage", literal=True).fill_null(value=False)
         return {
@@ -344,14 +376,14 @@ class Report:
 
     def _amounts(self) -> dict[str, pl.Expr]:
         """Quantities and unit prices; a quantity without a unit is none in FOCUS and stays under its own name."""
-        unit, amount = self._col("pricing_unit"), self._number("line_item_usage_amount")
+        unit, amount = in_focus_units(self._col("pricing_unit")), self._number("line_item_usage_amount")
         usage, measured = self._is(*_USAGE), unit.is_not_null()
         rate, public = self._number("line_item_unblended_rate"), self._number("pricing_public_on_demand_rate")
         return {
             "PricingUnit": unit,
             "PricingQuantity": case((measured, amount)),
             "ConsumedQuantity": case((measured & usage, amount)),
-            "ConsumedUnit": case((usage, unit)),
+            "ConsumedUnit": case((measured & usage, unit)),
             "ListUnitPrice": case((usage, public)),
             "ContractedUnitPrice": case((self._is("DiscountedUsage"), public), (usage, rate)),
             "PricingCurrency": pl.coalesce(self._col("pricing_currency"), self._col("line_item_currency_code")),

@@ -1,4 +1,8 @@
-"""Which service category of FOCUS an AWS product belongs to: the cost and usage report has none."""
+"""Which service category of FOCUS an AWS product belongs to: the cost and usage report has none.
+
+FOCUS gives a service one category. What AWS bills under the code of EC2 and is no computing has therefore the name of
+the service that it is: disks are Amazon Elastic Block Store.
+"""
 
 from __future__ import annotations
 
@@ -35,24 +39,40 @@ _PRODUCTS = {
     "Other": "developersupport supportbusiness supportenterprise premiumsupport marketplace",
 }
 _CATEGORIES = {code: category for category, codes in _PRODUCTS.items() for code in codes.split()}
-#: What is billed under the code of EC2 and is no computing, by the beginning of its product family or usage type.
-_OF_EC2 = {
-    "Storage": r"^(Storage|System Operation|Provisioned Throughput|Snapshot)|(^|-)EBS:",
-    "Networking": r"^(Data Transfer|Load Balancer|NAT Gateway|IP Address)"
-    r"|DataTransfer-|NatGateway-|LoadBalancer|PublicIPv4|AWS-(In|Out)-Bytes",
-}
+#: What is billed under the code of EC2 and is no computing, by product family or usage type: the category, the service,
+#: and the pattern; the first that matches counts.
+_OF_EC2 = (
+    (
+        "Storage",
+        "Amazon Elastic Block Store",
+        r"^(Storage|System Operation|Provisioned Throughput|Snapshot)|(^|-)EBS:",
+    ),
+    ("Networking", "Elastic Load Balancing", r"^Load Balancer|LoadBalancer"),
+    ("Networking", "Amazon Virtual Private Cloud", r"^(NAT Gateway|IP Address)|NatGateway-|PublicIPv4"),
+    ("Networking", "AWS Data Transfer", r"^Data Transfer|DataTransfer-|AWS-(In|Out)-Bytes"),
+)
 _MODELS = r"\((Amazon )?Bedrock Edition\)|\bBedrock\b|\bSageMaker\b"
 
 
 def service_category(code: pl.Expr, name: pl.Expr, family: pl.Expr, usage_type: pl.Expr) -> pl.Expr:
     """The FOCUS service category by product code, name and family; models of the marketplace by their name."""
-    stem = code.str.to_lowercase().str.replace(r"^(amazon|aws)", "")
-    of_ec2 = [
-        (
-            (stem == "ec2") & (family.fill_null("").str.contains(one) | usage_type.fill_null("").str.contains(one)),
-            category,
-        )
-        for category, one in _OF_EC2.items()
-    ]
-    by_code = stem.replace_strict(_CATEGORIES, default="Other", return_dtype=pl.String)
+    by_code = _stem(code).replace_strict(_CATEGORIES, default="Other", return_dtype=pl.String)
+    of_ec2 = [(one, category) for one, category, _ in _parts_of_ec2(code, family, usage_type)]
     return case((name.str.contains(_MODELS), "AI and Machine Learning"), *of_ec2, otherwise=by_code)
+
+
+def part_of_ec2(code: pl.Expr, family: pl.Expr, usage_type: pl.Expr) -> pl.Expr:
+    """The service that is billed as a part of EC2 and is no computing; null for everything else."""
+    return case(*((one, service) for one, _, service in _parts_of_ec2(code, family, usage_type)))
+
+
+def _parts_of_ec2(code: pl.Expr, family: pl.Expr, usage_type: pl.Expr) -> list[tuple[pl.Expr, str, str]]:
+    kinds = [text.fill_null("") for text in (family, usage_type)]
+    return [
+        ((_stem(code) == "ec2") & (kinds[0].str.contains(one) | kinds[1].str.contains(one)), category, service)
+        for category, service, one in _OF_EC2
+    ]
+
+
+def _stem(code: pl.Expr) -> pl.Expr:
+    return code.str.to_lowercase().str.replace(r"^(amazon|aws)", "")

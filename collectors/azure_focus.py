@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from collectors import regions
 from collectors.azure_names import CATEGORY_OF, ML_SERVICES
+from collectors.machines import azure_gpus, price_details
 from collectors.providers import normal
+from collectors.units import in_focus_units
 
 UNUSED = ("unusedreservation", "unusedsavingsplan")
 NOT_ZERO = r"^[^eE]*[1-9]"  # a number's text
@@ -35,10 +38,15 @@ def in_focus(rows: pl.LazyFrame, billed: pl.Expr, effective: pl.Expr) -> pl.Lazy
         **_resource(),
         **_commitment(),
     }
+    own = {name.removeprefix("own:"): pl.col(name) for name in names if name.startswith("own:")}
+    kept = {  # what FOCUS has a place for, but not here
+        "Quantity": pl.when(pl.col("unit").is_null()).then(pl.col("quantity")),
+        "MeterCategory": pl.when(pl.col("category") != _service_name()).then(pl.col("category")),
+        "ResourceLocation": pl.when(pl.col("region") != _region_name()).then(pl.col("region")),
+    }
     return rows.select(
         *(name for name in names if name.startswith("~")),
-        *(value.alias(name) for name, value in columns.items()),
-        *(pl.col(name).alias(name.removeprefix("own:")) for name in names if name.startswith("own:")),
+        *(value.alias(name) for name, value in (columns | kept | own).items()),
     )
 
 
@@ -135,18 +143,21 @@ def _prices() -> dict[str, pl.Expr]:
     pricing = pl.col("pricing_currency")
     same = pricing.is_null() | (pricing == pl.col("currency"))
     used = _lower("charge_type").fill_null("usage") == "usage"
+    unit = in_focus_units(pl.col("unit"))
+    quantity = pl.when(unit.is_not_null()).then(pl.col("quantity"))  # without a unit it is none in FOCUS
+    unit = pl.when(quantity.is_not_null()).then(unit)
     prices = {"ListUnitPrice": _unless_zero("list_price"), "ContractedUnitPrice": _unless_zero("unit_price")}
     return {
         "BillingCurrency": pl.col("currency"),
         "ListCost": pl.col("list_cost"),
         "PricingCategory": _lower("pricing_model").replace_strict(_PRICING, default=None, return_dtype=pl.String),
-        "PricingQuantity": pl.col("quantity"),
-        "PricingUnit": pl.col("unit"),
+        "PricingQuantity": quantity,
+        "PricingUnit": unit,
         "PricingCurrency": pricing,
         **{name: pl.when(same).then(price) for name, price in prices.items()},
         **{f"PricingCurrency{name}": pl.when(pricing.is_not_null()).then(price) for name, price in prices.items()},
-        "ConsumedQuantity": pl.when(used).then(pl.col("quantity")),
-        "ConsumedUnit": pl.when(used).then(pl.col("unit")),
+        "ConsumedQuantity": pl.when(used).then(quantity),
+        "ConsumedUnit": pl.when(used).then(unit),
     }
 
 
@@ -159,27 +170,36 @@ def _service() -> dict[str, pl.Expr]:
     def told(field: str) -> pl.Expr:
         return _lower(field).replace_strict(CATEGORY_OF, default=None, return_dtype=pl.String)
 
-    learning = pl.when(_lower("consumed_service").is_in(ML_SERVICES)).then(pl.lit("AI and Machine Learning"))
-    name = pl.col("category").replace("Unassigned", None)
-    offer = pl.when(_lower("publisher_type") == "marketplace").then(pl.coalesce("plan", "publisher"))
+    learning = pl.when(_learning().is_not_null()).then(pl.lit("AI and Machine Learning"))
     return {
-        "ServiceName": pl.coalesce(name, offer, pl.col("consumed_service"), pl.col("family")),
+        "ServiceName": _service_name(),
         "ServiceCategory": pl.when(_there()).then(
             pl.coalesce(learning, told("category"), told("family"), pl.lit("Other"))
         ),
         "SkuId": pl.col("meter_id"),
+        "SkuPriceId": pl.col("meter_id"),
         "SkuMeter": pl.col("meter"),
-        "SkuPriceDetails": _size(),
+        "SkuPriceDetails": _machine(),
     }
 
 
-def _size() -> pl.Expr:
-    """The machine's size, which Azure says nowhere but in AdditionalInfo."""
+def _learning() -> pl.Expr:
+    """The machine learning service that consumed what was charged, if one did."""
+    return _lower("consumed_service").replace_strict(ML_SERVICES, default=None, return_dtype=pl.String)
+
+
+def _service_name() -> pl.Expr:
+    name = pl.col("category").replace("Unassigned", None)
+    offer = pl.when(_lower("publisher_type") == "marketplace").then(pl.coalesce("plan", "publisher"))
+    return pl.coalesce(_learning(), name, offer, pl.col("consumed_service"), pl.col("family"))
+
+
+def _machine() -> pl.Expr:
+    """The machine's size, which Azure says only in AdditionalInfo; other services name things of theirs there."""
     info = pl.col("additional")
-    size = info.str.extract(r'"ServiceType"\s*:\s*"([\w .+-]+)"')
+    size = info.str.extract(r'"ServiceType"\s*:\s*"((?:Standard|Basic)_[\w.+-]+)"')
     cores = info.str.extract(r'"VCPUs"\s*:\s*"?(\d+)')
-    begin = '{"InstanceType":"' + size
-    return pl.coalesce(begin + '","CoreCount":' + cores + "}", begin + '"}')
+    return price_details(size, {"CoreCount": cores, "GpuCount": azure_gpus(size)}, {})
 
 
 def _resource() -> dict[str, pl.Expr]:
@@ -190,11 +210,16 @@ def _resource() -> dict[str, pl.Expr]:
         "x_ResourceId": _as_delivered(resource),
         "ResourceName": pl.col("resource_name"),
         "ResourceType": pl.coalesce(_lower("resource_type"), in_id),
-        "RegionId": _lower("region").str.extract(r"^([a-z0-9]+)$"),
-        "RegionName": pl.col("region"),
+        "RegionId": regions.azure_id(pl.col("region")),
+        "RegionName": _region_name(),
         "AvailabilityZone": pl.col("zone"),
         "Tags": pl.when(tags.str.starts_with("{")).then(tags).otherwise("{" + tags + "}"),
     }
+
+
+def _region_name() -> pl.Expr:
+    region = pl.col("region")
+    return pl.coalesce(regions.named(regions.azure_id(region), regions.AZURE), region)
 
 
 def _as_delivered(text: pl.Expr) -> pl.Expr:

@@ -53,7 +53,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 #: Fields whose text is in a FOCUS column unchanged; every other native column goes along as it is.
 TAKEN = frozenset(
-    "date period_start period_end cost currency list_cost quantity unit account_id account_name subscription_id "
+    "date period_start period_end cost currency list_cost quantity account_id account_name subscription_id "
     "subscription_name invoice_id product meter_id meter category region zone resource_id resource_name tags "
     "pricing_currency publisher".split()
 )
@@ -102,8 +102,13 @@ FOCUS_CATEGORIES = {
 }
 #: Meter category or service family, in lower case -> ServiceCategory.
 CATEGORY_OF = {name: category for category, names in FOCUS_CATEGORIES.items() for name in names.split("|")}
-#: Whoever consumed it decides first: a disk of a machine learning workspace is machine learning.
-ML_SERVICES = ("microsoft.machinelearningservices", "microsoft.machinelearning", "microsoft.cognitiveservices")
+#: Whoever consumed it decides first: a disk of a machine learning workspace is machine learning. FOCUS gives a service
+#: one category, so that the service is the one that consumed it.
+ML_SERVICES = {
+    "microsoft.machinelearningservices": "Azure Machine Learning",
+    "microsoft.machinelearning": "Azure Machine Learning",
+    "microsoft.cognitiveservices": "Azure AI services",
+}
 
 
 def english(columns: Iterable[str]) -> tuple[dict[str, str], bool]:

@@ -7,15 +7,18 @@ a promotional one, which somebody granted and which runs out, is a row of its ow
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation, localcontext
 
 import polars as pl
 
-from collectors import providers
-from collectors.gcp_services import service_category
+from collectors import providers, regions
+from collectors.gcp_services import part_of_compute_engine, service_category
 from collectors.gcp_values import credits_of, object_of, tags_of
 from collectors.lines import UnreadableError
+from collectors.machines import google_gpus, price_details
 from collectors.raw import LINE, PROBLEM, RAW
+from collectors.units import in_focus_units
 from farthing.lake.schemas import CHARGES, EXACT, MONEY
 
 _EXACT = pl.Decimal(38, 24)
@@ -27,10 +30,13 @@ _FOCUS_NEEDED = ("BilledCost", "BillingAccountId", "ChargePeriodStart")
 _PLACED = frozenset(
     "billing_account_id service.description sku.id sku.description usage_start_time usage_end_time project.id "
     "project.name project.labels labels system_labels tags location.region location.zone currency cost_at_list "
-    "usage.amount usage.unit usage.amount_in_pricing_units usage.pricing_unit invoice.month resource.name "
-    "resource.global_name price.effective_price".split()
+    "usage.amount usage.amount_in_pricing_units invoice.month resource.name resource.global_name "
+    "price.effective_price".split()
 )
-_READ = frozenset("cost credits cost_type seller_name subscription.instance_id location.location".split())
+_READ = frozenset(
+    "cost credits cost_type seller_name subscription.instance_id location.location usage.unit usage.pricing_unit "
+    "price.pricing_unit_quantity".split()
+)
 _CATEGORIES = {"regular": "Usage", "tax": "Tax", "adjustment": "Adjustment", "rounding_error": "Adjustment"}
 _PROMOTION = pl.Struct(dict.fromkeys(("name", "id", "amount"), pl.String))
 _CREDITS = pl.Struct(
@@ -39,9 +45,16 @@ _CREDITS = pl.Struct(
 #: What a promotional credit does not share with the row that it was given for.
 _OF_USE = (
     "ChargeClass ChargeFrequency PricingCategory PricingQuantity PricingUnit ContractedUnitPrice ConsumedQuantity "
-    "ConsumedUnit CommitmentDiscountId x_CommitmentCredit cost credits usage.amount".split()
+    "ConsumedUnit CommitmentDiscountId CommitmentDiscountType CommitmentDiscountCategory CommitmentDiscountStatus "
+    "CommitmentDiscountQuantity CommitmentDiscountUnit x_CommitmentCredit cost credits usage.amount usage.unit "
+    "usage.pricing_unit price.effective_price".split()
 )
 _NUMBERS = [field.name for field in CHARGES.schema if field.type in (MONEY, EXACT) and not field.name.startswith("x_")]
+#: SKUs that are the fee of a commitment: "Commitment v1: A2 Cpu in Americas for 1 Year", "Commitment - dollar based v1:
+#: GCE for 1 year".
+_FEE, _SPEND = r"(?i)^commitment\b", r"(?i)dollar[ -]based|spend[ -]based|flexible"
+#: Units of sizes in bytes -> the same in billions, for numbers of them are long.
+_SIZED = {"bytes": "GB", "byte-seconds": "GB-Seconds"}
 _SPOT = r"(?i)\bspot\b|preemptible"
 
 
@@ -160,9 +173,12 @@ def _usage_cost(rows: pl.LazyFrame, columns: Sequence[str], account_names: Mappi
     cost, cost_type = own("cost"), own("cost_type").fill_null("regular").str.to_lowercase()
     net = (cost.cast(_EXACT, strict=False) + credit.field("total").cast(_EXACT, strict=False)).cast(pl.String)
     billed = pl.when(credit.field("total").is_null()).then(fitted(cost)).otherwise(pl.coalesce(net, cost))
-    resource, usage = own("resource.global_name"), cost_type == "regular"
+    resource, regular = own("resource.global_name"), cost_type == "regular"
+    fee = (regular & own("sku.description").str.contains(_FEE)).fill_null(value=False)
+    usage = regular & ~fee
     account = own("billing_account_id")
     category = cost_type.replace_strict(_CATEGORIES, default=None, return_dtype=pl.String)
+    category = pl.when(fee).then(pl.lit("Purchase")).otherwise(category)
     problem = pl.coalesce(
         *([pl.col(PROBLEM)] if PROBLEM in rows.collect_schema() else []),
         credit.field("problem"),
@@ -171,6 +187,15 @@ def _usage_cost(rows: pl.LazyFrame, columns: Sequence[str], account_names: Mappi
         ),
         pl.when(category.is_null()).then(pl.format("cost_type: '{}' is none that is known", cost_type)),
     )
+    machine, cores = (
+        pl.col("~tags").str.json_path_match(f"$['compute.googleapis.com/{label}']")
+        for label in ("machine_spec", "cores")
+    )
+    part = part_of_compute_engine(own("service.description"), own("sku.description"))
+    region = pl.coalesce(own("location.region"), own("location.location"))
+    sized = own("usage.unit").is_in(list(_SIZED))
+    each = own("price.pricing_unit_quantity").fill_null("1").is_in(["1", "1.0"])  # else the price is of so many units
+    quantities = _quantities(own, usage, sized, each)
     earlier = _since_month(own("usage_start_time")) < month
     made: dict[str, pl.Expr] = {
         "BilledCost": billed,
@@ -194,41 +219,85 @@ def _usage_cost(rows: pl.LazyFrame, columns: Sequence[str], account_names: Mappi
         "PublisherName": own("seller_name").fill_null("Google Cloud"),
         "ChargeCategory": category,
         "ChargeClass": pl.when((cost_type == "adjustment") & earlier).then(pl.lit("Correction")),
-        "ChargeFrequency": pl.when(usage).then(pl.lit("Usage-Based")),
+        "ChargeFrequency": pl.when(fee).then(pl.lit("Recurring")).when(usage).then(pl.lit("Usage-Based")),
         "ChargeDescription": own("sku.description"),
         "PricingCategory": pl.when(credit.field("commitment").is_not_null())
         .then(pl.lit("Committed"))
         .when(usage & own("sku.description").str.contains(_SPOT))
         .then(pl.lit("Dynamic"))
-        .when(usage)
+        .when(regular)
         .then(pl.lit("Standard")),
-        "PricingQuantity": fitted(own("usage.amount_in_pricing_units")),
-        "PricingUnit": own("usage.pricing_unit"),
-        "ContractedUnitPrice": fitted(own("price.effective_price")),
-        "ConsumedQuantity": _within(own("usage.amount")),
-        "ConsumedUnit": own("usage.unit"),
-        "CommitmentDiscountId": own("subscription.instance_id"),
-        "ServiceName": own("service.description"),
+        **quantities,
+        **_commitment(
+            own("subscription.instance_id"), own("sku.description"), fee, quantities, billed, own("currency")
+        ),
+        "ServiceName": pl.coalesce(part, own("service.description")),
         "ServiceCategory": service_category(own("service.description"), own("sku.description")),
         "SkuId": own("sku.id"),
+        "SkuPriceId": own("sku.id"),
         "SkuMeter": own("sku.description"),
+        "SkuPriceDetails": price_details(machine, {"CoreCount": cores, "GpuCount": google_gpus(machine)}, {}),
         "ResourceId": resource,
         "ResourceName": own("resource.name"),
         "ResourceType": resource.str.extract(r"/([^/]+)/[^/]+$"),
-        "RegionId": pl.coalesce(own("location.region"), own("location.location")),
+        "RegionId": region,
+        "RegionName": regions.named(region.str.replace(r"-[a-z]$", ""), regions.GOOGLE),
         "AvailabilityZone": own("location.zone"),
         "Tags": pl.col("~tags"),
         "x_CommitmentCredit": credit.field("commitment"),
-        "x_MachineSpec": pl.col("~tags").str.json_path_match("$['compute.googleapis.com/machine_spec']"),
+        "x_MachineSpec": machine,
     }
     made |= {name: pl.col(column) for name, column in native.items() if name not in _PLACED}
-    made["usage.amount"] = pl.when(_within(own("usage.amount")).is_null()).then(own("usage.amount"))
+    made["service.description"] = pl.when(part.is_not_null()).then(own("service.description"))
+    taken = (quantities["ConsumedQuantity"].is_not_null() & ~sized).fill_null(value=False)
+    made["usage.amount"] = pl.when(~taken).then(own("usage.amount"))
+    made["price.effective_price"] = pl.when(~each).then(own("price.effective_price"))
     charges = rows.with_columns(problem.alias(PROBLEM), *(value.alias(f"={name}") for name, value in made.items()))
     good = pl.col(PROBLEM).is_null() & cost.cast(_EXACT, strict=False).is_not_null()
     promotions = _promotions(charges.filter(good), rows)
     notes = [name for name in (LINE, RAW, PROBLEM) if name in charges.collect_schema()]
     together = pl.concat([charges, promotions], how="diagonal")
     return together.select(*notes, *(pl.col(f"={name}").alias(name) for name in (*made, "x_CreditId")))
+
+
+def _quantities(own: Callable[[str], pl.Expr], usage: pl.Expr, sized: pl.Expr, each: pl.Expr) -> dict[str, pl.Expr]:
+    """Quantities with their units, one never without the other; what is in bytes is in GB, or the lake had no room."""
+    amount, unit = own("usage.amount"), in_focus_units(own("usage.unit"))
+    amount = pl.when(sized).then(amount.map_elements(_billionth, return_dtype=pl.String)).otherwise(amount)
+    unit = pl.when(sized).then(own("usage.unit").replace(_SIZED)).otherwise(unit)
+    consumed = pl.when(usage & unit.is_not_null()).then(_within(amount))
+    priced, pricing = fitted(own("usage.amount_in_pricing_units")), in_focus_units(own("usage.pricing_unit"))
+    return {
+        "PricingQuantity": pl.when(pricing.is_not_null()).then(priced),
+        "PricingUnit": pl.when(priced.is_not_null()).then(pricing),
+        "ContractedUnitPrice": pl.when(each).then(fitted(own("price.effective_price"))),
+        "ConsumedQuantity": consumed,
+        "ConsumedUnit": pl.when(consumed.is_not_null()).then(unit),
+    }
+
+
+def _commitment(
+    commitment: pl.Expr,
+    sku: pl.Expr,
+    fee: pl.Expr,
+    quantities: Mapping[str, pl.Expr],
+    billed: pl.Expr,
+    currency: pl.Expr,
+) -> dict[str, pl.Expr]:
+    """The columns of a commitment, where the export names one; whether it is of money or of use tells its fee alone."""
+    named = commitment.is_not_null()
+    spend = sku.str.contains(_SPEND).fill_null(value=False)
+    return {
+        "CommitmentDiscountId": commitment,
+        "CommitmentDiscountType": pl.when(named).then(pl.lit("Committed Use Discount")),
+        "CommitmentDiscountCategory": pl.when(named & spend).then(pl.lit("Spend")).when(named).then(pl.lit("Usage")),
+        "CommitmentDiscountStatus": pl.when(named & ~fee).then(pl.lit("Used")),
+        "CommitmentDiscountQuantity": pl.when(named & spend)
+        .then(billed)
+        .when(named)
+        .then(quantities["PricingQuantity"]),
+        "CommitmentDiscountUnit": pl.when(named & spend).then(currency).when(named).then(quantities["PricingUnit"]),
+    }
 
 
 def _promotions(charges: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -252,8 +321,17 @@ def _promotions(charges: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _billionth(number: str) -> str:
+    """A number's text divided by 10**9, exactly; what is no number stays as it is."""
+    try:
+        with localcontext(prec=60):
+            return format(Decimal(number).scaleb(-9), "f")
+    except InvalidOperation:
+        return number
+
+
 def _within(quantity: pl.Expr) -> pl.Expr:
-    """A quantity, if the lake has room for it: byte-seconds of a large store do not fit, and stay in `x_extra`."""
+    """A quantity, if the lake has room for it; else it stays in `x_extra`."""
     return pl.when(quantity.cast(_EXACT, strict=False).is_not_null()).then(fitted(quantity))
 
 

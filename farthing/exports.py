@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal, localcontext
 from pathlib import Path
 
 import duckdb
@@ -14,21 +16,33 @@ from farthing.build import runner
 from farthing.errors import ConfigError
 from farthing.lake.views import text
 
+#: Cost -> the unit price that it is a multiple of.
+_PRICED = (("ListCost", "ListUnitPrice"), ("ContractedCost", "ContractedUnitPrice"))
+_ROUNDING = Decimal("1e-9")
 _MOMENT = pa.timestamp("us", tz="UTC")
 #: Text as FOCUS wants it: accents go, and what is still no ASCII is a question mark.
 _ASCII_MACRO = r"create or replace temp macro to_ascii(x) as regexp_replace(strip_accents(x), '[^\x00-\x7F]', '?', 'g')"
+#: Price x quantity where the decimals have room for it, else null.
+_COST_MACRO = """create or replace temp macro priced_cost(price, quantity) as case
+    when try_cast(price as decimal(18, 12)) = price and try_cast(quantity as decimal(20, 12)) = quantity
+        then try_cast(
+            try_cast(price as decimal(18, 12)) * try_cast(quantity as decimal(20, 12)) as decimal(38, 12)
+        )
+end"""
 
 
 def focus(con: duckdb.DuckDBPyConnection, month: date) -> pa.Table:
     """The bill of `month` (its first day) as a FOCUS 1.2 Cost and Usage table: amounts are decimals, times UTC.
 
-    `con` is the published warehouse. Rows are in the order of source and line.
+    `con` is the published warehouse. Rows are in the order of source and line. The column `x_Remark` says of a row what
+    of FOCUS its bill does not keep.
 
     Raises:
         ConfigError: no charge belongs to the month.
     """
     model = runner.models("exports", known=frozenset({"charges"}))["focus"]
     con.execute(_ASCII_MACRO)
+    con.execute(_COST_MACRO)
     first = f"date {text(month)}"
     table = con.sql(
         f"select * from ({model.sql}) where BillingPeriodStart >= {first}"
@@ -42,7 +56,42 @@ def focus(con: duckdb.DuckDBPyConnection, month: date) -> pa.Table:
     schema = pa.schema(
         [field.with_type(_MOMENT) if pa.types.is_timestamp(field.type) else field for field in table.schema]
     )
-    return table.cast(schema)
+    table = table.cast(schema)
+    told = ["; ".join(one) or None for one in _remarks(table)]
+    return table.append_column("x_Remark", pa.array(told, pa.string()))
+
+
+def remarks(table: pa.Table) -> list[tuple[str, str, int]]:
+    """What an exported table has in `x_Remark`: source, remark, and how many charges have it."""
+    with duckdb.connect() as con:
+        con.register("rows", table)
+        return con.sql(
+            "select x_Source, x_Remark, count(*) from rows where x_Remark is not null group by all order by all"
+        ).fetchall()
+
+
+def _remarks(table: pa.Table) -> Iterator[list[str]]:
+    """The remarks of each row."""
+    facts = ("ChargeCategory", "ChargeClass", "CommitmentDiscountId", "EffectiveCost", "PricingQuantity")
+    prices = [name for pair in _PRICED for name in pair]
+    told = zip(*(table[name].to_pylist() for name in (*facts, *prices)), strict=True)
+    with localcontext(prec=80):
+        for category, correction, commitment, effective, quantity, *amounts in told:
+            found = [
+                f"{cost} is not {price} x PricingQuantity"
+                for number, (cost, price) in enumerate(_PRICED)
+                if not correction and not _fits(amounts[2 * number], amounts[2 * number + 1], quantity)
+            ]
+            if category == "Purchase" and commitment and effective:
+                found.append("the fee of a commitment, which the bill does not spread over its use")
+            yield found
+
+
+def _fits(cost: Decimal, price: Decimal | None, quantity: Decimal | None) -> bool:
+    """Whether price x quantity is the cost, by the tolerance of the specification's validator; so if either is null."""
+    if price is None or quantity is None:
+        return True
+    return abs(price * quantity - cost) <= _ROUNDING * max(abs(cost), Decimal(1))
 
 
 def write(table: pa.Table, path: Path) -> None:

@@ -34,7 +34,8 @@ def focus_command(
 ) -> None:
     """The bill of a month, from all sources, in FOCUS 1.2 (Cost and Usage).
 
-    Names and descriptions are written in ASCII, as the specification wants; amounts are those of the bill.
+    Names and descriptions are written in ASCII, as the specification wants; amounts are those of the bill. What of
+    FOCUS a bill does not keep, such as a cost that is not price x quantity, is said, and stands in `x_Remark`.
     """
     from farthing import exports
 
@@ -45,4 +46,8 @@ def focus_command(
     with warehouse.open_warehouse(config) as con:
         table = exports.focus(con, first)
     exports.write(table, path)
-    console.show(Sheet("export", ["file", "charges"], [(str(path), table.num_rows)], record=True), form)
+    said = exports.remarks(table)
+    rows = [(str(path), table.num_rows, sum(count for *_, count in said))]
+    console.show(Sheet("export", ["file", "charges", "remarks"], rows, record=True), form)
+    for source, remark, count in said:
+        console.say(f"{source}: {count:,} charges: {remark} (x_Remark).", form=form)

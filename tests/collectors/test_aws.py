@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from decimal import Decimal
@@ -179,9 +180,9 @@ def test_what_is_charged_has_its_account_resource_sku_price_and_tags(world: Any)
     shown = {
         "SubAccountId": "012345678901", "ResourceId": "i-0a", "RegionId": "us-east-1", "ServiceCategory": "Compute",
         "ServiceName": "Amazon Elastic Compute Cloud", "SkuMeter": "BoxUsage:p5.48xlarge", "ProviderName": "AWS",
-        "InvoiceIssuerName": "AWS", "PricingUnit": "Hrs", "PricingCategory": "Standard", "ListCost": Decimal("98.32"),
+        "InvoiceIssuerName": "AWS", "PricingUnit": "Hours", "PricingCategory": "Standard", "ListCost": Decimal("98.32"),
         "ContractedCost": Decimal("55.04"), "ListUnitPrice": Decimal("98.32"), "PricingQuantity": Decimal(1),
-        "ConsumedUnit": "Hrs", "Tags": '{"team":"the \\"A\\" team","aws:createdBy":"root"}',
+        "ConsumedUnit": "Hours", "Tags": '{"team":"the \\"A\\" team","aws:createdBy":"root"}',
     }  # fmt: skip
     assert {name: gpu[name] for name in shown} == shown
     assert '"bill/InvoicingEntity":"Amazon Web Services EMEA SARL"' in gpu["x_extra"]
@@ -305,3 +306,27 @@ def test_both_header_styles_and_both_formats_give_the_same_charges(world: Any) -
         wanted = ", ".join(f'"{name}"' for name in columns)
         [(different,)] = con.sql(f"select count(*) from (select distinct {wanted} from lake.charges)").fetchall()
     assert different == 2
+
+
+def test_a_service_has_one_category_and_a_machine_its_cores_gpus_and_memory(world: Any) -> None:
+    ec2 = {"lineItem_ProductCode": "AmazonEC2", "product_ProductName": "Amazon Elastic Compute Cloud"}
+    disk, spot, told = landed(
+        world,
+        line("Usage", "1", **ec2, product_productFamily="Storage", product_region="eu-west-2", product_sku="S"),
+        line("Usage", "2", **ec2, lineItem_UsageType="USE1-SpotUsage:p5.48xlarge", lineItem_ResourceId="i-1"),
+        line(
+            "Usage", "3", **ec2, lineItem_UsageType="BoxUsage:x.y", product_instanceType="x.y", product_vcpu="96",
+            product_gpu="2", product_memory="1152 GiB", product_operatingSystem="Linux", pricing_RateId="7",
+            product_sku="S", lineItem_ResourceId="i-2", product_productFamily="Compute Instance",
+        ),
+    )  # fmt: skip
+    assert (disk["ServiceName"], disk["ServiceCategory"]) == ("Amazon Elastic Block Store", "Storage")
+    assert (disk["RegionName"], disk["ResourceType"], disk["SkuPriceId"]) == ("EU (London)", None, None)
+    assert json.loads(disk["x_extra"])["product/ProductName"] == "Amazon Elastic Compute Cloud"
+    assert json.loads(spot["SkuPriceDetails"]) == {"InstanceType": "p5.48xlarge", "GpuCount": 8}
+    assert json.loads(told["SkuPriceDetails"]) == {
+        "InstanceType": "x.y", "CoreCount": 96, "GpuCount": 2, "MemorySize": 1152, "OperatingSystem": "Linux",
+    }  # fmt: skip
+    assert (told["ResourceType"], told["SkuPriceId"], told["ServiceName"]) == (
+        "Compute Instance", "S.7", "Amazon Elastic Compute Cloud",
+    )  # fmt: skip

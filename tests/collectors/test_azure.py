@@ -178,10 +178,16 @@ def test_gpu_sizes_marketplace_and_machine_learning(world: Any) -> None:
     )  # fmt: skip
     assert world.one("azure", "a.csv").landed == 3
     gpu, learning, market = world.rows(CHARGES, "BilledCost")
-    assert json.loads(gpu["SkuPriceDetails"]) == {"InstanceType": "Standard_ND96isr_H100_v5", "CoreCount": 96}
+    assert json.loads(gpu["SkuPriceDetails"]) == {
+        "InstanceType": "Standard_ND96isr_H100_v5", "CoreCount": 96, "GpuCount": 8,
+    }  # fmt: skip
     assert gpu["ResourceType"] == "microsoft.compute/virtualmachines"
-    assert (learning["ServiceCategory"], learning["ServiceName"]) == ("AI and Machine Learning", "Storage")
-    assert json.loads(learning["SkuPriceDetails"]) == {"InstanceType": "Standard_NC6"}
+    assert (learning["ServiceCategory"], learning["ServiceName"]) == (
+        "AI and Machine Learning",
+        "Azure Machine Learning",
+    )
+    assert json.loads(learning["x_extra"])["MeterCategory"] == "Storage"
+    assert json.loads(learning["SkuPriceDetails"]) == {"InstanceType": "Standard_NC6", "GpuCount": 1}
     assert (market["ServiceName"], market["PublisherName"], market["ProviderName"]) == (
         "Pro plan",
         "Weaviate",
@@ -194,7 +200,8 @@ def test_parquet_doubles_keep_their_shortest_text(world: Any) -> None:
     world.parquet(
         "a.parquet",
         "select date '2026-09-02' as date, 0.1::double as costInBillingCurrency, 'USD' as billingCurrency, "
-        "1e-7::double as quantity union all select date '2026-09-03', 1234567.891::double, 'USD', 3",
+        "1e-7::double as quantity, '1 Hour' as unitOfMeasure union all "
+        "select date '2026-09-03', 1234567.891::double, 'USD', 3, '1 Hour'",
     )
     assert world.one("azure", "a.parquet").landed == 2
     assert totals(world)[0] == Decimal("1234567.991")

@@ -198,7 +198,8 @@ def test_places_names_and_what_focus_does_not_know_go_along(world: Any) -> None:
         "BillingAccountId": BASE["billing_account_id"], "SubAccountId": "prod-1", "SubAccountName": "Production",
         "ResourceId": BASE["resource.global_name"], "ResourceName": "gpu-1", "ResourceType": "instances",
         "ServiceName": "Compute Engine", "ServiceCategory": "Compute", "SkuId": "D", "RegionId": "us-central1",
-        "PricingQuantity": 1, "PricingUnit": "hour", "ConsumedQuantity": 3600, "ConsumedUnit": "seconds",
+        "PricingQuantity": 1, "PricingUnit": "Hours", "ConsumedQuantity": 3600, "ConsumedUnit": "Seconds",
+        "SkuPriceId": "D", "RegionName": "Iowa",
     }  # fmt: skip
     assert {name: charge[name] for name in wanted} == wanted
     kept = {"currency_conversion_rate": "151.2", "adjustment_info.mode": "PARTIAL", "service.id": "6F81-5844-456A"}
@@ -353,3 +354,76 @@ def test_a_late_batch_is_appended_and_changes_nothing_before_it(world: Any, shar
     assert {result.status for result in world.collect("gcp", "*.csv.gz")} == {"landed", "unchanged"}
     [after] = world.query(CHARGES, total)
     assert after["net"] - before["net"] == Decimal("-202.56")
+
+
+def test_the_fee_of_a_commitment_is_a_recurring_purchase_and_names_its_commitment_where_the_export_does(
+    world: Any,
+) -> None:
+    fee = {"cost": "3", "resource.name": "", "resource.global_name": ""}
+    world.write(
+        "bill.csv",
+        as_csv(
+            {
+                **fee,
+                "sku.description": "Commitment v1: A3 Cpu in Americas for 1 Year",
+                "subscription.instance_id": "c-1",
+            },
+            {
+                **fee,
+                "sku.description": "Commitment - dollar based v1: GCE for 3 years",
+                "subscription.instance_id": "c-2",
+            },
+            {**fee, "sku.description": "Commitment v1: A3 Ram in Americas for 1 Year"},
+            {"credits": json.dumps([credit(-10, "COMMITTED_USAGE_DISCOUNT", "Committed Usage Discount: CPU")])},
+        ),
+    )
+    assert world.one("gcp", "bill.csv").landed == 4
+    cores, spend, nameless, use = world.rows(CHARGES, "x_charge_id")
+    for row in (cores, spend, nameless):
+        assert (row["ChargeCategory"], row["ChargeFrequency"], row["PricingCategory"]) == (
+            "Purchase", "Recurring", "Standard",
+        )  # fmt: skip
+        # What it covered is not told, so that it is not spread: it costs what it is billed.
+        assert (row["BilledCost"], row["EffectiveCost"], row["ConsumedQuantity"]) == (3, 3, None)
+    shown = ("Id", "Type", "Category", "Status", "Quantity", "Unit")
+    told = [tuple(row[f"CommitmentDiscount{name}"] for name in shown) for row in (cores, spend, nameless, use)]
+    assert told == [
+        ("c-1", "Committed Use Discount", "Usage", None, 1, "Hours"),
+        ("c-2", "Committed Use Discount", "Spend", None, 3, "USD"),
+        (None,) * 6,
+        (None,) * 6,
+    ]
+    assert (use["ChargeCategory"], use["PricingCategory"], use["EffectiveCost"]) == ("Usage", "Committed", 0)
+
+
+def test_what_is_counted_in_bytes_is_in_billions_for_a_large_store_has_more_digits_than_the_lake(world: Any) -> None:
+    store = {
+        "usage.unit": "byte-seconds",
+        "usage.amount": "3312500000000000000001",
+        "usage.pricing_unit": "gibibyte month",
+    }
+    charge = one(world, **store, **{"sku.description": "Storage PD Capacity"})
+    assert (charge["ConsumedQuantity"], charge["ConsumedUnit"]) == (Decimal("3312500000000.000000001"), "GB-Seconds")
+    assert (charge["PricingUnit"], charge["ServiceName"], charge["ServiceCategory"]) == (
+        "GiB-Months", "Persistent Disk", "Storage",
+    )  # fmt: skip
+    assert charge["extra"]["usage.amount"] == store["usage.amount"]
+    assert charge["extra"]["usage.unit"] == "byte-seconds"
+    assert charge["extra"]["service.description"] == "Compute Engine"
+
+
+def test_a_machine_has_its_type_cores_and_gpus_and_a_price_of_many_units_is_no_unit_price(world: Any) -> None:
+    labels = [
+        {"key": "compute.googleapis.com/machine_spec", "value": "a3-highgpu-8g"},
+        {"key": "compute.googleapis.com/cores", "value": "208"},
+    ]
+    charge = one(
+        world,
+        system_labels=json.dumps(labels),
+        **{"price.effective_price": "10", "price.pricing_unit_quantity": "1000", "location.region": "europe-west4"},
+    )
+    assert json.loads(charge["SkuPriceDetails"]) == {"InstanceType": "a3-highgpu-8g", "CoreCount": 208, "GpuCount": 8}
+    assert (charge["ContractedUnitPrice"], charge["extra"]["price.effective_price"]) == (None, "10")
+    assert (charge["RegionName"], one(world, **{"price.effective_price": "10"})["ContractedUnitPrice"]) == (
+        "Netherlands", 10,
+    )  # fmt: skip
