@@ -24,7 +24,7 @@ from collectors.kind import Deliverable
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.raw import CsvFile, ParquetFile, open_file
-from collectors.statements import Statement, rows_of
+from collectors.statements import Statement, in_pieces, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError, SourceError
 from farthing.objects import Found, is_url
@@ -59,8 +59,8 @@ class Aws(Files):
 def _downloaded(file: Found) -> Statement:
     """A file with what AWS wrote: its form is known by its header, never by its name."""
 
-    def read(folder: Path) -> pl.LazyFrame:
-        return in_focus(rows_of([_unpacked(file.fetch(folder), folder)], folder))
+    def read(folder: Path) -> Iterator[pl.LazyFrame]:
+        return in_pieces(*in_focus(rows_of([_unpacked(file.fetch(folder), folder)], folder)))
 
     form = "AWS bill"
     if not is_url(file.uri):  # what lies in a store is not fetched to be listed
@@ -166,14 +166,14 @@ class Export:
             except UnreadableError:
                 form = "no known bill of AWS"
 
-        def read(folder: Path) -> pl.LazyFrame:
+        def read(folder: Path) -> Iterator[pl.LazyFrame]:
             if isinstance(told, UnreadableError):
                 raise told
             keys = self._data_keys(told, manifest)
             place = folder / f"{manifest.period:%Y-%m}"
             paths = [_unpacked(self._fetched(key, place / str(number)), place) for number, key in enumerate(keys)]
             self._demand_unchanged(manifest)
-            return in_focus(rows_of(paths, place))
+            return in_pieces(*in_focus(rows_of(paths, place)))
 
         title = f"s3://{self.bucket}/{self.folder} {manifest.period:%Y-%m}"
         return Statement(title, 0, manifest.identity, form, read)
