@@ -132,9 +132,9 @@ class Report:
             *(expression.alias(name) for name, expression in made.items()),
             *(self._own(name) for name in rest),
         )
+        unused = {**made, **self._as_unused(), LINE: -pl.col(LINE)}
         parts = rows.filter(self._idle).select(
-            -pl.col(LINE),
-            *(expression.alias(name) for name, expression in {**made, **self._as_unused()}.items()),
+            unused.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in lines.collect_schema().items()
         )
         return [lines, parts]
 

@@ -94,7 +94,7 @@ class ParquetFile:
     @property
     def _rows(self) -> str:
         name = str(self.path / "*.parquet" if self.path.is_dir() else self.path).replace("'", "''")
-        return f"read_parquet('{name}', union_by_name = true, file_row_number = true, binary_as_string = true)"
+        return f"read_parquet('{name}', file_row_number = true, binary_as_string = true)"
 
 
 class CsvFile:
