@@ -63,8 +63,10 @@ def written(table: Table, query: Query, folder: Path) -> DataFile | None:
         raise ValueError(f"table {table.name}: missing, unknown or of another type: {', '.join(other)}")
     parts = ", ".join(map(quoted, table.partition_by)) or "1"
     values = con.execute(f"select distinct {parts} from ({query.sql}) limit 2").fetchall()
-    partition = dict(zip(table.partition_by, map(str, values[0]), strict=False)) if len(values) == 1 else None
-    if partition is None or not all(map(_PLAIN.fullmatch, partition.values())):
+    if len(values) != 1 or (table.partition_by and None in values[0]):
+        return None
+    partition = dict(zip(table.partition_by, map(str, values[0]), strict=False))
+    if not all(map(_PLAIN.fullmatch, partition.values())):
         return None
     stored = [field for field in table.schema if field.name not in table.partition_by]
     columns = ", ".join(
