@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 import polars as pl
 
@@ -96,8 +95,8 @@ def form_of(columns: Sequence[str]) -> str:
     return "CUR 2.0" if report.has("resource_tags") or report.has("product") else "CUR (legacy), Parquet"
 
 
-def in_focus(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows of a report or of a FOCUS export of AWS in FOCUS columns.
+def in_focus(rows: pl.LazyFrame) -> list[pl.LazyFrame]:
+    """The rows of a report or of a FOCUS export of AWS in FOCUS columns; each is made of one line alone.
 
     Raises:
         UnreadableError: it is neither.
@@ -106,7 +105,7 @@ def in_focus(rows: pl.LazyFrame) -> pl.LazyFrame:
     names = [name for name in schema if name not in (LINE, RAW, PROBLEM)]
     if form_of(names).startswith("FOCUS"):
         parties = [name for name in ("ProviderName", "ServiceProviderName", "InvoiceIssuerName") if name in names]
-        return rows.with_columns(normal(pl.col(name)).alias(name) for name in parties)
+        return [rows.with_columns(normal(pl.col(name)).alias(name) for name in parties)]
     return Report(names, schema).in_focus(rows)
 
 
@@ -124,17 +123,42 @@ class Report:
         """Whether the report has all the columns `names`, in either spelling."""
         return all(_letters(name) in self._by_letters for name in names)
 
-    def in_focus(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows in FOCUS columns, and what is left of the report's own."""
+    def in_focus(self, rows: pl.LazyFrame) -> list[pl.LazyFrame]:
+        """The lines in FOCUS columns, with what is left of the report's own; then what nobody used of their fees."""
         self._net = self._bills_net(rows)
         kept = [name for name in (LINE, RAW, PROBLEM) if name in self._schema]
         made = {**self._same(), **self._what(), **self._sku(), **self._costs(), **self._amounts(), "Tags": self._tags()}
         rest = [name for name in self._columns if name not in self._used]
-        return rows.select(
+        lines = rows.select(
             *kept,
             *(expression.alias(name) for name, expression in made.items()),
             *(self._own(name) for name in rest),
         )
+        unused = {**made, **self._as_unused(), LINE: -pl.col(LINE)}
+        parts = rows.filter(self._idle).select(
+            unused.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in lines.collect_schema().items()
+        )
+        return [lines, parts]
+
+    def _as_unused(self) -> dict[str, pl.Expr]:
+        """What is other in the row for what nobody used of a fee; what was paid stays with the row of the fee."""
+        nothing, unknown = self._amount("0"), self._amount(None)
+        is_plan = self._type.str.starts_with("SavingsPlan")
+        quantity = case((is_plan, self._unused), otherwise=self._number("reservation_unused_quantity"))
+        hour = pl.coalesce(self._col("pricing_unit"), pl.lit("Hrs"))
+        return {
+            **dict.fromkeys(("BilledCost", "ListCost", "ContractedCost"), nothing),
+            "EffectiveCost": self._unused,
+            "ChargeCategory": pl.lit("Usage"),
+            "PricingCategory": pl.lit("Committed"),
+            "CommitmentDiscountStatus": pl.lit("Unused"),
+            "CommitmentDiscountQuantity": quantity,
+            "CommitmentDiscountUnit": case(
+                (quantity.is_null(), None), (is_plan, self._col("line_item_currency_code")), otherwise=hour
+            ),
+            **dict.fromkeys(("PricingQuantity", "ListUnitPrice", "ContractedUnitPrice"), unknown),
+            "PricingUnit": NOTHING,
+        }
 
     def _own(self, name: str) -> pl.Expr:
         """A column under its own name, unless FOCUS means something else by that."""
@@ -170,6 +194,11 @@ class Report:
         """Numbers as text, as the report has them; of doubles their shortest text, as decimals."""
         number = self._col(*names).cast(pl.String)
         return number if self._in_text else number.cast(_EXACT, strict=False)
+
+    def _amount(self, text: str | None) -> pl.Expr:
+        """A number of our own, as those of the report are."""
+        number = pl.lit(text, pl.String)
+        return number if self._in_text else number.cast(_EXACT)
 
     @property
     def _in_text(self) -> bool:
@@ -211,7 +240,7 @@ class Report:
             "ChargePeriodEnd": self._end(),
             "ChargeCategory": case(
                 (self._type.is_null(), None),
-                (self._type.str.ends_with("Usage") | self._idle, "Usage"),
+                (self._type.str.ends_with("Usage"), "Usage"),
                 otherwise=by_type,
             ),
             "ChargeClass": case((self._is("Refund"), "Correction")),
@@ -275,11 +304,8 @@ class Report:
         is_plan, is_reserved = plan.is_not_null(), reservation.is_not_null()
         covered, used = self._is("SavingsPlanCoveredUsage"), self._is(*_COVERED)
         known = is_plan | is_reserved
-        spent = case((covered, self._number(*_SAVINGS)), (self._idle, self._unused))
-        hours = case(
-            (self._is("DiscountedUsage"), self._number("line_item_usage_amount")),
-            (self._idle, self._number("reservation_unused_quantity")),
-        )
+        spent = case((covered, self._number(*_SAVINGS)))
+        hours = case((self._is("DiscountedUsage"), self._number("line_item_usage_amount")))
         quantity = case((is_plan, spent), (is_reserved, hours))
         hour = pl.coalesce(in_focus_units(self._col("pricing_unit")), pl.lit("Hours"))
         spot = (self._col("pricing_term") == "Spot").fill_null(value=False)
@@ -288,13 +314,13 @@ class Report:
             "CommitmentDiscountId": pl.coalesce(plan, reservation),
             "CommitmentDiscountType": case((is_plan, "Savings Plan"), (is_reserved, "Reserved Instance")),
             "CommitmentDiscountCategory": case((is_plan, "Spend"), (is_reserved, "Usage")),
-            "CommitmentDiscountStatus": case((known & self._idle, "Unused"), (known & used, "Used")),
+            "CommitmentDiscountStatus": case((known & used, "Used")),
             "CommitmentDiscountQuantity": quantity,
             "CommitmentDiscountUnit": case(
                 (quantity.is_null(), None), (is_plan, self._col("line_item_currency_code")), otherwise=hour
             ),
             "PricingCategory": case(
-                (used | self._idle, "Committed"), (spot, "Dynamic"), (self._is("Usage", *_PURCHASES), "Standard")
+                (used, "Committed"), (spot, "Dynamic"), (self._is("Usage", *_PURCHASES), "Standard")
             ),
         }
 
@@ -344,7 +370,7 @@ class Report:
         return pl.when(self._is(line_type)).then(self._money(name)).cast(_EXACT, strict=False)
 
     def _costs(self) -> dict[str, pl.Expr]:
-        billed, nothing = self._money("line_item_unblended_cost"), pl.lit("0" if self._in_text else Decimal(0))
+        billed, nothing = self._money("line_item_unblended_cost"), self._amount("0")
         child, negation = self._split_child, self._is("SavingsPlanNegation")
         amortised: list[tuple[pl.Expr, pl.Expr | str]] = [(child, nothing)]
         if self.has(*_SAVINGS):
@@ -353,7 +379,7 @@ class Report:
         if self.has(*_RESERVED):
             amortised.append((self._is("DiscountedUsage"), self._money(*_RESERVED)))
             amortised.append((self._is("Fee") & self._reservation.is_not_null(), nothing))
-        amortised.append((self._unused.is_not_null(), self._unused))
+        amortised.append((self._unused_amount().is_not_null(), nothing))
         listed = self._number("pricing_public_on_demand_cost")
         if self.has("pricing_public_on_demand_rate"):  # Parquet says 0.0 where no list price is known: the rate tells
             listed = case((self._col("pricing_public_on_demand_rate").is_not_null(), listed))

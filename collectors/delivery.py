@@ -27,7 +27,7 @@ from collectors.raw import REPEATED, ROWS_APART, ParquetFile, open_file
 from collectors.values import literal, quoted, sql_type
 from farthing import clock
 from farthing.config import Source
-from farthing.lake import Lake
+from farthing.lake import Lake, Query
 from farthing.lake.schemas import LOADS, REJECTS, Table
 
 _ORIGIN = ("x_source", "x_load")
@@ -346,7 +346,7 @@ class Delivery:
         made = ", ".join(f"{sql} as {quoted(name)}" for name, sql in constants.items())
         data = self._reader(
             REJECTS,
-            f"select {made}, _line % {ROWS_APART} as line, _raw as raw, _reason as reason, _said as said "
+            f"select {made}, abs(_line) % {ROWS_APART} as line, _raw as raw, _reason as reason, _said as said "
             "from staged where _reason is not null order by line, _line",
         )
         self.lake.replace(REJECTS, data, where=where)
@@ -358,7 +358,7 @@ class Delivery:
         rows = f"select * exclude (_line) from ({self.landing_sql()} and _line not in (from repeated))"
         if not before and not losers:
             if self._count("staged where _reason is null and _line not in (from repeated)"):
-                self.lake.append(self.table, self._reader(self.table, rows), load=f"{self.table.name}:{load}")
+                self.lake.append(self.table, Query(self._stage, rows), load=f"{self.table.name}:{load}")
             return
         where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
         if losers:
@@ -460,7 +460,9 @@ class Delivery:
         self.lake.append(LOADS, pl.DataFrame([row], schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
 
     def _result(self) -> LoadResult:
-        read, rejected = self._count("staged"), self._count("staged where _reason is not null")
+        # Lines are counted: a second charge of a line has its number, negative.
+        read = self._count("staged where _line > 0")
+        rejected = self._value("select count(distinct abs(_line)) from staged where _reason is not null") or 0
         repeated = self._count("repeated")
         rounding: dict[str, Decimal] = {}
         if self.kind.rounding:
@@ -489,13 +491,7 @@ class Delivery:
 
     def _reader(self, table: Table, query: str) -> pa.RecordBatchReader:
         """The rows of `query` in `table`'s schema, batch by batch."""
-        rows = self._stage.sql(query).to_arrow_reader(100_000)
-        batches = (
-            batch
-            for chunk in rows
-            for batch in pa.Table.from_batches([chunk]).select(table.columns).cast(table.schema).to_batches()
-        )
-        return pa.RecordBatchReader.from_batches(table.schema, batches)
+        return Query(self._stage, query).stream(table)
 
     def _count(self, what: str) -> int:
         return self._value(f"select count(*) from {what}") or 0

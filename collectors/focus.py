@@ -24,7 +24,7 @@ _NEEDED = ("BillingCurrency", "ChargeCategory", *FOCUS_TIMES, *COST_COLUMNS)
 def _derived(row: Row) -> Mapping[str, str]:
     made = {
         "billing_month": "date_trunc('month', \"BillingPeriodStart\")::date",
-        "x_charge_id": f"{literal(row.x_load + ':')} || _line",
+        "x_charge_id": f"{literal(row.x_load + ':')} || abs(_line) || if(_line < 0, ':2', '')",
         # 1.4 dropped ProviderName; the provider of the service is whom the pool rules ask for.
         "ProviderName": 'coalesce("ProviderName", "ServiceProviderName")',
     }

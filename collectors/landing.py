@@ -154,7 +154,7 @@ class Files:
             except UnreadableError as error:
                 raise SourceError(str(error), source=name, object_name=one.name) from error
             refused = stage.sql(
-                f"select _line % {ROWS_APART}, _reason from staged where _reason is not null order by 1 limit 1"
+                f"select abs(_line) % {ROWS_APART}, _reason from staged where _reason is not null order by 1 limit 1"
             ).fetchall()
             rows = stage.sql(delivery.landing_sql() + " order by _line limit 3").to_arrow_table()
         if refused and not rows.num_rows:

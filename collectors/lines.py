@@ -48,21 +48,15 @@ def excerpt(data: bytes) -> str:
 def blocks(path: Path) -> Iterator[Block]:
     """The lines of `path` (.gz, .zst or plain) in blocks of about 8 MB, without a byte order mark.
 
-    A compressed file that ends too early gives all its whole lines, then one `Broken` for what the cut left over.
-
     Raises:
-        UnreadableError: empty, damaged inside, or not UTF-8 at all (UTF-16).
+        UnreadableError: empty, compressed and cut short or damaged, or not UTF-8 at all (UTF-16).
         OSError: the operating system refuses.
     """
     rest, line, consumed, skipping, seen = b"", 1, 0, False, False
     broken: list[Broken] = []
-    truncated = ""
     with path.open("rb") as file:
         before = 0
-        for piece in _inflated(file, path.suffix.lower()):
-            if isinstance(piece, _Truncated):
-                truncated = piece.reason
-                break
+        for piece in _inflated(file, path):
             consumed, before = file.tell() - before, file.tell()
             chunk = piece if seen else _without_mark(piece)
             seen = True
@@ -82,17 +76,9 @@ def blocks(path: Path) -> Iterator[Block]:
             yield Block(data, line, consumed, broken)
             line, broken = line + data.count(b"\n"), []
     if not seen:
-        raise UnreadableError(truncated or "the file is empty (0 bytes)")
-    if truncated:
-        broken.append(Broken(line, excerpt(rest), f"{truncated}; every line before this one was read"))
-        rest = b""
+        raise UnreadableError(f"{path.name} is empty (0 bytes)")
     if rest or broken:
         yield Block(rest, line, consumed, broken)
-
-
-@dataclass(frozen=True)
-class _Truncated:
-    reason: str
 
 
 def _without_mark(chunk: bytes) -> bytes:
@@ -101,24 +87,26 @@ def _without_mark(chunk: bytes) -> bytes:
     return chunk.removeprefix(b"\xef\xbb\xbf")
 
 
-def _inflated(file: BinaryIO, suffix: str) -> Iterator[bytes | _Truncated]:
+def _inflated(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    suffix = path.suffix.lower()
     if suffix == ".gz":
-        yield from _gunzipped(file)
+        yield from _gunzipped(file, path)
         return
     read = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd").read if suffix == ".zst" else file.read
     while True:
         try:
             chunk = read(BLOCK_BYTES)
         except (OSError, EOFError) as error:
-            yield _Truncated(f"the {suffix.lstrip('.')} file is truncated or damaged ({error})")
-            return
+            if suffix != ".zst":
+                raise
+            raise _damaged(path, str(error)) from error
         if not chunk:
             return
         yield chunk
 
 
-def _gunzipped(file: BinaryIO) -> Iterator[bytes | _Truncated]:
-    """All members of a gzip file; own loop, because `gzip` drops what it had already inflated before a cut."""
+def _gunzipped(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """All members of a gzip file, in pieces whose size does not depend on how well they are packed."""
     inflater = zlib.decompressobj(31)
     fed = False
     try:
@@ -135,8 +123,11 @@ def _gunzipped(file: BinaryIO) -> Iterator[bytes | _Truncated]:
         while fed and not inflater.eof:
             data = inflater.decompress(b"", BLOCK_BYTES)
             if not data:
-                yield _Truncated("the gzip file is truncated")
-                return
+                raise _damaged(path, "it was cut short")
             yield data
     except zlib.error as error:
-        raise UnreadableError(f"the gzip data is damaged ({error}); nothing of the file was landed") from error
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> UnreadableError:
+    return UnreadableError(f"{path.name} cannot be unpacked to its end ({reason}); nothing of the file was landed")

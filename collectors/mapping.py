@@ -22,6 +22,7 @@ from collectors.values import (
     kind_of,
     literal,
     local_time,
+    money,
     number,
     quoted,
     real,
@@ -234,7 +235,7 @@ class ColumnMap:
             FLAG: flag(value),
             DAY: day(value, foreign.kind),
             EXACT: number(value, foreign.kind),
-            MONEY: f"round({number(value, foreign.kind)}, 12)",
+            MONEY: money(value, foreign.kind),
         }
         return made[kind]
 
@@ -347,9 +348,13 @@ class ColumnMap:
         return Foreign(sql, kind)
 
     def _text_column(self, name: str) -> Foreign:
+        return Foreign(self._null_texts(self._raw_text(name)))
+
+    def _raw_text(self, name: str) -> str:
+        """The text of a column, as the batch must carry it."""
         if name not in self.inputs:
             self.inputs.append(name)
-        return Foreign(self._null_texts(f"f{self.inputs.index(name)}"))
+        return f"f{self.inputs.index(name)}"
 
     def _inside(self, stem: str, keys: list[str]) -> Foreign | None:
         """A field of a struct, or of JSON text in a column; None when a struct has no such field."""
@@ -364,9 +369,10 @@ class ColumnMap:
             return None
         return Foreign(f"json_extract_string(to_json({column}), {path})")
 
-    def _null_texts(self, sql: str) -> str:
+    def _null_texts(self, sql: str, value: str = "") -> str:
+        """`value`, or `sql` itself, unless the text `sql` means null."""
         words = ", ".join(literal(word) for word in ("", *self.dialect.null_text))
-        return f"case when trim({sql}) not in ({words}) then {sql} end"
+        return f"case when trim({sql}) not in ({words}) then {value or sql} end"
 
     def _rest(self) -> str:
         """A JSON object of what the file has and the lake does not know; null when there is nothing."""
@@ -379,12 +385,18 @@ class ColumnMap:
         unknown = [name for name in self.file.columns if name.lower() not in known]
         if not unknown:
             return "null::varchar"
-        # Text by text instead of one object: what is null adds nothing, and equal values are written once.
-        pairs = ", ".join(
-            f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || to_json({self._column(name).sql})::varchar"
-            for name in unknown
-        )
-        return f"nullif('{{' || concat_ws(',', {pairs}) || '}}', '{{}}')"
+        # Text by text instead of one object: what is null adds nothing. `concat_ws`, and `case` outside instead of
+        # inside of `to_json`, because DuckDB then makes the text of a value that comes many times only once.
+        pairs = ", ".join(self._pair(name) for name in unknown)
+        return f"nullif(concat('{{', concat_ws(',', {pairs}), '}}'), '{{}}')"
+
+    def _pair(self, name: str) -> str:
+        """`"name":value` as JSON has it; null where there is no value."""
+        key = literal(json.dumps(name, ensure_ascii=False) + ":")
+        if isinstance(self.file, ParquetFile) and kind_of(self.file.types[name]) != "text":
+            return f"{key} || to_json({self._column(name).sql})::varchar"
+        value = f"{quoted(name)}::varchar" if isinstance(self.file, ParquetFile) else self._raw_text(name)
+        return self._null_texts(value, f"concat_ws({key}, '', to_json({value}))")
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 

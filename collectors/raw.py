@@ -28,8 +28,8 @@ _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "jsonl", ".jso
 _PARQUET = (".parquet", ".pq")
 _SNIFFED_ROWS = 1000
 _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
-#: Columns of a Parquet file that a collector made: the row's line; of a line that is no row its text and why; and
-#: whether another delivery has the row already.
+#: Columns of a Parquet file that a collector made: the row's line, negative for a second charge of that line; of a
+#: line that is no row its text and why; and whether another delivery has the row already.
 LINE, RAW, PROBLEM, REPEATED = "~line", "~raw", "~problem", "~repeated"
 #: Where a line holds several rows, the first has the line's number and each next one so much more.
 ROWS_APART = 1 << 32
@@ -67,7 +67,8 @@ def open_file(path: Path, kind: str | None = None) -> CsvFile | JsonFile | Parqu
 class ParquetFile:
     """A Parquet file, read by DuckDB where it lies; a row's line is its number, counted from 1.
 
-    One that a collector made from other files has the line, the text and the problem of a row in columns of its own.
+    What a collector made from other files is a folder of such files, and has the line, the text and the problem of a
+    row in columns of its own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +95,7 @@ class ParquetFile:
 
     @property
     def _rows(self) -> str:
-        name = str(self.path).replace("'", "''")
+        name = str(self.path / "*.parquet" if self.path.is_dir() else self.path).replace("'", "''")
         return f"read_parquet('{name}', file_row_number = true, binary_as_string = true)"
 
 

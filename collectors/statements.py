@@ -2,13 +2,15 @@
 
 A collector of such bills gives `Statement`s; `read` turns the provider's columns into those of FOCUS, and columns that
 FOCUS does not know (`x_...` or the provider's own names) are kept in `x_extra`. Rows then land by the rules of `focus`.
-A frame may carry `LINE`, `RAW` and `PROBLEM` (collectors.raw): what is known of a row, or of a line that is none.
+A frame may carry `LINE`, `RAW` and `PROBLEM` (collectors.raw): what is known of a row, or of a line that is none. Where
+the provider puts two charges into one line, the second is a row with the same line as a negative number.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,24 +25,27 @@ from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
 from farthing.objects import Found, is_url
 
+_PIECE_ROWS = 131_072
+
 
 @dataclass(frozen=True)
 class Statement:
     """A bill that is landed and replaced as a whole: the month of an export, or a file that somebody downloaded.
 
-    `read` is given a folder for what it must fetch, and gives rows with FOCUS columns; amounts are text or decimals
-    where the source has them so, never rounded. `rows` is how many the provider says that there are.
+    `read` is given a folder for what it must fetch, and gives rows with FOCUS columns, in one frame or in pieces;
+    amounts are text or decimals where the source has them so, never rounded. `rows` is how many the provider says that
+    there are.
     """
 
     name: str
     size: int
     identity: str
     form: str  # what the provider calls it, for people: "CUR 2.0"
-    read: Callable[[Path], pl.LazyFrame] = field(repr=False, compare=False)
+    read: Callable[[Path], pl.LazyFrame | Iterable[pl.LazyFrame]] = field(repr=False, compare=False)
     rows: int | None = None
 
     def fetch(self, folder: Path) -> Path:
-        """A Parquet file with the rows in FOCUS columns, made once below `folder`.
+        """Parquet with the rows in FOCUS columns, made once below `folder`: a folder of files, one for each piece.
 
         Raises:
             UnreadableError: a file is damaged or missing, or there are more or fewer rows than the provider says.
@@ -49,13 +54,19 @@ class Statement:
         mark = hashlib.sha256(f"{self.name}\n{self.identity}".encode()).hexdigest()[:16]
         target = folder / f"{mark}.parquet"
         if not target.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            making = Path(tempfile.mkdtemp(dir=folder))
             try:
-                self.read(folder).sink_parquet(target, compression="lz4")
+                read = self.read(folder)
+                for number, piece in enumerate([read] if isinstance(read, pl.LazyFrame) else read):
+                    piece.sink_parquet(making / f"{number:06}.parquet", compression="lz4", statistics=False)
             except pl.exceptions.PolarsError as error:
                 raise UnreadableError(f"cannot be read as {self.form} ({str(error).splitlines()[0]})") from error
-        found = pl.scan_parquet(target).select(pl.len()).collect().item()
-        if self.rows is not None and found != self.rows:
-            raise UnreadableError(f"the provider says {self.rows:,} rows and delivered {found:,}; not landed")
+            making.rename(target)
+        if self.rows is not None:
+            found = pl.scan_parquet(target).select(pl.len()).collect().item()
+            if found != self.rows:
+                raise UnreadableError(f"the provider says {self.rows:,} rows and delivered {found:,}; not landed")
         return target
 
 
@@ -98,7 +109,7 @@ class Download:
         return self.file.identity
 
     def fetch(self, folder: Path) -> Path:
-        """A Parquet file with the rows in FOCUS columns.
+        """Parquet with the rows in FOCUS columns.
 
         Raises:
             UnreadableError: it is damaged, or no bill of this provider.
@@ -106,8 +117,8 @@ class Download:
         """
         return Statement(self.name, self.size, self.identity, self.kind_of_bill, self.read).fetch(folder)
 
-    def read(self, folder: Path) -> pl.LazyFrame:
-        """The rows in FOCUS columns; `form` is known from now on."""
+    def read(self, folder: Path) -> pl.LazyFrame | Iterable[pl.LazyFrame]:
+        """The rows in FOCUS columns, in one frame or in pieces; `form` is known from now on."""
         raise NotImplementedError
 
 
@@ -138,6 +149,14 @@ def _with_fields(name: str, kind: pl.DataType) -> list[str]:
         return [name]
     inside = [_with_fields(f"{name}.{one.name}", one.dtype) for one in kind.fields]  # type: ignore[arg-type]
     return [name, *(inner for names in inside for inner in names)]
+
+
+def in_pieces(*frames: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """The rows of `frames`, so many at a time that memory stays bounded; each is made from itself alone."""
+    for rows in frames:
+        count = rows.select(pl.len()).collect().item()
+        for start in range(0, max(count, 1), _PIECE_ROWS):
+            yield rows.slice(start, _PIECE_ROWS)
 
 
 def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:

@@ -55,16 +55,28 @@ def kind_of(duckdb_type: str) -> str:
 
 
 def number(value: str, kind: str) -> str:
-    """DECIMAL(38,24) without loss: doubles go through their shortest text, more than 24 decimals are null."""
+    """DECIMAL(38,24): of text without loss, more than 24 decimals are null; doubles go through their shortest text.
+
+    A double may have more decimals, for it is itself the rounded result of a calculation: it is rounded to 24.
+    """
     if kind in ("whole", "decimal"):
         return f"try_cast({value} as decimal(38,24))"
     text = f"{value}::varchar"
+    if kind == "real":
+        return f"case when isfinite({value}) then try_cast({text} as decimal(38,24)) end"
     decimals = f"length(rtrim(regexp_extract({text}, '\\.(\\d*)', 1), '0'))"
     exponent = f"coalesce(try_cast(nullif(regexp_extract({text}, '[eE]([+-]?\\d+)', 1), '') as integer), 0)"
     # A short text without exponent cannot have too many decimals: most need no second look.
     fits = f"(length({text}) <= 24 and not contains(lower({text}), 'e') or {decimals} - {exponent} <= 24)"
     plain = f"regexp_full_match({text}, {literal(PLAIN_NUMBER)})"
     return f"case when {plain} and {fits} then try_cast({text} as decimal(38,24)) end"
+
+
+def money(value: str, kind: str) -> str:
+    """DECIMAL(38,12) of what `number` takes, rounded once, half away from zero: of a double its text, not its 24."""
+    if kind != "real":
+        return f"round({number(value, kind)}, 12)"
+    return f"case when {number(value, kind)} is not null then try_cast({value}::varchar as decimal(38,12)) end"
 
 
 def whole(value: str, kind: str) -> str:

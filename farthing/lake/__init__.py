@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -10,22 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import obstore
 import pyarrow as pa
 import stamina
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from obstore.exceptions import BaseError
 
 from farthing import clock
 from farthing.commit_points import reached
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.arrange import Rows, arranged
+from farthing.lake.direct import DataFile, Query, written
 from farthing.lake.files import Cache, LakeFile, listed
 from farthing.lake.schemas import Table
 from farthing.lake.views import columns, quoted, relation, text
 from farthing.locks import scratch
-from farthing.objects import is_url, unreachable
+from farthing.objects import is_url, open_store, unreachable
 
-__all__ = ["Lake", "LakeFile"]
+__all__ = ["Lake", "LakeFile", "Query"]
 
 #: Statements are rebuilt from old versions: log files are never deleted, removed data files stay ten years.
 _PROPERTIES = {
@@ -59,6 +63,7 @@ class Lake:
                 fix="choose a path without = % [ ] ^ | and backslash.",
             )
         self._options = {"max_retries": "3", "retry_timeout": "60s", **(storage_options or {})} if is_url(path) else {}
+        self._store_options = storage_options or {}
         self._cache = Cache(self.path, storage_options or {}, cache)
 
     # Reading
@@ -132,7 +137,16 @@ class Lake:
     # Writing
 
     def append(self, table: Table, data: Any, *, load: str) -> bool:
-        """Add the rows of `data` (anything with an Arrow C stream) to `table`."""
+        """Add the rows of `data` (a query, or anything with an Arrow C stream) to `table`.
+
+        Rows of a query that are all of one partition go straight into a file, with no stop in Arrow.
+        """
+        if isinstance(data, Query):
+            with scratch() as folder:
+                file = written(table, data, folder)
+                if file is not None:
+                    return self._commit(table, load, lambda handle: self._adopt(handle, table, file, load))
+            data = data.stream(table)
         with arranged(table, data) as rows:
 
             def write(handle: DeltaTable) -> None:
@@ -190,6 +204,21 @@ class Lake:
             if twice:
                 raise ValueError(f"table {table.name}: key ({', '.join(table.key)}) given twice, for example {twice}")
             return self._commit(table, load, lambda handle: self._merge(handle, table, rows, con, load))
+
+    def _adopt(self, handle: DeltaTable, table: Table, file: DataFile, load: str) -> None:
+        key = file.action.path
+        if is_url(self.path):
+            try:
+                obstore.put(open_store(self._uri(table), self._store_options), key, file.path)
+            except BaseError as error:
+                raise unreachable(self._uri(table), error) from error
+        elif file.path.exists():  # not there when this write is repeated
+            target = Path(self._uri(table)) / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file.path, target)
+        handle.create_write_transaction(
+            [file.action], "append", handle.schema(), list(table.partition_by), commit_properties=_properties(load)
+        )
 
     def _merge(self, handle: DeltaTable, table: Table, rows: Rows, con: duckdb.DuckDBPyConnection, load: str) -> None:
         # Any commit since `handle` was opened may have brought one of these keys: strict commits only.

@@ -47,7 +47,7 @@ def landed(world: Any, *lines: dict[str, str]) -> list[dict[str, Any]]:
     world.write("cur.csv", text(lines))
     result = world.one("aws", "cur.csv")
     assert (result.read, result.landed) == (len(lines), len(lines)), world.rejects()
-    return list(world.rows(CHARGES, "cast(split_part(x_charge_id, ':', 2) as int)"))
+    return list(world.rows(CHARGES, "cast(split_part(x_charge_id, ':', 2) as int), x_charge_id"))
 
 
 def costs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -68,7 +68,7 @@ SAVINGS = {
 
 def test_a_reservation_costs_what_its_use_is_worth_and_what_nobody_used_is_a_row_of_its_own(world: Any) -> None:
     arn = {"reservation_ReservationARN": RESERVATION}
-    used, full, idle, upfront = landed(
+    used, full, paid, idle, upfront = landed(
         world,
         line("DiscountedUsage", "0", **arn, **{**RESERVED, "reservation_EffectiveCost": "0.07"}),
         line("RIFee", "3", **arn, **{**RESERVED, "reservation_UnusedRecurringFee": "0.0"}),
@@ -82,12 +82,13 @@ def test_a_reservation_costs_what_its_use_is_worth_and_what_nobody_used_is_a_row
         ),
         line("Fee", "263", **arn, **RESERVED),
     )  # fmt: skip
-    assert costs([used, full, idle, upfront]) == [
-        ("0", "0.07"), ("3", "0"), ("22.32", "44.6569863"), ("263", "0"),
-    ]  # fmt: skip
-    assert [row["CommitmentDiscountStatus"] for row in (used, full, idle, upfront)] == ["Used", None, "Unused", None]
-    assert [row["ChargeCategory"] for row in (used, full, idle, upfront)] == ["Usage", "Purchase", "Usage", "Purchase"]
-    assert {row["CommitmentDiscountId"] for row in (used, full, idle, upfront)} == {RESERVATION}
+    rows = (used, full, paid, idle, upfront)
+    assert costs(rows) == [("0", "0.07"), ("3", "0"), ("22.32", "0"), ("0", "44.6569863"), ("263", "0")]
+    assert [row["CommitmentDiscountStatus"] for row in rows] == ["Used", None, None, "Unused", None]
+    assert [row["ChargeCategory"] for row in rows] == ["Usage", "Purchase", "Purchase", "Usage", "Purchase"]
+    assert [row["x_charge_id"] for row in (paid, idle)] == ["cur.csv:4", "cur.csv:4:2"]
+    assert {row["CommitmentDiscountId"] for row in rows} == {RESERVATION}
+    assert (idle["x_extra"], idle["ListCost"], idle["PricingQuantity"]) == (None, 0, None)
     assert used["CommitmentDiscountType"] == "Reserved Instance"
 
 
@@ -103,9 +104,9 @@ def test_a_savings_plan_is_paid_once_and_used_or_unused_for_exactly_that(world: 
         ),
         line("SavingsPlanUpfrontFee", "100", **arn, **SAVINGS),
     )  # fmt: skip
-    assert costs(rows) == [("10", "7.25"), ("-10", "0"), ("8", "0.75"), ("100", "0")]
-    assert [row["CommitmentDiscountStatus"] for row in rows] == ["Used", "Used", "Unused", None]
-    recurring = rows[:3]
+    assert costs(rows) == [("10", "7.25"), ("-10", "0"), ("8", "0"), ("0", "0.75"), ("100", "0")]
+    assert [row["CommitmentDiscountStatus"] for row in rows] == ["Used", "Used", None, "Unused", None]
+    recurring = rows[:4]
     assert sum(row["EffectiveCost"] for row in recurring) == sum(row["BilledCost"] for row in recurring) == 8
     assert rows[0]["PricingCategory"] == "Committed"
 

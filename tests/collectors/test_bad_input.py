@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from farthing.lake.schemas import (
@@ -105,20 +106,22 @@ def refused(world: Any, kind: str, line: str, reason: str) -> None:
     assert reason in told
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_a_truncated_gzip_lands_every_whole_line_before_the_cut(world: Any, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "packed"), [*((kind, ".gz") for kind in ALL), ("focus", ".zst")])
+def test_a_packed_file_that_was_cut_short_lands_nothing_and_keeps_what_was_there(
+    world: Any, kind: str, packed: str
+) -> None:
     _, settings, header, good = KINDS[kind]
     names = [f"name-{number * 7919 % 100_003}" for number in range(3000)]
-    whole = "\n".join([header, *map(good.format, names)]).encode() + b"\n"
-    packed = gzip.compress(whole)
-    world.write("in.csv.gz", packed[: len(packed) // 2])
-    result = world.one(kind, "in.csv.gz", **settings)
-    assert 0 < result.landed < 3000
-    assert (result.read, result.rejected) == (result.landed + 1, 1)
-    assert landed(world, kind) == sorted(names[: result.landed])
-    ((line, reason),) = world.rejects()
-    assert line == result.landed + 2
-    assert "truncated" in reason
+    text = "\n".join([header, *map(good.format, names)]).encode() + b"\n"
+    whole = gzip.compress(text) if packed == ".gz" else pa.compress(text, codec="zstd", asbytes=True)
+    world.write(f"in.csv{packed}", whole)
+    assert world.one(kind, f"in.csv{packed}", **settings).landed == 3000
+    world.write(f"in.csv{packed}", whole[: len(whole) // 2])
+    result = world.one(kind, f"in.csv{packed}", **settings)
+    assert (result.status, result.read, result.landed) == ("failed", 0, 0)
+    assert f"in.csv{packed} cannot be unpacked to its end" in result.problem
+    assert landed(world, kind) == sorted(names)
+    assert not world.rejects()
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -20,7 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from farthing import clock, commit_points
 from farthing.errors import ConfigError, SourceError
-from farthing.lake import Lake
+from farthing.lake import Lake, Query
 from farthing.lake.schemas import CHARGES, COLLECTED, LOADS, REJECTS, Table
 from tests.farthing.lake.worlds import NOON, THINGS, ids, read, row, things
 
@@ -385,6 +385,45 @@ def test_files_carry_partition_rows_size_and_statistics(lake: Lake) -> None:
     (local,) = lake.local([file])
     assert local.stat().st_size == file.size
     assert lake.files(THINGS, partitions={"day": ["2026-10-03"]}) == []
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_the_rows_of_a_query_land_once_and_exactly_of_one_partition_or_of_several(lake: Lake, days: int) -> None:
+    rows = [row("1", at=NOON, count=1, cost="0.000000000001", real=0.1), row("2", day=days, count=5, flag=True)]
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'Asia/Tokyo'")
+        con.register("given", things(rows))
+        query = Query(con, 'select * replace (make_timestamp(epoch_us("at")) as "at") from given')
+        assert lake.append(THINGS, query, load="1")
+        assert not lake.append(THINGS, query, load="1")
+    other = Lake(f"{lake.path}-other", lake._store_options)
+    other.append(THINGS, things(rows), load="1")
+    assert read(lake) == read(other)
+    for ours, theirs in zip(lake.files(THINGS), other.files(THINGS), strict=True):
+        assert (ours.partition, ours.rows, ours.nulls) == (theirs.partition, theirs.rows, theirs.nulls)
+        for name in ("id", "count"):
+            assert (ours.minimum.get(name), ours.maximum.get(name)) == (
+                theirs.minimum.get(name), theirs.maximum.get(name)
+            )  # fmt: skip
+        assert str(ours.maximum.get("at"))[:23] == str(theirs.maximum.get("at"))[:23]  # Delta cuts to milliseconds
+    lake.replace(THINGS, things([row("3")]), where={"id": ["1", "3"]})
+    lake.upsert(THINGS, things([row("2", day=days, cost="7")]), load="2")
+    assert read(lake, 'select id, "BilledCost" from lake.things order by 1') == [("2", Decimal(7)), ("3", Decimal(0))]
+
+
+def test_a_query_that_does_not_fit_is_refused_by_name(folder: Lake) -> None:
+    with duckdb.connect() as con:
+        con.register("given", things([row("1")]))
+        given = 'select * replace (make_timestamp(epoch_us("at")) as "at") from given'
+        for change, reason in (
+            ("exclude (count)", "count"),
+            ("replace ('x' as count)", "count"),
+            ("replace (null::varchar as id)", r"things\.id may not be null"),
+            ("replace (null::date as day)", r"things\.day may not be null"),
+        ):
+            with pytest.raises(ValueError, match=reason):
+                folder.append(THINGS, Query(con, f"select * {change} from ({given})"), load="1")
+    assert folder.version(THINGS) is None or not read(folder)
 
 
 def test_the_cache_fetches_a_file_once(bucket: Lake, tmp_path: Path) -> None:
