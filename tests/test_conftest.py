@@ -47,6 +47,7 @@ def run(folder: Path, tests: str, *arguments: str, must_run: bool) -> subprocess
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]])
 def test_a_skip_fails_where_all_must_run_and_an_expected_failure_does_not(tmp_path: Path, workers: list[str]) -> None:
     done = run(tmp_path / "checkout", SKIPS, *workers, must_run=True)
@@ -54,6 +55,7 @@ def test_a_skip_fails_where_all_must_run_and_an_expected_failure_does_not(tmp_pa
     assert "needs the shared data, which is not in" in done.stdout
 
 
+@pytest.mark.heavy
 def test_a_file_that_skips_as_a_whole_fails_where_all_must_run(tmp_path: Path) -> None:
     skips = "import pytest\npytest.importorskip('no_such_package')\ndef test_it(): ...\n"
     assert "1 error" in run(tmp_path / "checkout", skips, must_run=True).stdout
@@ -63,6 +65,7 @@ def test_a_skip_on_a_bare_machine_is_a_skip(tmp_path: Path) -> None:
     assert "3 skipped, 1 xfailed" in run(tmp_path / "checkout", SKIPS, must_run=False).stdout
 
 
+@pytest.mark.heavy
 def test_a_write_into_the_checkout_is_named_and_fails_where_all_must_run(tmp_path: Path) -> None:
     writes = "from pathlib import Path\ndef test_it():\n    Path('lake.tmp').write_text('x')\n"
     told = run(tmp_path / "told", writes, must_run=False)

@@ -8,9 +8,12 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.heavy
 def test_the_contest_gives_ratios_to_the_scan_and_a_ledger_that_is_the_bill() -> None:
     command = [sys.executable, "-m", "benchmarks.attribute", "--requests", "20000", "--json"]
     measures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=_ROOT).stdout)

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import truth
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("case", truth.CASES)
 def test_phase_time_is_near_the_truth_and_nearer_than_every_other_method(
     shared: Path, tmp_path: Path, case: str

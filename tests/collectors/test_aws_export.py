@@ -18,6 +18,8 @@ from farthing.lake.schemas import CHARGES, LOADS
 from tests.collectors.test_aws import line, text
 from tests.servers import S3, moto_endpoint, s3
 
+pytestmark = pytest.mark.heavy
+
 __all__ = ["moto_endpoint", "s3"]
 EXPORT = "bills/gpu-export"
 

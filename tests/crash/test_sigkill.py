@@ -33,6 +33,7 @@ def kill_at(point: str, project: Path, temporary: Path | None = None) -> None:
         assert process.wait() == KILLED, f"the run never came to {point}"
 
 
+@pytest.mark.heavy
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_and_leaves_nothing_behind(
     courses: dict[str, Course], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_month_that_was_landed_early_is_the_full_month_after_it(shared: Path, 
     assert _lake_totals(lake) == _file_totals(full)
 
 
+@pytest.mark.heavy
 def test_a_real_month_ties_per_account_and_per_reservation(shared: Path, tmp_path: Path) -> None:
     """Per reservation: recurring fee and the month's part of the upfront fee = used + unused."""
     path = shared / "billing" / "aws_cur_legacy" / "workshop_cur_2018-10.snappy.parquet"

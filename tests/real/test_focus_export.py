@@ -25,6 +25,8 @@ from farthing import config, exports
 from farthing.lake import Lake
 from farthing.lake.schemas import CHARGES
 
+pytestmark = pytest.mark.heavy
+
 #: source -> its kind, and its files below billing/
 NATIVE = {
     "aws": ("aws", "native_synthetic_gpu/aws_cur_2026-09.csv.gz"),

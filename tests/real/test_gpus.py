@@ -59,6 +59,7 @@ def _cells(lives: list[tuple[datetime, datetime]]) -> tuple[list[datetime], list
     return [start for start, _ in wide], list(accumulate((end for _, end in wide), max))
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(300)
 def test_every_pods_cost_is_conserved_and_what_does_not_meet_is_shown(shared: Path, tmp_path: Path) -> None:
     samples: dict[str, list[tuple[datetime, float]]] = defaultdict(list)
