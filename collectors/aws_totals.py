@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from collectors.aws import client, reached
+from collectors.aws_access import client, reached
 from collectors.kind import Report, Total
 from farthing.config import Source
 

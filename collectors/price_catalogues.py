@@ -133,7 +133,7 @@ def aws(name: str, source: Source, region: str) -> list[Price]:
         UnreadableError: an answer is no price list, or has no GPU in it.
         SourceError: AWS refuses or does not answer.
     """
-    from collectors.aws import client, reached
+    from collectors.aws_access import client, reached
 
     fixed = {
         "regionCode": region,
