@@ -36,11 +36,12 @@ def explain_user(con: duckdb.DuckDBPyConnection, config: Config, user: str, mont
     Raises:
         NotFoundError: the ledger has no such user, or not in that month.
     """
-    chosen = month or _newest_month(con, user)
+    newest = _newest_month(con, user)
+    chosen = month or newest
     lines = _lines(con, user, chosen)
     if not lines:
         known = [f"{found:%Y-%m}" for found in _months(con, user)]
-        raise NotFoundError("cost of user", user, fix=f"in {chosen:%Y-%m}; there is some in {', '.join(known)}.")
+        raise NotFoundError(f"cost in {chosen:%Y-%m} of user", user, fix=f"There is some in {', '.join(known)}.")
     return [
         _who(con, user, chosen),
         Sheet(

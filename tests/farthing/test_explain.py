@@ -144,11 +144,13 @@ def test_a_pools_charges_add_up_to_what_the_pool_cost_in_the_month(tiny_project:
 def test_an_unknown_user_gets_the_names_that_look_like_it(tiny_project: Path) -> None:
     with pytest.raises(NotFoundError, match="alice"):
         _user(tiny_project, "allice")
+    with pytest.raises(NotFoundError, match=r"no user 'allice'\. Did you mean alice"):
+        _user(tiny_project, "allice", date(2026, 9, 1))  # nor has it a month to name
     assert farthing("explain", "user", "allice", "--project", tiny_project).code == 2
 
 
 def test_a_month_without_cost_names_the_months_that_have_some(tiny_project: Path) -> None:
-    with pytest.raises(NotFoundError, match="2026-10"):
+    with pytest.raises(NotFoundError, match=r"no cost in 2026-09 of user 'alice'\. There is some in 2026-10"):
         _user(tiny_project, "alice", date(2026, 9, 1))
 
 
