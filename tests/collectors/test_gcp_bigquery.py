@@ -148,7 +148,10 @@ def test_a_partition_lands_once_and_again_only_when_it_grew(world: Any, table: T
     [charge] = world.query(CHARGES, "select * from lake.charges where ChargeCategory = 'Adjustment'")
     assert charge["x_load"] == f"{table.id}/20260928"
     assert json.loads(charge["Tags"]) == {"team": "serving"}
-    assert charge["ConsumedQuantity"] == 3600
+    assert charge["ConsumedQuantity"] is None  # FOCUS has one for what was used only
+    assert json.loads(charge["x_extra"])["usage.amount"] == "3600.0"
+    used = world.query(CHARGES, "select distinct ConsumedQuantity from lake.charges where ChargeCategory = 'Usage'")
+    assert [one["ConsumedQuantity"] for one in used] == [3600]
 
 
 def test_looking_is_free_and_every_query_tells_its_bytes_and_has_a_limit(
