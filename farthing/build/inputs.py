@@ -112,9 +112,10 @@ def hold(con: duckdb.DuckDBPyConnection) -> None:
 def attach_beside(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """Views `lake.*` in a database beside `build`: what is held there; of the others nothing until `open_days`."""
     for table in INPUTS:
-        lake.view(con, table, files=[])
-    for table in _SLOW_TABLES:
-        con.execute(f"create or replace view lake.{table.name} as select * from build.held.{table.name}")
+        if table in _SLOW_TABLES:
+            con.execute(f"create or replace view lake.{table.name} as select * from build.held.{table.name}")
+        else:
+            lake.view(con, table, files=[])
 
 
 def fingerprints(
