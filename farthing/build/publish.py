@@ -16,7 +16,7 @@ import duckdb
 from farthing import __version__, clock, meanings
 from farthing.build import runner
 from farthing.build.inputs import Inputs
-from farthing.build.settings import CONVERTED_MACRO, DIFFERENCE_MACRO, MONEY_MACRO, RATE_MACRO
+from farthing.build.settings import BILL_PART_MACRO, CONVERTED_MACRO, DIFFERENCE_MACRO, MONEY_MACRO, RATE_MACRO
 from farthing.build.together import together
 from farthing.commit_points import reached
 from farthing.config import Config
@@ -160,7 +160,7 @@ def publish(
         found = runner.models("marts", "checks/warehouse", known=_tables(con))
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
         con.execute("use published.main")
-        for macro in (MONEY_MACRO, DIFFERENCE_MACRO, RATE_MACRO, CONVERTED_MACRO):
+        for macro in (MONEY_MACRO, BILL_PART_MACRO, DIFFERENCE_MACRO, RATE_MACRO, CONVERTED_MACRO):
             con.execute(macro)
         runner.run_together(con, found, [model.name for model in marts], use="published.main")
         con.begin()  # hundreds of comments, one commit

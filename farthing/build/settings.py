@@ -19,6 +19,13 @@ MONEY_MACRO = (
     "create or replace macro money(pico) as "
     "cast(cast(pico as decimal(38, 0)) * cast(0.000000000001 as decimal(13, 12)) as decimal(38, 12))"
 )
+#: The part of a bill that may be missing in a total that somebody states of it; null: no such part.
+BILL_PART_MACRO = (
+    "create or replace macro bill_part(category, issuer, seller) as case"
+    " when category = 'Tax' then 'tax'"
+    " when category = 'Credit' then 'credit'"
+    " when issuer <> seller then 'marketplace issuer' end"
+)
 #: Why a total that somebody states is not that of the bill, as far as the bill itself can tell: null where they are
 #: equal. A part of the bill that is missing in the stated total, to within `tolerance`, is the cause.
 DIFFERENCE_MACRO = (

@@ -190,26 +190,24 @@ def _papers(con: duckdb.DuckDBPyConnection, month: date) -> tuple[Sheet, bool]:
 
 
 _COMPARED = """
-with landed as (
+with charges as (
+    select
+        *,
+        bill_part(ChargeCategory, InvoiceIssuerName, coalesce(ServiceProviderName, ProviderName)) as part
+    from lake.charges
+    where x_source = $name and billing_month = $month
+),
+landed as (
     select
         {account} as account,
         {invoice} as invoice,
         BillingCurrency as currency,
         sum(cast(BilledCost as decimal(38, 24)) + x_BilledCostRounding) as billed,
         sum(cast(EffectiveCost as decimal(38, 24)) + x_EffectiveCostRounding) as amortised,
-        sum(case when ChargeCategory = 'Tax' then BilledCost else 0 end) as tax,
-        sum(case when ChargeCategory = 'Credit' then BilledCost else 0 end) as credit,
-        sum(
-            case
-                when
-                    coalesce(ChargeCategory, 'Usage') not in ('Tax', 'Credit')
-                    and InvoiceIssuerName <> coalesce(ServiceProviderName, ProviderName)
-                    then BilledCost
-                else 0
-            end
-        ) as of_others
-    from lake.charges
-    where x_source = $name and billing_month = $month
+        sum(case when part = 'tax' then BilledCost else 0 end) as tax,
+        sum(case when part = 'credit' then BilledCost else 0 end) as credit,
+        sum(case when part = 'marketplace issuer' then BilledCost else 0 end) as of_others
+    from charges
     group by all
 ),
 side_by_side as (
@@ -296,11 +294,12 @@ def _compared(
 @contextmanager
 def _lake(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """The charges that have landed until now."""
-    from farthing.build.settings import DIFFERENCE_MACRO
+    from farthing.build.settings import BILL_PART_MACRO, DIFFERENCE_MACRO
     from farthing.lake.schemas import CHARGES
 
     with duckdb.connect() as con:
         common.open_lake(config).view(con, CHARGES)
+        con.execute(BILL_PART_MACRO)
         con.execute(DIFFERENCE_MACRO)
         yield con
 

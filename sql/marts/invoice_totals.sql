@@ -20,7 +20,10 @@ with invoices as (
 ),
 
 charges as (
-    select * from charges
+    select
+        *,
+        bill_part(ChargeCategory, InvoiceIssuerName, coalesce(ServiceProviderName, ProviderName)) as part
+    from charges
 ),
 
 causes as (
@@ -37,17 +40,9 @@ bill as (
         BillingCurrency,
         ServiceName,
         sum(cast(BilledCost as decimal(38, 24)) + x_BilledCostRounding) as cost,
-        sum(case when ChargeCategory = 'Tax' then BilledCost else 0 end) as tax,
-        sum(case when ChargeCategory = 'Credit' then BilledCost else 0 end) as credit,
-        sum(
-            case
-                when
-                    coalesce(ChargeCategory, 'Usage') not in ('Tax', 'Credit')
-                    and InvoiceIssuerName <> coalesce(ServiceProviderName, ProviderName)
-                    then BilledCost
-                else 0
-            end
-        ) as of_others
+        sum(case when part = 'tax' then BilledCost else 0 end) as tax,
+        sum(case when part = 'credit' then BilledCost else 0 end) as credit,
+        sum(case when part = 'marketplace issuer' then BilledCost else 0 end) as of_others
     from charges
     group by all
     union all
