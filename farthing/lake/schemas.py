@@ -102,6 +102,7 @@ GPU_USAGE = Table(
             "energy_source": TEXT,
             "owner_pod": TEXT,
             "owner_namespace": TEXT,
+            "owner_container": TEXT,
             "owner_count": COUNT,
             "state": TEXT,
         }
@@ -166,6 +167,10 @@ REQUESTS = Table(
             "work_unit": TEXT,
             "status": TEXT,
             "trace_id": TEXT,
+            "span_id": TEXT,
+            "parent_span_id": TEXT,
+            "seen_by": TEXT,  # client, gateway or server: the same call may be logged by all three
+            "operation": TEXT,
             "agent": TEXT,
             "tool": TEXT,
             "session_id": TEXT,
