@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from collectors import otlp_sql
-from collectors.lines import Block, UnreadableError, blocks, pieces
+from collectors.lines import UnreadableError, blocks, pieces
 from collectors.otlp_frames import lines_of_frames
 from collectors.otlp_names import allowed
 from collectors.values import literal
@@ -21,6 +21,7 @@ from collectors.values import literal
 TABLES = ("spans", "requests")
 _PIECE_ROWS = 131_072
 _MEMORY = "500MB"
+_BATCH_BYTES = 24 << 20  # every batch is planned anew, which takes as long as a megabyte of it
 _BATCH = pa.schema([("line", pa.int64()), ("text", pa.string()), ("problem", pa.string())])
 
 
@@ -72,7 +73,7 @@ class _Decoder:
     def __init__(self, con: duckdb.DuckDBPyConnection, reading: Reading, targets: Mapping[str, Path]) -> None:
         self._con, self._targets = con, targets
         self._statements = otlp_sql.statements(
-            reading.attributes, reading.allowed, reading.providers, reading.provider, server=reading.server
+            reading.attributes, reading.providers, reading.provider, server=reading.server
         )
         self._made = False
         self._seen = self._files = 0  # rows of the file so far, files that they are in
@@ -121,24 +122,31 @@ def _batches(path: Path, keep: frozenset[str]) -> Iterator[pa.Table]:
     if first[:1] < b"\t":
         yield from lines_of_frames(path, keep, _BATCH)
         return
+    held, line, size = list[bytes](), 1, 0
     for block in blocks(path):
-        yield _lines(block)
+        if size + len(block.data) > _BATCH_BYTES or block.broken:
+            yield _lines(b"".join(held), line)
+            held, line, size = [], block.line, 0
+        held.append(block.data)
+        size += len(block.data)
         if block.broken:
             numbers, reasons = zip(*((one.line, one.reason) for one in block.broken), strict=True)
             yield pa.table([list(numbers), ["{}"] * len(numbers), list(reasons)], schema=_BATCH)
+    if held:
+        yield _lines(b"".join(held), line)
 
 
-def _lines(block: Block) -> pa.Table:
-    """Each line of `block` as text, without a copy."""
-    ends = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) == 10) + 1
-    if not block.data.endswith(b"\n") and block.data:
-        ends = np.append(ends, len(block.data))
-    numbers = pa.array(np.arange(block.line, block.line + len(ends)), pa.int64())
+def _lines(data: bytes, line: int) -> pa.Table:
+    """Each line of `data` as text, without a copy; the first is number `line`."""
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1
+    if not data.endswith(b"\n") and data:
+        ends = np.append(ends, len(data))
+    numbers = pa.array(np.arange(line, line + len(ends)), pa.int64())
     offsets = np.concatenate(([0], ends)).astype(np.int32)
-    texts = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block.data))
+    texts = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:  # a line is no UTF-8, and what stands for its bytes is no JSON
-        lines = [line.decode("utf-8", "backslashreplace") for line in block.data.split(b"\n")]
+        lines = [one.decode("utf-8", "backslashreplace") for one in data.split(b"\n")]
         texts = pa.array(lines[: len(ends)], pa.string())
     return pa.table([numbers, texts, pa.nulls(len(ends), pa.string())], schema=_BATCH)

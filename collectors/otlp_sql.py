@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collectors.otlp_names import ADDRESSES, CALLS, OPERATIONS, RESOURCE, SPAN, TIERS
 from collectors.raw import LINE, PROBLEM, RAW, ROWS_APART
-from collectors.values import literal, quoted, whole
+from collectors.values import literal, quoted
 
 _VALUE = dict.fromkeys(("stringValue", "intValue", "doubleValue", "boolValue"), "VARCHAR")
 _ATTRIBUTES = [{"key": "VARCHAR", "value": _VALUE}]
@@ -118,37 +118,29 @@ class Statements:
 
 def statements(
     attributes: Sequence[str],
-    allowed: Collection[str],
     providers: Mapping[str, str],
     provider: str | None,
     *,
     server: bool,
 ) -> Statements:
-    """The statements for spans of which `allowed` attributes are read, `attributes` as columns of their own.
+    """The statements for spans of which also `attributes` are read, as columns of their own.
 
     `providers` says whose machine an address is (`*` is anything), `provider` who serves what names nobody, and
     `server` that whoever wrote the spans is the server.
     """
-    return Statements(
-        attributes, _values(attributes, allowed), _typed(attributes, providers), _shaped(provider, server=server)
-    )
+    return Statements(attributes, _values(attributes), _typed(attributes, providers), _shaped(provider, server=server))
 
 
-def _values(attributes: Sequence[str], allowed: Collection[str]) -> str:
+def _values(attributes: Sequence[str]) -> str:
     """Each span with its allowed attributes as text."""
-    names = ", ".join(literal(name) for name in sorted(allowed))
     picked = [f"{_first('s', found)} as {ours}" for ours, found in SPAN.items()]
     picked += [f"{_first('r', found)} as {ours}" for ours, found in RESOURCE.items()]
     picked += [f"{_first('sr', [name])} as {quoted(name)}" for name in attributes]
     value = "coalesce(a.value.stringValue, a.value.intValue, a.value.doubleValue, a.value.boolValue)"
-    kept = ", ".join(
-        f"list_filter({of}, lambda a: a.key in ({names})) as {side}_kept"
-        for side, of in (("s", "span.attributes"), ("r", "resource"))
-    )
     lists = ", ".join(
-        f"list_transform({side}_kept, lambda a: a.key) as {side}_keys, "
-        f"list_transform({side}_kept, lambda a: {value}) as {side}_values"
-        for side in "sr"
+        f"list_transform({of}, lambda a: {part}) as {side}_{name}"
+        for side, of in (("s", "span.attributes"), ("r", "resource"))
+        for name, part in (("keys", "a.key"), ("values", value))
     )
     return f"""
         select $line as line, bytes, problem, lower(scope) as scope,
@@ -161,7 +153,7 @@ def _values(attributes: Sequence[str], allowed: Collection[str]) -> str:
             list_min(list_transform(list_filter(span.events, lambda e: e.name ilike '%chunk%'),
                 lambda e: {_nanoseconds("e.timeUnixNano")})) as chunk_ns,
             {", ".join(picked)}
-        from (select *, {lists} from (select *, {kept} from found))
+        from (select *, {lists} from found)
     """
 
 
@@ -172,7 +164,7 @@ def _typed(attributes: Sequence[str], providers: Mapping[str, str]) -> str:
         *("ended_text", "name", "chunk_ns", "model", "response_model", "provider_request_id", "user_id", "session_id"),
         *("agent", "tool", "error_type", "server_address", *RESOURCE, *map(quoted, attributes)),
     ]
-    counts = [f"{whole(name, 'text')} as {name}, {name} as {name}_text" for name in _TOKENS]
+    counts = [f"{_whole(name)} as {name}, {name} as {name}_text" for name in _TOKENS]
     seconds = [f"try_cast({name} as double) as {name}" for name in ("first_token_seconds", "queue_seconds")]
     kinds = {f"{mark}": word for number, word in enumerate(_SPAN_KINDS, 1) for mark in (number, f"span_kind_{word}")}
     steps = ", ".join(literal(word) for word in OPERATIONS)
@@ -252,6 +244,12 @@ def _hexadecimal(value: str, size: int) -> str:
         f"nullif(case when regexp_full_match({value}, '{plain}') then lower({value}) "
         f"when regexp_full_match({value}, '{base64}') then lower(hex(from_base64({value}))) end, '{'0' * 2 * size}')"
     )
+
+
+def _whole(value: str) -> str:
+    """A count, also when it is written 63.0; a plain cast would round 63.7. Short, for every batch is planned anew."""
+    count = f"try_cast({value} as bigint)"
+    return f"case when {count} = try_cast({value} as double) then {count} end"
 
 
 def _nanoseconds(value: str) -> str:

@@ -108,14 +108,14 @@ def test_an_agent_does_not_count_the_tokens_of_its_calls_again(world: Any) -> No
 
 def test_ids_are_hexadecimal_or_base64_and_land_as_one(world: Any) -> None:
     inner, trace = bytes.fromhex("00000000000000ab"), bytes.fromhex(TRACE)
-    printed = {
+    printed: dict[str, Any] = {
         "traceId": base64.b64encode(trace).decode(),
         "spanId": base64.b64encode(inner).decode(),
         "parentSpanId": base64.b64encode((1).to_bytes(8, "big")).decode(),
         "kind": "SPAN_KIND_CLIENT",
         "status": {"code": "STATUS_CODE_ERROR"},
     }
-    upper = {"traceId": TRACE.upper(), "parentSpanId": "0" * 16}
+    upper: dict[str, Any] = {"traceId": TRACE.upper(), "parentSpanId": "0" * 16}
     [row] = landed(world, span(1, {}, **upper), span(2, CALL, **printed))
     assert (row["trace_id"], row["span_id"], row["parent_span_id"]) == (TRACE, inner.hex(), f"{1:016x}")
     assert row["status"] == "error"
