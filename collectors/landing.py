@@ -70,6 +70,10 @@ class Files:
         """
         return self.find(name, source, config)
 
+    def reading(self, source: Source) -> Source:
+        """The source as its rows are read: a kind that sees to some of its settings itself takes them out."""
+        return source
+
     def form_of(self, _path: Path) -> str | None:
         """What the provider calls a file that somebody downloaded, by its columns; None where it is none of his."""
         return None
@@ -123,20 +127,21 @@ class Files:
             SourceError: nothing is there, or a store cannot be listed.
         """
         found = self.deliveries(name, source, config, report)
+        source = self.reading(source)
         report.start(len(found), sum(one.size for one in found))
-        history = _history(lake, self.table, name)
+        known = history(lake, self.table, name)
         results: dict[str, LoadResult] = {}
         recalled: set[str] = set()
         with _stage(config) as (stage, folder):
             for one in found:
                 delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
-                results[one.name] = delivery.land(history.get(one.name))
+                results[one.name] = delivery.land(known.get(one.name))
                 recalled |= delivery.recalled
-            history = _history(lake, self.table, name) if recalled else {}
+            known = history(lake, self.table, name) if recalled else {}
             for one in found:
                 if one.name in recalled:
                     delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
-                    results[one.name] = delivery.land(history.get(one.name))
+                    results[one.name] = delivery.land(known.get(one.name))
         return list(results.values())
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
@@ -146,9 +151,17 @@ class Files:
             ConfigError: the column map does not fit the file.
             SourceError: no file, an unreadable one, or not one good row at its beginning.
         """
-        one = self.find(name, source, config)[0]
+        return self.preview_of(name, source, config, self.find(name, source, config)[0])
+
+    def preview_of(self, name: str, source: Source, config: Config, one: Deliverable) -> pl.DataFrame:
+        """The first three rows of a delivery as they would land.
+
+        Raises:
+            ConfigError: the column map does not fit it.
+            SourceError: it cannot be read, or has not one good row at its beginning.
+        """
         with _stage(config) as (stage, folder):
-            delivery = Delivery(self.kind, name, source, None, None, stage, folder, one)
+            delivery = Delivery(self.kind, name, self.reading(source), None, None, stage, folder, one)
             try:
                 delivery.stage_rows(one.fetch(folder), batches=1)
             except UnreadableError as error:
@@ -181,7 +194,8 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         yield stage, folder
 
 
-def _history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
+def history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
+    """What the lake remembers of each file that the source `name` landed in `table`."""
     if lake.version(LOADS) is None:
         return {}
     with duckdb.connect() as con:
