@@ -25,7 +25,7 @@ _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_prices", "gpu_usage", "identities", "invoices", "jobs", "metrics"),
     *("requests", "revenue", "exchange_rates", "assets"),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage"),
-    *("prometheus", "vllm_totals", "slurm"),
+    *("prometheus", "vllm_totals", "slurm", "kubernetes", "kubernetes_gpus"),
 )
 
 

@@ -74,10 +74,7 @@ class Targets:
         found: dict[tuple[str, str], set[tuple[str, str]]] = {}
         if jobs:
             job = "|".join(_escaped(one) for one in jobs)
-            span = f"{(end - begin) // timedelta(milliseconds=1)}ms"
-            up = server.selector("up", f'job=~"{job}"')
-            query = f"count by (job, instance, {', '.join(_OWN)}) (count_over_time({up}[{span}]))"
-            for labels, _ in server.instant(query, end):
+            for labels, _ in server.last(server.selector("up", f'job=~"{job}"'), begin, end):
                 found.setdefault(_target(labels), set()).update((one, labels[one]) for one in _OWN if one in labels)
         renamed = {_target(labels) for labels in seen if any(name.startswith("exported_") for name in labels)}
         return cls({target: frozenset(own) for target, own in found.items()}, frozenset(renamed))

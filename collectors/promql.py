@@ -132,31 +132,38 @@ class Server:
         first = begin + timedelta(seconds=min(times) - begin.timestamp())
         return max(begin, first - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
 
+    def last(self, selector: str, begin: datetime, end: datetime) -> list[tuple[Labels, float]]:
+        """The last value of each series that had a sample in (begin, end].
+
+        Raises:
+            SourceError: refused, unreachable, or no answer that can be read.
+        """
+        found: dict[tuple[tuple[str, str], ...], tuple[Labels, float]] = {}
+        for first, last in _pieces(begin, end, timedelta(days=1)):
+            for labels, value in self.instant(f"last_over_time({selector}[{_millis(last - first)}ms])", last):
+                found[_key(labels)] = (labels, value)
+        return list(found.values())
+
     def seen(self, selector: str, begin: datetime, end: datetime) -> list[tuple[Labels, datetime, datetime, float]]:
-        """Each series that had a sample in [begin, end]: labels, when first and last seen, the last value.
+        """Each series that had a sample in (begin, end]: labels, when first and last seen, the last value.
 
         Seen to a minute; a series of a day is one line of the answer, however many samples it has.
 
         Raises:
             SourceError: refused, unreachable, or no answer that can be read.
         """
-        found: dict[tuple[tuple[str, str], ...], tuple[Labels, float, float, float]] = {}
+        first_seen: dict[tuple[tuple[str, str], ...], float] = {}
+        last_seen: dict[tuple[tuple[str, str], ...], float] = {}
         for first, last in _pieces(begin, end, timedelta(days=1)):
-            span = f"{_millis(last - first)}ms"
-            values = {
-                _key(labels): value for labels, value in self.instant(f"last_over_time({selector}[{span}])", last)
-            }
-            times = f"over_time(timestamp({selector})[{span}:1m])"
-            until = {_key(labels): value for labels, value in self.instant(f"max_{times}", last)}
+            times = f"over_time(timestamp({selector})[{_millis(last - first)}ms:1m])"
             for labels, since in self.instant(f"min_{times}", last):
-                key = _key(labels)
-                old = found.get(key)
-                value = values.get(key, old[3] if old else 0.0)
-                found[key] = (labels, old[1] if old else since, until.get(key, since), value)
+                first_seen.setdefault(_key(labels), since)
+            last_seen |= {_key(labels): until for labels, until in self.instant(f"max_{times}", last)}
         zone = begin.tzinfo
         return [
-            (labels, datetime.fromtimestamp(since, zone), datetime.fromtimestamp(last, zone), value)
-            for labels, since, last, value in found.values()
+            (labels, datetime.fromtimestamp(first_seen[key], zone), datetime.fromtimestamp(last_seen[key], zone), value)
+            for labels, value in self.last(selector, begin, end)
+            if (key := _key(labels)) in first_seen and key in last_seen
         ]
 
     # -- answers ------------------------------------------------------------------------------------------------

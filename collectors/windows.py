@@ -68,20 +68,34 @@ class Asked(Files):
             ConfigError: a setting is missing, means nothing here, or `since` is to come.
             SourceError: the server refuses or does not answer.
         """
+        asked = self.asked_windows(name, source)
+        if asked is None:
+            return []
+        server, reach, now = asked
+        windows = list(self._windows(reach, now))
+        found = [self._statement(name, source, server, window) for window in windows]
+        if found and windows[0].begin < reach and self._landed(name, config, found[0].name):
+            found = found[1:]  # the server knows only its end any more: what landed of it is whole
+        return found
+
+    def asked_windows(
+        self, name: str, source: Source, earliest: datetime | None = None
+    ) -> tuple[Server, datetime, datetime] | None:
+        """The server, since when it is to be asked, and until when; None where it knows nothing of that time.
+
+        Raises:
+            ConfigError: a setting is missing, means nothing here, or `since` is to come.
+            SourceError: the server refuses or does not answer.
+        """
         self.check_settings(name, source)
         now = clock.now()
         if source.since and source.since > now.date():
             raise ConfigError("this day is still to come.", key=f"sources.{name}.since", fix="name an earlier one.")
         server = Server.of(name, source)
-        wanted = _moment(source.since or (now.date().replace(day=1) - timedelta(days=1)).replace(day=1))
+        wanted = moment_of(source.since or (now.date().replace(day=1) - timedelta(days=1)).replace(day=1))
+        wanted = max(wanted, earliest) if earliest else wanted
         reach = server.reach(self.metrics(name, source), wanted, now)
-        if reach is None:
-            return []
-        windows = list(self._windows(max(reach, wanted), now))
-        found = [self._statement(name, source, server, window) for window in windows]
-        if found and windows[0].begin < reach and self._landed(name, config, found[0].name):
-            found = found[1:]  # the server knows only its end any more: what landed of it is whole
-        return found
+        return (server, max(reach, wanted), now) if reach is not None else None
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows of the newest window that has any, as they would land.
@@ -111,7 +125,7 @@ class Asked(Files):
         return past is not None and past.status == "landed"
 
     def _windows(self, first: datetime, now: datetime) -> Iterator[Window]:
-        begin = first - (first - _moment(first.date())) % self.length
+        begin = first - (first - moment_of(first.date())) % self.length
         while begin < now:
             yield Window(begin, min(begin + self.length, now), now)
             begin += self.length
@@ -135,5 +149,6 @@ class Asked(Files):
         return Statement(load, int(rows.estimated_size()), f"{content}-{asked}", self.title, lambda _: rows.lazy())
 
 
-def _moment(day: date) -> datetime:
+def moment_of(day: date) -> datetime:
+    """The begin of a day, UTC."""
     return datetime.combine(day, time(), UTC)
