@@ -24,20 +24,19 @@ def state(metric: str, begin: float = 0, end: float = HOUR, value: float = 1, **
 
 
 def node(
-    name: str = "n1", provider_id: str = "aws:///eu-west-1a/i-0a1", gpus: int = 1, end: float = HOUR
+    name: str = "n1", provider_id: str = "aws:///eu-west-1a/i-0a1", gpus: int = 1, begin: float = 0, end: float = HOUR
 ) -> list[Series]:
     labels: dict[str, Any] = {"node": name, "label_node_kubernetes_io_instance_type": "p5.48xlarge"}
+    offered: dict[str, Any] = {"node": name, "resource": "nvidia_com_gpu", "unit": "integer"}
     return [
-        state("kube_node_info", node=name, provider_id=provider_id, end=end),
-        state("kube_node_labels", **labels, end=end),
-        state(
-            "kube_node_status_allocatable", node=name, resource="nvidia_com_gpu", unit="integer", value=gpus, end=end
-        ),
+        state("kube_node_info", begin, end, node=name, provider_id=provider_id),
+        state("kube_node_labels", begin, end, **labels),
+        state("kube_node_status_allocatable", begin, end, gpus, **offered),
     ]
 
 
 def pod(
-    name: str, begin: float = 0, end: float = HOUR, gpus: int = 1, owner: str = "ReplicaSet", **labels: str
+    name: str, begin: float = 0, end: float = HOUR, gpus: int = 1, owner: str = "ReplicaSet", **labels: Any
 ) -> list[Series]:
     own: dict[str, Any] = {"namespace": "ml", "pod": name}
     told = [
