@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,7 @@ from collectors.kind import Deliverable
 from collectors.kube_state import Pod
 from collectors.promql import Labels, Server
 from collectors.statements import Statement
-from collectors.windows import Asked
+from collectors.windows import Asked, content_of
 from farthing import clock
 from farthing.config import Config, Source
 from farthing.lake import Lake
@@ -97,9 +96,8 @@ class PodJobs(Asked):
 
     def _day(self, day: date, rows: Sequence[Mapping[str, Any]]) -> Statement:
         frame = pl.DataFrame(sorted(rows, key=lambda row: str(row["job_id"])), schema=_COLUMNS)
-        content = hashlib.sha256(frame.write_json().encode()).hexdigest()
         size = int(frame.estimated_size())
-        return Statement(self._load(day), size, content, self.title, lambda _: frame.lazy())
+        return Statement(self._load(day), size, content_of(frame), self.title, lambda _: frame.lazy())
 
 
 def _rows(name: str, source: Source, server: Server, begin: datetime, end: datetime) -> list[dict[str, Any]]:

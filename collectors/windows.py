@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
-from collectors.kind import Deliverable, Kind
+from collectors.kind import Deliverable, Kind, Report
 from collectors.landing import Files, history
 from collectors.promql import Server
 from collectors.statements import Statement
@@ -20,6 +20,8 @@ from farthing.lake import Lake
 
 #: A window that ended so long ago is read once more and then left alone: samples come late by minutes, not by hours.
 SETTLED_AFTER = timedelta(hours=3)
+
+_PIECE_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,19 @@ class Asked(Files):
         found = [self._statement(name, source, server, window) for window in windows]
         if found and windows[0].begin < reach and self._landed(name, config, found[0].name):
             found = found[1:]  # the server knows only its end any more: what landed of it is whole
+        return found
+
+    def deliveries(self, name: str, source: Source, config: Config, report: Report) -> Sequence[Deliverable]:
+        """What `find` finds; a server that knows nothing of it is no error, and is said.
+
+        Raises:
+            ConfigError: a setting is missing, means nothing here, or `since` is to come.
+            SourceError: the server refuses or does not answer.
+        """
+        found = self.find(name, source, config)
+        if not found:
+            wanted = ", ".join(self.metrics(name, source))
+            report.message(f"{name}: the server has no {self.title} in this time ({wanted}); is select right?")
         return found
 
     def asked_windows(
@@ -145,8 +160,17 @@ class Asked(Files):
         if whole and window.settled:
             return Statement(load, 0, f"settled-{asked}", self.title, lambda _: ask().lazy())
         rows = ask()
-        content = hashlib.sha256(rows.write_json().encode()).hexdigest()
-        return Statement(load, int(rows.estimated_size()), f"{content}-{asked}", self.title, lambda _: rows.lazy())
+        return Statement(
+            load, int(rows.estimated_size()), f"{content_of(rows)}-{asked}", self.title, lambda _: rows.lazy()
+        )
+
+
+def content_of(rows: pl.DataFrame) -> str:
+    """What tells these rows from others."""
+    digest = hashlib.sha256()
+    for piece in rows.iter_slices(_PIECE_ROWS):  # the text of all would need several times the memory
+        digest.update(piece.write_json().encode())
+    return digest.hexdigest()
 
 
 def moment_of(day: date) -> datetime:

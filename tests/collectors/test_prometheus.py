@@ -17,6 +17,7 @@ import pytest
 from farthing import clock
 from farthing.errors import ConfigError
 from farthing.lake.schemas import GPU_USAGE, LOADS
+from tests.collectors.conftest import collector
 from tests.servers import Answered, Asked, Web, prometheus, web
 
 __all__ = ["web"]
@@ -425,3 +426,17 @@ def test_a_live_page_scraped_each_second_gives_the_busy_time_and_the_owners(
     energy = [row["energy_joules"] for row in rows if row["gpu_uuid"] == "GPU-2" and row["energy_joules"] is not None]
     assert min(energy) == 0
     assert sum(energy) == pytest.approx(700 * (len(energy) - 1), rel=0.05)
+
+
+def test_a_preview_shows_rows_of_the_newest_window_that_has_any(world: Any) -> None:
+    with served(world.folder, [up(), (GR, NODE, every(30, 0.5))]) as endpoint, clock.fixed(BEGIN + timedelta(hours=20)):
+        config = world.config("prometheus", None, endpoint=endpoint, since="2026-11-01")
+        rows = collector("prometheus").preview("one", config.sources["one"], config)
+    assert rows["gpu_uuid"].to_list() == ["GPU-1"] * 3
+
+
+@pytest.mark.heavy
+def test_a_server_without_the_metric_is_no_error_and_is_said(world: Any) -> None:
+    with served(world.folder, [("other", NODE, every(30, 1))]) as endpoint:
+        assert collect(world, endpoint) == []
+    assert "the server has no gpu in this time" in world.report.messages[0]
