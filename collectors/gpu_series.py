@@ -64,7 +64,6 @@ class Targets:
     """The pods, namespaces and containers that scraped targets have themselves: those of exporters."""
 
     known: Mapping[tuple[str, str], frozenset[tuple[str, str]]]  # (job, instance) -> (label, value)
-    renamed: frozenset[tuple[str, str]]  # targets of which any series has an exported_ label
 
     @classmethod
     def of(cls, server: Server, series: Iterable[Labels], begin: datetime, end: datetime) -> Targets:
@@ -76,8 +75,7 @@ class Targets:
             job = "|".join(_escaped(one) for one in jobs)
             for labels, _ in server.last(server.selector("up", f'job=~"{job}"'), begin, end):
                 found.setdefault(_target(labels), set()).update((one, labels[one]) for one in _OWN if one in labels)
-        renamed = {_target(labels) for labels in seen if any(name.startswith("exported_") for name in labels)}
-        return cls({target: frozenset(own) for target, own in found.items()}, frozenset(renamed))
+        return cls({target: frozenset(own) for target, own in found.items()})
 
     def owner(self, labels: Labels, exporter: Exporter) -> tuple[str | None, str | None, str | None]:
         """Pod, namespace and container of the workload; all null when there is none, or it cannot be told."""
@@ -88,7 +86,7 @@ class Targets:
             pushed = not any(target)
             # Without `up` nobody says whether the label is the workload's or the exporter's own.
             told = target in self.known or pushed
-            if pod is None or not told or target in self.renamed or ("pod", pod) in self.known.get(target, ()):
+            if pod is None or not told or ("pod", pod) in self.known.get(target, ()):
                 return None, None, None
             # A label that the exporter does not give is filled with the target's, also under honor_labels.
             return pod, _first(labels, exporter.namespace), self._foreign(labels, exporter.container, "container")

@@ -135,7 +135,7 @@ def _beside(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`rows` with another metric of the same moment, and what of it cannot be."""
     found = [(0, metric, series) for series in server.raw(server.selector(metric.name), window.begin, window.end)]
-    read = gpu_series.samples(found, gpu_series.Targets({}, frozenset()), exporter, most=most)
+    read = gpu_series.samples(found, gpu_series.Targets({}), exporter, most=most)
     values = read.joined.group_by("gpu_uuid", "t").agg(pl.col("value").max().alias(column))
     return rows.join(values, on=["gpu_uuid", "t"], how="left", maintain_order="left"), read.refused
 

@@ -243,6 +243,20 @@ def test_what_is_open_is_read_again_and_what_is_settled_is_not(world: Any) -> No
 
 
 @pytest.mark.heavy
+def test_a_sample_belongs_to_one_window_and_reaches_back_into_the_one_before(world: Any) -> None:
+    six, joules = 6 * 3600.0, every(10, lambda second: 300_000 * second, 20_000, 24_000)
+    told = [up(end=7 * 3600), (GR, NODE, every(10, 0.5, 20_000, 24_000)), (ENERGY, NODE, joules)]
+    with served(world.folder, told) as endpoint:
+        results = collect(world, endpoint)
+    assert [result.read for result in results] == [160, 240]
+    assert (total(usage(world), "covered_seconds"), total(usage(world), "energy_joules")) == (4000, 300 * 3990)
+    assert (
+        len([row for row in usage(world) if row["started_at"] == BEGIN.replace(tzinfo=None) + timedelta(seconds=six)])
+        == 1
+    )
+
+
+@pytest.mark.heavy
 def test_what_the_server_has_forgotten_stays_in_the_lake(world: Any) -> None:
     day = timedelta(days=1)
     with served(world.folder / "all", [up(), (GR, NODE, every(30, 0.5))]) as endpoint:
@@ -283,8 +297,9 @@ def test_too_many_samples_in_one_answer_are_asked_for_in_smaller_pieces(world: A
         return said([{"metric": NODE, "values": [[time, "0.5"] for time in times if time > BEGIN.timestamp()]}])
 
     web.answer = answer
-    collect(world, web.endpoint, now=timedelta(hours=1))
+    (result,) = collect(world, web.endpoint, now=timedelta(hours=1))
     rows = usage(world)
+    assert (result.read, result.duplicate) == (360, 0)
     assert max(asked) == 900_000
     assert len({row["ended_at"] for row in rows}) == len(rows) == 360
     assert total(rows) == 1800
