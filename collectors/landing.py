@@ -151,12 +151,12 @@ class Files:
 
             parts = [self.parts(source, one) for one in found]
             tables = dict.fromkeys(part.kind.table for of_one in parts for part in of_one)
-            history = _history(lake, tables, name)
+            history = history_of(lake, tables, name)
             for first, *others in parts:
                 land(first, report)
                 for part in others:
                     land(part, None)
-            again, history = set(recalled), _history(lake, tables, name) if recalled else {}
+            again, history = set(recalled), history_of(lake, tables, name) if recalled else {}
             for part in (part for of_one in parts for part in of_one):
                 if (part.kind.table.name, part.file.name) in again:
                     land(part, None)
@@ -169,8 +169,16 @@ class Files:
             ConfigError: the column map does not fit the file.
             SourceError: no file, an unreadable one, or not one good row at its beginning.
         """
-        part = self.parts(source, self.find(name, source, config)[0])[0]
-        one = part.file
+        return self.preview_of(name, source, config, self.find(name, source, config)[0])
+
+    def preview_of(self, name: str, source: Source, config: Config, one: Deliverable) -> pl.DataFrame:
+        """The first three rows of a delivery as they would land.
+
+        Raises:
+            ConfigError: the column map does not fit it.
+            SourceError: it cannot be read, or has not one good row at its beginning.
+        """
+        part = self.parts(source, one)[0]
         with _stage(config) as (stage, folder):
             delivery = Delivery(part.kind, name, part.source, None, None, stage, folder, one)
             try:
@@ -205,7 +213,7 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         yield stage, folder
 
 
-def _history(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], Past]:
+def history_of(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], Past]:
     """What the lake remembers of the files of the source `name`, by table and file."""
     known = [table.name for table in tables]
     if not known or lake.version(LOADS) is None:

@@ -232,8 +232,8 @@ JOBS = Table(
             "team_id": TEXT,
             "user_id": TEXT,
             "gpu_uuids": TEXT,  # one per space or comma; else node_id with gpu_count
-            "node_id": TEXT,
-            "gpu_count": COUNT,
+            "node_id": TEXT,  # as many
+            "gpu_count": COUNT,  # on all of them
             "started_at": TIME,
             "ended_at": TIME,
             "status": TEXT,
