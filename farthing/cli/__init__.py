@@ -16,7 +16,7 @@ from rich.text import Text
 
 import farthing
 from farthing import clock, console
-from farthing.cli import asking, explaining, exporting, pipeline, reconciling, reporting, starting
+from farthing.cli import asking, explaining, exporting, pipeline, reconciling, reporting, shipping, starting
 from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
 
@@ -39,6 +39,9 @@ reconciling.register(app)
 explaining.register(app)
 reporting.register(app)
 exporting.register(app)
+agent = typer.Typer(name="agent", help="What runs on a GPU node.", no_args_is_help=True)
+shipping.register(agent)
+app.add_typer(agent)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,230 @@
+"""Takes what the agent spooled to the lake, or as files to an inbox from which `farthing collect` fetches it.
+
+Each run is a process of its own: what Delta and DuckDB need of memory goes when it ends, and the sampler stays small.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+
+from collectors.segments import Segments, prepared
+from farthing.agent import outbox
+from farthing.agent.outbox import Batch
+from farthing.commit_points import reached
+from farthing.errors import ConfigError, SourceError
+from farthing.lake import Lake
+from farthing.lake.schemas import GPU_USAGE, TIME
+from farthing.lake.views import quoted, text
+from farthing.objects import is_url, open_store, unreachable
+
+INBOX = "inbox:"
+#: x_source of rows that nodes write into the lake themselves.
+SOURCE = "agent"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What one batch came to: read = landed + duplicate + rejected. `again`: it had arrived before."""
+
+    number: int
+    segments: int
+    read: int = 0
+    landed: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    again: bool = False
+
+
+class ToLake:
+    """Straight into the lake's table: one commit for each batch."""
+
+    def __init__(self, lake: Lake, node: str) -> None:
+        self._lake, self._node = lake, node
+
+    def __str__(self) -> str:
+        return self._lake.path
+
+    def ready(self, spool: str) -> None:
+        """See that the lake answers, before a batch is made: until then the spool may still be made smaller.
+
+        Raises:
+            SourceError: it does not.
+        """
+        self._lake.committed(GPU_USAGE, self._writer(spool))
+
+    def arrived(self, batch: Batch) -> bool:
+        """Whether the lake has it, as any other reader sees it."""
+        return self._lake.committed(GPU_USAGE, self._writer(batch.spool)) >= batch.number
+
+    def put(self, batch: Batch, found: Segments) -> None:
+        """Commit its rows; a second time nothing happens."""
+        self._lake.append(GPU_USAGE, found.rows, load=self._writer(batch.spool), number=batch.number)
+
+    def _writer(self, spool: str) -> str:
+        return f"gpu/{self._node}/{spool}"
+
+
+class ToInbox:
+    """As a Parquet file for each batch, below `place`: a folder, or s3://, gs://, az://."""
+
+    def __init__(self, place: str, node: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self._place, self._node, self._options = place.rstrip("/"), node, storage_options or {}
+        self._put: set[int] = set()
+
+    def __str__(self) -> str:
+        return INBOX + self._place
+
+    def ready(self, spool: str) -> None:
+        """An inbox may let nodes write and nothing else: whether it answers is seen when it is written to."""
+
+    def arrived(self, batch: Batch) -> bool:
+        """Whether its file is there; where a node may not look, whether the store has acknowledged it in this run."""
+        if not is_url(self._place):
+            return Path(self._place, self._key(batch)).is_file()
+        try:
+            obstore.head(self._store(), self._key(batch))
+        except FileNotFoundError:
+            return False
+        except (PermissionDeniedError, UnauthenticatedError):
+            return batch.number in self._put
+        except BaseError as error:
+            raise unreachable(self._place, error) from error
+        return True
+
+    def put(self, batch: Batch, found: Segments) -> None:
+        """Write the file, unless it is there: then it is of the same batch, for nobody else has its name."""
+        with TemporaryDirectory(prefix="farthing-ship-") as folder:
+            path = _parquet(found, Path(folder) / "rows.parquet")
+            if is_url(self._place):
+                self._send(path, self._key(batch))
+            else:
+                _copied(path, Path(self._place, self._key(batch)))
+        self._put.add(batch.number)
+
+    def _send(self, path: Path, key: str) -> None:
+        store = self._store()
+        try:
+            try:
+                obstore.put(store, key, path, mode="create", use_multipart=False)
+            except NotSupportedError:  # a store that cannot refuse to overwrite: the same rows, once more
+                obstore.put(store, key, path)
+        except AlreadyExistsError:
+            pass
+        except (BaseError, FileNotFoundError) as error:
+            raise unreachable(self._place, error) from error
+
+    def _store(self) -> obstore.store.ObjectStore:
+        return open_store(self._place, self._options)
+
+    def _key(self, batch: Batch) -> str:
+        return f"{GPU_USAGE.name}/{self._node}/{batch.spool}-{batch.number:09}.parquet"
+
+
+def target(to: str, node: str, storage_options: Mapping[str, str] | None = None) -> ToLake | ToInbox:
+    """Where `to` says: `inbox:PLACE` an inbox, anything else a lake.
+
+    Raises:
+        ConfigError: nothing is said.
+    """
+    place = to.removeprefix(INBOX)
+    if not place:
+        raise ConfigError("names no place.", file="--to", fix="--to s3://bucket/lake, or --to inbox:s3://bucket/inbox.")
+    if to.startswith(INBOX):
+        return ToInbox(place, node, storage_options)
+    return ToLake(Lake(place, storage_options), node)
+
+
+def ship(spool: Path, to: ToLake | ToInbox) -> list[Shipped]:
+    """Ship all sealed segments of `spool`; each is deleted only after it was seen at the other end.
+
+    Run it as often as you like, kill it anywhere: each row arrives once.
+
+    Raises:
+        BusyError: another process ships this spool.
+        SourceError: lake or inbox does not answer; everything stays in the spool.
+        ConfigError: the spool cannot be used.
+    """
+    with outbox.shipping(spool):
+        shipped = [_deliver(spool, batch, to) for batch in outbox.pending(spool)]  # of a run that was stopped
+        to.ready(outbox.spool_name(spool))
+        while (taken := outbox.taken(spool)) is not None:
+            shipped.append(_deliver(spool, taken, to))
+    return shipped
+
+
+def _deliver(spool: Path, batch: Batch, to: ToLake | ToInbox) -> Shipped:
+    segments = batch.segments
+    if to.arrived(batch):
+        result = Shipped(batch.number, len(segments), again=True)
+    else:
+        load = f"{batch.spool}-{batch.number:09}"
+        with prepared(segments, source=SOURCE, load=load) as found:
+            _keep_refused(outbox.refused_file(spool, batch), found)
+            reached("ship.put.before")
+            to.put(batch, found)
+            reached("ship.put.after")
+            result = Shipped(batch.number, len(segments), found.read, found.landed, found.duplicate, len(found.refused))
+        if not to.arrived(batch):
+            raise SourceError(
+                "what was just written cannot be read back; it stays in the spool.",
+                source=str(to),
+                fix="run the command again; look for another process that deletes there.",
+            )
+    reached("ship.seen")
+    batch.forget()
+    return result
+
+
+def _keep_refused(path: Path, found: Segments) -> None:
+    """Lines that are no rows stay on the node, with the reason: nothing is dropped in silence."""
+    if found.refused:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps({"reason": one.reason, "line": one.text}) + "\n" for one in found.refused)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _parquet(found: Segments, path: Path) -> Path:
+    """The rows as a file that kind `gpu_usage` reads: without where they come from, times with their zone."""
+    columns = ", ".join(
+        f"timezone('UTC', {quoted(field.name)}) as {quoted(field.name)}" if field.type == TIME else quoted(field.name)
+        for field in GPU_USAGE.schema
+        if field.name not in ("day", "x_source", "x_load")
+    )
+    found.rows.con.execute(
+        f"copy (select {columns} from ({found.rows.sql}) order by gpu_uuid, started_at) to {text(path)} "
+        "(format parquet, compression zstd)"
+    )
+    return path
+
+
+def _copied(path: Path, target: Path) -> None:
+    """A copy of `path` that appears under its name only when it is whole and on disk."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(f".{os.getpid()}.part")
+        with partial.open("wb") as file:
+            file.write(path.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise SourceError(
+            f"cannot be written: {error.strerror or error}.",
+            source=str(target.parent),
+            fix="check who may write there.",
+        ) from error
