@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
+from collectors.gathered import Gathered
 from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import ROWS_APART
@@ -128,7 +129,13 @@ class Files:
         results: dict[str, LoadResult] = {}
         recalled: set[str] = set()
         with _stage(config) as (stage, folder):
+            for group in self.together(source, [one for one in found if one.name not in history]):
+                gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
+                results |= {result.file: result for result in gathered.land_together()}
+                recalled |= gathered.recalled
             for one in found:
+                if one.name in results:
+                    continue
                 delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
                 results[one.name] = delivery.land(history.get(one.name))
                 recalled |= delivery.recalled
@@ -137,7 +144,11 @@ class Files:
                 if one.name in recalled:
                     delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
                     results[one.name] = delivery.land(history.get(one.name))
-        return list(results.values())
+        return [results[one.name] for one in found]
+
+    def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
+        """Which of the files that never landed go into the lake in one commit: none, where files are not small."""
+        return []
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land; nothing is written.
