@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import duckdb
 import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -22,12 +27,13 @@ from obstore.exceptions import (
 )
 
 from collectors.segments import Segments, prepared
-from farthing.agent import outbox
+from farthing.agent import inventory, outbox
+from farthing.agent.metadata import Machine
 from farthing.agent.outbox import Batch
 from farthing.commit_points import reached
 from farthing.errors import ConfigError, SourceError
 from farthing.lake import Lake
-from farthing.lake.schemas import GPU_USAGE, TIME
+from farthing.lake.schemas import GPU_INVENTORY, GPU_USAGE, TIME
 from farthing.lake.views import quoted, text
 from farthing.objects import is_url, open_store, unreachable
 
@@ -74,6 +80,23 @@ class ToLake:
         """Commit its rows; a second time nothing happens."""
         self._lake.append(GPU_USAGE, found.rows, load=self._writer(batch.spool), number=batch.number)
 
+    def history(self) -> list[dict[str, Any]]:
+        """The node's rows of gpu_inventory as the lake has them."""
+        if self._lake.version(GPU_INVENTORY) is None:
+            return []
+        with duckdb.connect() as con:
+            self._lake.view(con, GPU_INVENTORY)
+            return _histories(con, f"lake.gpu_inventory where {_equals(self._inventory)}")
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Put `rows` in the place of the node's rows of gpu_inventory."""
+        made = [{**_typed(row), **self._inventory} for row in rows]
+        self._lake.replace(GPU_INVENTORY, _inventory_table(made, GPU_INVENTORY.columns), where=self._inventory)
+
+    @property
+    def _inventory(self) -> dict[str, str]:
+        return {"x_source": SOURCE, "x_load": f"{GPU_INVENTORY.name}/{self._node}"}
+
     def _writer(self, spool: str) -> str:
         return f"gpu/{self._node}/{spool}"
 
@@ -114,6 +137,46 @@ class ToInbox:
             else:
                 _copied(path, Path(self._place, self._key(batch)))
         self._put.add(batch.number)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The node's rows of gpu_inventory as the inbox has them.
+
+        Raises:
+            SourceError: it cannot be seen what is there.
+        """
+        with TemporaryDirectory(prefix="farthing-ship-") as folder:
+            path = Path(self._place, self._inventory)
+            if is_url(self._place):
+                path = Path(folder) / "inventory.parquet"
+                try:
+                    path.write_bytes(obstore.get(self._store(), self._inventory).bytes())
+                except FileNotFoundError:
+                    return []
+                except BaseError as error:
+                    raise unreachable(f"{self._place}/{self._inventory}", error) from error
+            if not path.is_file():
+                return []
+            with duckdb.connect() as con:
+                con.execute("set TimeZone = 'UTC'")
+                return _histories(con, f"read_parquet({text(path)})")
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the node's file of kind `gpu_inventory`."""
+        columns = [name for name in GPU_INVENTORY.columns if not name.startswith("x_")]
+        with TemporaryDirectory(prefix="farthing-ship-") as folder:
+            path = Path(folder) / "rows.parquet"
+            pq.write_table(_inventory_table([_typed(row) for row in rows], columns), path)
+            if is_url(self._place):
+                try:
+                    obstore.put(self._store(), self._inventory, path)
+                except (BaseError, FileNotFoundError) as error:
+                    raise unreachable(f"{self._place}/{self._inventory}", error) from error
+            else:
+                _copied(path, Path(self._place, self._inventory))
+
+    @property
+    def _inventory(self) -> str:
+        return f"{GPU_INVENTORY.name}/{self._node}.parquet"
 
     def _send(self, path: Path, key: str) -> None:
         store = self._store()
@@ -164,6 +227,57 @@ def ship(spool: Path, to: ToLake | ToInbox) -> list[Shipped]:
         while (taken := outbox.taken(spool)) is not None:
             shipped.append(_deliver(spool, taken, to))
     return shipped
+
+
+def ship_inventory(spool: Path, to: ToLake | ToInbox, ask: Callable[[], Machine | None]) -> int | None:
+    """Bring the node's rows of gpu_inventory up to date where telemetry goes; their number, None when nothing changed.
+
+    Raises:
+        SourceError: lake, inbox or the cloud's metadata do not answer.
+        ConfigError: a file of the spool is damaged.
+    """
+    told = inventory.node(spool)
+    if told is None:
+        return None
+    with outbox.shipping(spool):
+        history = inventory.known(spool)
+        if history is None:
+            history = to.history()
+        machine = inventory.machine_now(ask, history, told["node_id"])
+        rows = inventory.brought_up(history, told, machine)
+        if not rows or inventory.written(spool, str(to)) == inventory.fingerprint(rows):
+            return None
+        to.write_history(rows)
+        inventory.keep(spool, rows, str(to))
+    return len(rows)
+
+
+def _histories(con: duckdb.DuckDBPyConnection, source: str) -> list[dict[str, Any]]:
+    """Rows of gpu_inventory as the spool keeps them; `con` is in UTC."""
+    names = [*inventory.FACTS, "valid_from", "valid_to"]
+    columns = [f"{name}::timestamp" if name.startswith("valid") else quoted(name) for name in names]
+    told = con.execute(f"select {', '.join(columns)} from {source} order by valid_from, gpu_uuid").fetchall()
+    return [
+        {
+            name: value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in told
+    ]
+
+
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    times = {name: row[name] and datetime.fromisoformat(row[name]) for name in ("valid_from", "valid_to")}
+    return {**row, **times}
+
+
+def _inventory_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
+    schema = pa.schema([GPU_INVENTORY.schema.field(name) for name in columns])
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def _equals(where: Mapping[str, str]) -> str:
+    return " and ".join(f"{quoted(name)} = {text(value)}" for name, value in where.items())
 
 
 def _deliver(spool: Path, batch: Batch, to: ToLake | ToInbox) -> Shipped:
