@@ -192,7 +192,7 @@ def web() -> Iterator[Web]:
             except OSError:  # the other side had enough
                 pass
 
-        do_PUT = do_GET  # noqa: N815  # the server's name
+        do_PUT = do_HEAD = do_GET  # noqa: N815  # the server's names
 
         def log_message(self, *_: object) -> None:
             """Nothing on the test's screen."""

@@ -108,7 +108,8 @@ def brought_up(history: Sequence[Row], told: Mapping[str, Any], machine: Machine
         now = _facts(present[uuid], told["node_id"], machine, before) if uuid in present else None
         if before is not None and now == {name: before[name] for name in FACTS}:
             continue
-        begins = sampled_at
+        # The first rows of the telemetry begin with their interval, some seconds before node.json is written.
+        begins = sampled_at if history else sampled_at.replace(second=0, microsecond=0)
         if before is not None:
             began = datetime.fromisoformat(before["valid_from"])
             # The sampler saw another GPU; what else changed, changed between two looks of ours.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -76,9 +75,7 @@ class Schedule:
             self._child = None
 
 
-def from_environment(spool: Path, log: Log) -> Schedule | None:
-    """The schedule that the agent runs beside its sampling; None unless FARTHING_SHIP says where to."""
-    if not os.environ.get("FARTHING_SHIP"):
-        return None
-    # The child reads FARTHING_SHIP itself; its errors go where the agent's go.
+def shipping(spool: Path, log: Log) -> Schedule:
+    """The schedule that the agent runs beside its sampling; the child reads from FARTHING_SHIP where to ship to."""
+    # Its errors go where the agent's go.
     return Schedule([sys.executable, "-c", _MAIN, "agent", "ship", "--spool", str(spool)], log)

@@ -12,14 +12,13 @@ import typer
 
 from farthing import console
 from farthing.cli import common
+from farthing.cli.agent import DEFAULT_SPOOL
 from farthing.cli.common import JsonOption, ProjectOption
 from farthing.console import Sheet
 from farthing.errors import ConfigError
 
 if TYPE_CHECKING:
     from farthing.agent.ship import ToInbox, ToLake
-
-DEFAULT_SPOOL = Path("/var/lib/farthing/spool")
 
 SpoolOption = Annotated[
     Path, typer.Option("--spool", metavar="DIR", envvar="FARTHING_SPOOL", help="The folder that the agent writes.")

@@ -36,7 +36,7 @@ main()
 def started(
     node: Node, to: str, *, code: str = _MAIN, first: tuple[str, ...] = (), **more: str
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", code, *first, "agent", "ship", "--spool", str(node.spool), "--to", to]
+    command = [sys.executable, "-c", code, *first.split(), "agent", "ship", "--spool", str(node.spool), "--to", to]
     environment = {**os.environ, **more, "FARTHING_RESOURCE": "i-1"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -60,7 +60,7 @@ def test_a_kill_around_the_commit_leaves_each_row_once(tmp_path: Path, point: st
     node, lake = Node(tmp_path), Lake(str(tmp_path / "lake"))
     for _ in range(3):
         node.seal()
-    killed = started(node, lake.path, code=_KILLED_AT, first=(point,))
+    killed = started(node, lake.path, code=_KILLED_AT, first=point)
     ended(killed, -signal.SIGKILL)
     for _ in range(2):
         again = started(node, lake.path)
@@ -98,7 +98,7 @@ def test_an_inbox_in_s3_gets_each_batch_once_and_is_collected(tmp_path: Path, s3
     node.describe(**{"node-1-GPU-0": {}, "node-1-GPU-1": {}})
     inbox = f"inbox:s3://{s3.bucket}/inbox"
     node.seal()
-    killed = started(node, inbox, code=_KILLED_AT, first=("ship.put.after",), **s3.options)
+    killed = started(node, inbox, code=_KILLED_AT, first="ship.put.after", **s3.options)
     ended(killed, -signal.SIGKILL)
     node.seal()
     again = started(node, inbox, **s3.options)

@@ -6,9 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
-from farthing.agent.schedule import PERIOD_SECONDS, Schedule, from_environment
+from farthing.agent.schedule import PERIOD_SECONDS, Schedule
 
 
 class Clock:
@@ -100,10 +98,3 @@ def test_a_tick_does_not_wait_and_a_stop_ends_the_child(tmp_path: Path) -> None:
     assert child.returncode == -9
     assert "did not end" in said[0]
     schedule.stop()
-
-
-def test_without_farthing_ship_nothing_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FARTHING_SHIP", raising=False)
-    assert from_environment(tmp_path, print) is None
-    monkeypatch.setenv("FARTHING_SHIP", "inbox:s3://acme/inbox")
-    assert from_environment(tmp_path, print) is not None
