@@ -30,6 +30,7 @@ def looked(node: Node, to: str | None = None, hours: float = 1.05) -> dict[str, 
 
 def test_a_node_in_order_is_described_gpu_by_gpu_and_has_no_finding(tmp_path: Path) -> None:
     node = Node(tmp_path)
+    board: dict[str, Any] = {"mig": True, "index": 1}
     part: dict[str, Any] = {
         "parent_gpu_uuid": "GPU-1",
         "mig_profile": "3g.40gb",
@@ -37,7 +38,7 @@ def test_a_node_in_order_is_described_gpu_by_gpu_and_has_no_finding(tmp_path: Pa
         "energy": False,
         "ring_seconds": None,
     }
-    node.describe(**{"GPU-0": {"source": "nvml_ring"}, "GPU-1": {"mig": True, "index": 1}, "MIG-1": part})
+    node.describe(**{"GPU-0": {"source": "nvml_ring"}, "GPU-1": board, "MIG-1": part})
     node.seal(ending=".open")
     ship_inventory(node.spool, ToInbox(str(tmp_path / "inbox"), "node-1"), lambda: AWS)
     checks = looked(node)

@@ -33,9 +33,7 @@ main()
 """
 
 
-def started(
-    node: Node, to: str, *, code: str = _MAIN, first: tuple[str, ...] = (), **more: str
-) -> subprocess.Popen[str]:
+def started(node: Node, to: str, *, code: str = _MAIN, first: str = "", **more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", code, *first.split(), "agent", "ship", "--spool", str(node.spool), "--to", to]
     environment = {**os.environ, **more, "FARTHING_RESOURCE": "i-1"}
     return subprocess.Popen(
