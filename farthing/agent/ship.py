@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +40,7 @@ from farthing.lake.views import quoted, text
 from farthing.objects import is_url, open_store, unreachable
 
 INBOX = "inbox:"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: x_source of rows that nodes write into the lake themselves.
 SOURCE = "agent"
 
@@ -59,7 +62,7 @@ class ToLake:
     """Straight into the lake's table: one commit for each batch."""
 
     def __init__(self, lake: Lake, node: str) -> None:
-        self._lake, self._node = lake, node
+        self._lake, self._node = lake, _named(node)
 
     def __str__(self) -> str:
         return self._lake.path
@@ -105,7 +108,7 @@ class ToInbox:
     """As a Parquet file for each batch, below `place`: a folder, or s3://, gs://, az://."""
 
     def __init__(self, place: str, node: str, storage_options: Mapping[str, str] | None = None) -> None:
-        self._place, self._node, self._options = place.rstrip("/"), node, storage_options or {}
+        self._place, self._node, self._options = place.rstrip("/"), _named(node), storage_options or {}
         self._put: set[int] = set()
 
     def __str__(self) -> str:
@@ -221,7 +224,7 @@ def ship(spool: Path, to: ToLake | ToInbox) -> list[Shipped]:
         SourceError: lake or inbox does not answer; everything stays in the spool.
         ConfigError: the spool cannot be used.
     """
-    with outbox.shipping(spool):
+    with outbox.shipping(spool), _room(spool):
         shipped = [_deliver(spool, batch, to) for batch in outbox.pending(spool)]  # of a run that was stopped
         to.ready(outbox.spool_name(spool))
         while (taken := outbox.taken(spool)) is not None:
@@ -239,7 +242,7 @@ def ship_inventory(spool: Path, to: ToLake | ToInbox, ask: Callable[[], Machine 
     told = inventory.node(spool)
     if told is None:
         return None
-    with outbox.shipping(spool):
+    with outbox.shipping(spool), _room(spool):
         history = inventory.known(spool)
         if history is None:
             history = to.history()
@@ -250,6 +253,28 @@ def ship_inventory(spool: Path, to: ToLake | ToInbox, ask: Callable[[], Machine 
         to.write_history(rows)
         inventory.keep(spool, rows, str(to))
     return len(rows)
+
+
+def _named(node: str) -> str:
+    """`node`, which is a part of names in the lake and the inbox."""
+    if not _NAME.fullmatch(node):
+        raise ConfigError(
+            f"'{node}' is no name of a node.", file="--node", fix="letters, digits, dots, hyphens and underscores."
+        )
+    return node
+
+
+@contextmanager
+def _room(spool: Path) -> Iterator[None]:
+    """What the disk refuses is said in words; nothing is deleted before it has arrived, so nothing is lost."""
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        raise SourceError(
+            " ".join(str(error).split())[:400],
+            source=str(spool),
+            fix="make room on the disk (also for temporary files), and run as the user of the agent.",
+        ) from error
 
 
 def _histories(con: duckdb.DuckDBPyConnection, source: str) -> list[dict[str, Any]]:

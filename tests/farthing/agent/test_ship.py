@@ -205,6 +205,17 @@ def test_the_command_ships_to_the_lake_of_the_project_and_a_spool_that_is_not_th
     assert (missing.code, "FARTHING_SPOOL" in missing.err) == (2, True)
 
 
+def test_a_spool_that_the_disk_refuses_is_said_in_words_and_so_is_a_name_that_is_none(
+    node: Node, tmp_path: Path
+) -> None:
+    node.seal()
+    (node.spool / "outbox").write_text("a file")
+    said = farthing("agent", "ship", "--spool", node.spool, "--to", tmp_path / "lake")
+    assert (said.code, "make room" in said.err) == (3, True)
+    said = farthing("agent", "ship", "--spool", node.spool, "--to", tmp_path / "lake", "--node", "../other")
+    assert (said.code, "is no name of a node" in said.err) == (2, True)
+
+
 def test_while_another_ships_the_command_does_nothing_and_says_so(node: Node, tmp_path: Path) -> None:
     node.seal()
     with outbox.shipping(node.spool):
