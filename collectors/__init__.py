@@ -25,6 +25,7 @@ _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_prices", "gpu_usage", "identities", "invoices", "jobs", "metrics"),
     *("requests", "revenue", "exchange_rates", "assets"),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage"),
+    *("bedrock", "langfuse", "helicone", "apim", "vertex"),
 )
 
 

@@ -339,13 +339,33 @@ def _pick(path: str) -> Callable[[dict[str, Any]], str | None]:
 
     def pick(row: dict[str, Any]) -> str | None:
         value: Any = row.get(path)
-        if value is None:
-            value = row
-            for key in keys:
-                value = value.get(key) if isinstance(value, dict) else None
-        return _text(value)
+        return _text(_inside(row, keys) if value is None else value)
 
     return pick
+
+
+def _inside(value: Any, keys: Sequence[str]) -> Any:
+    """The field `keys` of an object, or of text that is one; of a list of them, that of the last which has it."""
+    for place, key in enumerate(keys):
+        if isinstance(value, str):
+            value = _object(value)
+        if isinstance(value, list):
+            found = (_inside(one, keys[place:]) for one in reversed(value))
+            return next((one for one in found if one is not None), None)
+        value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            return None
+    return value
+
+
+def _object(text: str) -> Any:
+    """What JSON text holds, when it begins like an object or a list."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return _DECODER.decode(text)
+        except (ValueError, RecursionError):
+            return None
+    return None
 
 
 def _text(value: Any) -> str | None:
