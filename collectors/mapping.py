@@ -433,7 +433,7 @@ class ColumnMap:
             return Foreign(_field(self._text_column(stem).sql, keys))
         column, kind = quoted(stem), self.file.types[stem]
         if kind_of(kind) != "nested":
-            return Foreign(_field(column, keys))
+            return Foreign(_field(f"{column}::varchar", keys))
         if kind in ("VARCHAR[]", "JSON[]"):
             return Foreign(_last(f"list_transform({column}, lambda one: {_field('one', keys)})"))
         if not re.search(rf'"?{re.escape(keys[0])}"? ', kind) and "MAP" not in kind:
