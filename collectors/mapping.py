@@ -236,6 +236,8 @@ class ColumnMap:
             column = asked if isinstance(asked, Column) else None
             paths = paths_of(ours if asked is None else asked)
             found = self._first(paths, optional=asked is None or (column is not None and column.optional))
+            if column and column.optional and not self._has_durations(column):
+                return
             if found is None:
                 if asked is not None and not (column and column.optional):
                     raise self._lacking(paths[0], key)
@@ -306,12 +308,12 @@ class ColumnMap:
             raise ConfigError(f"a time cannot be in '{unit}'.", key=key, fix='unit = "s", "ms", "us" or "ns".')
         return epoch_time(value, unit, self.source.epoch)
 
+    def _has_durations(self, column: Column) -> bool:
+        return all(self._find(path) is not None for path in (column.plus, column.minus) if path)
+
     def _duration(self, ours: str, path: str, unit: str, key: str) -> str:
         foreign = self._find(path)
         if foreign is None:
-            column = self.source.columns[ours]
-            if isinstance(column, Column) and column.optional:
-                return "null::interval"
             raise self._lacking(path, key)
         alias = f"{ours}~{path}"
         self._durations[alias] = foreign.sql
