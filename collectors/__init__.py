@@ -25,6 +25,7 @@ _OWN = (
     *("requests", "revenue", "exchange_rates", "assets", "otel", "vllm"),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage"),
     *("prometheus", "vllm_totals", "slurm", "kubernetes", "kubernetes_gpus"),
+    *("bedrock", "langfuse", "helicone", "apim", "vertex"),
 )
 
 

@@ -122,17 +122,20 @@ def exporter_of(name: str, source: Source, others: Mapping[str, str] | None = No
     found, given_names = EXPORTERS[source.exporter or "dcgm"], dict[str, Any]()
     for ours, given in source.columns.items():
         key = f"sources.{name}.columns.{ours}"
-        theirs, unit = (given.from_, given.unit) if isinstance(given, Column) else (given, None)
+        names, unit = (given.paths, given.unit) if isinstance(given, Column) else ([given], None)
         if ours in _METRICS:
             if unit not in _SCALES:
                 raise ConfigError(f"a metric cannot be in '{unit}'.", key=key, fix="docs/sources/prometheus.md.")
+            if len(names) > 1:
+                raise ConfigError(f"'{ours}' is of one metric, not the first of several.", key=key, fix="keep one.")
+            [theirs] = names
             known = [one for one in _known_metrics() if one.name == theirs]
             metric = Metric(theirs, _SCALES[unit] if unit or not known else known[0].scale, "file")
             if known:
                 metric = replace(known[0], scale=metric.scale)
             given_names[_METRICS[ours]] = (metric,) if ours == "busy_fraction" else metric
         elif ours in _LABELS:
-            given_names[_LABELS[ours]] = (theirs, *getattr(found, _LABELS[ours]))
+            given_names[_LABELS[ours]] = (*names, *getattr(found, _LABELS[ours]))
         elif ours not in (others or {}):
             takes = ", ".join([*_METRICS, *_LABELS, *(others or {})])
             raise ConfigError(f"'{ours}' is no column of kind {source.kind}; columns: {takes}.", key=key)

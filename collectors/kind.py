@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
 from collectors.mapping import ColumnMap, Dialect
 from farthing.config import Source
 from farthing.lake.schemas import Table
@@ -62,7 +64,10 @@ class Deliverable(Protocol):
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What became of one file: the equation of its rows, and what rounding to 12 decimals took, per currency."""
+    """What became of one file: the equation of its rows, and what rounding to 12 decimals took, per currency.
+
+    Lines that the format has for something else stand `aside`: they are none of the rows read.
+    """
 
     source: str
     table: str
@@ -72,6 +77,7 @@ class LoadResult:
     landed: int = 0
     duplicate: int = 0
     rejected: int = 0
+    aside: int = 0
     problem: str = ""
     form: str = ""
     rounding: Mapping[str, Decimal] = field(default_factory=dict)
@@ -109,6 +115,8 @@ class Row:
     map: ColumnMap
 
 
+#: The reason of a line that is no row; it is no reject.
+ASIDE = "~aside"
 #: (condition that is true for a bad row, its reason), both SQL over the typed columns.
 Check = tuple[str, str]
 
@@ -119,10 +127,14 @@ class Kind:
 
     dialect: Dialect
     needed: Callable[[Source], Sequence[str]]  # columns that the file must give
+    prepared: Callable[[Row], Mapping[str, str]] = lambda _: {}  # what a format's own columns say in ours
     derived: Callable[[Row], Mapping[str, str]] = lambda _: {}
+    aside: Callable[[Row], str] = lambda _: ""  # true for a line that is none of the table's rows by its nature
     checks: Callable[[Row], Sequence[Check]] = lambda _: ()
     finish: Callable[[Source], Sequence[str]] = lambda _: ()  # statements over `staged`, when all rows are in
+    beside: Callable[[Deliverable, Path], pa.Table | None] = lambda _file, _folder: None  # `beside`, for `finish`
     key: Callable[[Source], Sequence[str]] | None = None  # of a duplicate, when it is not the table's key
+    wins: tuple[str, ...] = ()  # of two rows with a key, the one with the greater values lands, else the later one
     rounding: Callable[[Source], tuple[str, str]] | None = None  # (currency, what rounding took), over `staged`
     demand: Callable[[str, Row], None] = lambda _name, _row: None  # raises ConfigError for a setting that is missing
     said: tuple[str, ...] = ()  # columns of a rejected row that are kept with it, as far as they could be read

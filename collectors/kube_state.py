@@ -108,7 +108,8 @@ def pod_of(labels: Labels) -> Pod | None:
 def named(source: Source, ours: str, *usual: str) -> list[str]:
     """The labels that may give our column: the one that the source names, and the usual ones."""
     given = source.columns.get(ours)
-    return [*([given.from_ if isinstance(given, Column) else given] if given else []), *usual]
+    own_names = given.paths if isinstance(given, Column) else [given] if given else []
+    return [*own_names, *usual]
 
 
 def first(labels: Mapping[str, str], names: Sequence[str]) -> str | None:

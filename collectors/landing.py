@@ -13,7 +13,7 @@ import polars as pl
 
 from collectors.delivery import Delivery, Past
 from collectors.gathered import Gathered
-from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Total
+from collectors.kind import ASIDE, REACHING, Deliverable, Kind, LoadResult, Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import ROWS_APART
 from collectors.values import literal
@@ -198,7 +198,8 @@ class Files:
             except UnreadableError as error:
                 raise SourceError(str(error), source=name, object_name=one.name) from error
             refused = stage.sql(
-                f"select abs(_line) % {ROWS_APART}, _reason from staged where _reason is not null order by 1 limit 1"
+                f"select abs(_line) % {ROWS_APART}, _reason from staged where _reason <> {literal(ASIDE)} "
+                "order by 1 limit 1"
             ).fetchall()
             rows = stage.sql(delivery.landing_sql() + " order by _line limit 3").to_arrow_table()
         if refused and not rows.num_rows:

@@ -81,15 +81,21 @@ def blocks(path: Path) -> Iterator[Block]:
         yield Block(rest, line, consumed, broken)
 
 
-def pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of `path` (.gz, .zst or plain), unpacked, in pieces of about 8 MB.
+def pieces(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The content of `path` unpacked, without a byte order mark, and the bytes as stored that each piece took.
 
     Raises:
-        UnreadableError: compressed and cut short or damaged.
+        UnreadableError: as `blocks` does.
         OSError: the operating system refuses.
     """
+    before, seen = 0, False
     with path.open("rb") as file:
-        yield from _inflated(file, path)
+        for piece in _inflated(file, path):
+            consumed, before = file.tell() - before, file.tell()
+            yield piece if seen else _without_mark(piece), consumed
+            seen = True
+    if not seen:
+        raise UnreadableError(f"{path.name} is empty (0 bytes)")
 
 
 def _without_mark(chunk: bytes) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from collectors import otlp_sql
-from collectors.lines import UnreadableError, blocks, pieces
+from collectors.lines import blocks, pieces
 from collectors.otlp_frames import lines_of_frames
 from collectors.otlp_names import allowed
 from collectors.values import literal
@@ -115,9 +115,7 @@ class _Decoder:
 
 def _batches(path: Path, keep: frozenset[str]) -> Iterator[pa.Table]:
     """The lines of JSON in `path`, or its frames as such lines, with only the attributes `keep`."""
-    first = next(pieces(path), b"")
-    if not first:
-        raise UnreadableError(f"{path.name} is empty (0 bytes)")
+    first, _ = next(pieces(path))
     # A frame begins with its length: none is as long as text of JSON would say.
     if first[:1] < b"\t":
         yield from lines_of_frames(path, keep, _BATCH)

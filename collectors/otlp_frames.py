@@ -46,7 +46,7 @@ def lines_of_frames(path: Path, keep: frozenset[str], schema: pa.Schema) -> Iter
 
 def _frames(path: Path) -> Iterator[bytes]:
     held = bytearray()
-    for piece in pieces(path):
+    for piece, _ in pieces(path):
         held += piece
         start = 0
         while len(held) - start >= _LENGTH_BYTES:

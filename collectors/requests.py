@@ -26,7 +26,8 @@ _TOKENS = (
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
-def _derived(row: Row) -> Mapping[str, str]:
+def derived(row: Row) -> Mapping[str, str]:
+    """What the lake has of a request beside what its log says, with tokens in the lake's convention."""
     made = {
         "day": "started_at::date",
         "usage_quality": "coalesce(usage_quality, case when input_tokens is not null or output_tokens is not null "
@@ -41,7 +42,8 @@ def _derived(row: Row) -> Mapping[str, str]:
     return made
 
 
-def _checks(_row: Row) -> Sequence[Check]:
+def checks(_row: Row) -> Sequence[Check]:
+    """What no request can be."""
     hint = "(nearly always the wrong token_convention)"
     return [
         *negative([*_TOKENS, "work_units"]),
@@ -53,7 +55,7 @@ def _checks(_row: Row) -> Sequence[Check]:
         ),
         _more("cache_write_1h_tokens", "cache_write_tokens", "cache_write_1h_tokens", hint),
         _more("reasoning_tokens", "output_tokens", "reasoning_tokens", hint),
-        one_of("usage_quality", USAGE_QUALITIES),
+        one_of("usage_quality", USAGE_QUALITIES, shown="left(usage_quality, 40)"),
         before("ended_at", "started_at"),
         before("first_token_at", "started_at"),
         before("ended_at", "first_token_at"),
@@ -83,10 +85,10 @@ def _demand_convention(name: str, row: Row) -> None:
 
 
 KIND = Kind(
-    Dialect(REQUESTS),
+    Dialect(REQUESTS, private=True),
     needed=lambda _: ("started_at", "model"),
-    derived=_derived,
-    checks=_checks,
+    derived=derived,
+    checks=checks,
     demand=_demand_convention,
 )
 

@@ -144,6 +144,6 @@ class Traces(Files):
 
 def own_attributes(source: Source) -> tuple[str, ...]:
     """The attributes that the settings of `source` name beside those that are always read."""
-    asked = [one.from_ if isinstance(one, Column) else one for one in source.columns.values()]
+    asked = [path for one in source.columns.values() for path in (one.paths if isinstance(one, Column) else [one])]
     ours = {*_REQUESTS.dialect.types, *_SPANS.dialect.types}
     return tuple(dict.fromkeys(name for name in (*asked, *source.tags) if name not in ours))

@@ -15,7 +15,7 @@ from farthing.config.section import Name, Patterns, Section
 class Column(Section):
     """Where one lake column comes from: a foreign column or dotted path, and the unit that it is in."""
 
-    from_: str = Field(alias="from")
+    from_: str | list[str] = Field(alias="from")  # of several, the first that gives a value
     unit: (
         Literal["s", "ms", "us", "ns", "percent", "fraction", "bytes", "kib", "mib", "gib", "joules", "mj", "kwh"]
         | None
@@ -23,6 +23,19 @@ class Column(Section):
     plus: str | None = None  # a duration column added to a time, in `plus_unit`
     plus_unit: Literal["s", "ms", "us", "ns"] = "ms"
     minus: str | None = None  # a duration column taken from a time, in `plus_unit`
+    optional: bool = Field(default=False, exclude_if=lambda value: not value)  # a file may lack it
+
+    @field_validator("from_")
+    @classmethod
+    def _named(cls, value: str | list[str]) -> str | list[str]:
+        if not value:
+            raise ValueError("from names no column")
+        return value
+
+    @property
+    def paths(self) -> list[str]:
+        """The foreign columns or paths, that which is asked first in front."""
+        return [self.from_] if isinstance(self.from_, str) else self.from_
 
 
 class Source(Section):

@@ -179,6 +179,7 @@ REQUESTS = Table(
             "prompt_hash": TEXT,
             "gateway_cache_hit": FLAG,
             "reported_cost": EXACT,
+            "updated_at": TIME,
             "tags": TEXT,
         }
     ),
@@ -387,6 +388,7 @@ LOADS = Table(
             "landed": COUNT,
             "duplicate": COUNT,
             "rejected": COUNT,
+            "aside": COUNT,  # lines that the format has for something else; none of those read
             "loaded_at": TIME,
         }
     ),

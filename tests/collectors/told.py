@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from tests.collectors import (
     test_vllm_totals,
     traces,
 )
+from tests.collectors import test_logs_bedrock as bedrock
+from tests.collectors import test_logs_gateways as gateways
+from tests.collectors import test_logs_langfuse as langfuse
 from tests.collectors.azure_api import TOKEN, Api, serving
 from tests.collectors.conftest import collector
 from tests.collectors.vendors import Anthropic, OpenAI
@@ -54,6 +58,7 @@ class Told:
     now: datetime = NOW
     amount: Callable[[Any], Any] = lambda value: value  # what was said, of what the column holds
     is_new: Callable[[Row], bool] = lambda row: "x_new" in (row["x_extra"] or "")
+    keeps_new: bool = True  # what the lake has no column for is in x_extra
 
     def config(self, folder: Path, **more: Any) -> Config:
         """The project in `folder` whose one source reaches it."""
@@ -73,8 +78,32 @@ class Told:
         return sorted(self.amount(row[self.column]) for row in world.rows(self.table))
 
     def new(self, world: Any) -> list[bool]:
-        """Which of its rows have the new column."""
+        """Which of its rows have the new column; of logs, which have columns only that the lake knows, none."""
+        if not self.keeps_new:
+            assert "x_new" not in str(world.rows(self.table))
+            return []
         return [self.is_new(row) for row in world.rows(self.table, self.column)]
+
+
+def logs(folder: Path, kind: str, row: Callable[[int, int], dict[str, Any]], **what: Any) -> Told:
+    """Logs of requests: one for each day, as JSON lines; what is new in them is nothing that the lake has."""
+
+    def say(days: Days, new: Collection[int]) -> None:
+        for day, amounts in days.items():
+            rows = [
+                {**row(day, amount), **({"x_new": "new"} if day in new else {}), **_named(kind, f"{day}-{place}")}
+                for place, amount in enumerate(amounts)
+            ]
+            text = "".join(json.dumps(one) + "\n" for one in rows)
+            (folder / f"day-{day}.csv").write_text(text, encoding="utf-8")
+
+    settings = {"kind": kind, "path": "day-*.csv", "format": "jsonl"}
+    return Told(settings, say, table=REQUESTS, column="output_tokens", keeps_new=False, **what)
+
+
+def _named(kind: str, name: str) -> dict[str, Any]:
+    ids = {"bedrock": "requestId", "langfuse": "id", "apim": "CorrelationId"}
+    return {ids.get(kind, "request_id"): name}
 
 
 def files(folder: Path, kind: str, row: Callable[[int, int], dict[str, Any]], **what: Any) -> Told:
@@ -347,6 +376,45 @@ FILES: dict[str, tuple[Callable[[int, int], dict[str, Any]], dict[str, Any]]] = 
     "focus": (_focus, {}),
     "costs": (_cost, {}),
 }
+
+
+def _bedrock(day: int, amount: int) -> dict[str, Any]:
+    found = bedrock.call(timestamp=f"2026-09-{day:02}T10:00:00Z")
+    return {**found, "output": {"outputTokenCount": amount}}
+
+
+def _langfuse(day: int, amount: int) -> dict[str, Any]:
+    usage = {"input": 1, "output": amount, "total": 1 + amount}
+    times = ("start_time", "completion_start_time", "end_time")
+    return langfuse.seen("x", usage_details=usage, **dict.fromkeys(times, f"2026-09-{day:02} 10:00:00"))
+
+
+def _helicone(day: int, amount: int) -> dict[str, Any]:
+    return gateways.helicone(1, request_created_at=f"2026-09-{day:02} 10:00:00", completion_tokens=amount)
+
+
+def _apim(day: int, amount: int) -> dict[str, Any]:
+    return gateways.piece(0, 1, amount, TimeGenerated=f"2026-09-{day:02}T10:00:00Z")
+
+
+def _vertex(day: int, amount: int) -> dict[str, Any]:
+    answer = {"usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": amount}}
+    return gateways.vertex(logging_time=f"2026-09-{day:02}T10:00:00Z", full_response=answer)
+
+
+def _request(day: int, amount: int) -> dict[str, Any]:
+    return {"started_at": f"2026-09-{day:02}T10:00:00Z", "model": "m", "output_tokens": amount}
+
+
+#: Kinds of request logs -> how a row is written, and the settings of its source.
+LOGS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "bedrock": _bedrock,
+    "langfuse": _langfuse,
+    "helicone": _helicone,
+    "apim": _apim,
+    "vertex": _vertex,
+    "requests": _request,
+}
 #: Vendors of model APIs -> the server, the report, its rows, and what of them the lake holds where.
 VENDORS: dict[str, tuple[type[OpenAI | Anthropic], str, Callable[[int], dict[str, Any]], dict[str, Any]]] = {
     "openai": (OpenAI, "costs", lambda amount: test_vendors.cost(str(amount)), {}),
@@ -356,14 +424,20 @@ VENDORS: dict[str, tuple[type[OpenAI | Anthropic], str, Callable[[int], dict[str
 }
 
 #: What every run tries; CI tries all.
-LIGHT = {"focus files", "openai api", "anthropic api"}
+LIGHT = {"focus files", "openai api", "anthropic api", "langfuse logs"}
 
 
 def _some(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=() if name in LIGHT else pytest.mark.heavy) for name in names]
 
 
-DOWNLOADED = _some([*(f"{kind} files" for kind in FILES), "slurm files", "otel traces", "vllm traces"])
+DOWNLOADED = _some(
+    [
+        *(f"{kind} files" for kind in FILES),
+        *(f"{kind} logs" for kind in LOGS),
+        *("slurm files", "otel traces", "vllm traces"),
+    ]
+)
 SERVED = _some(f"{kind} api" for kind in VENDORS)
 EVERY = [*DOWNLOADED, *SERVED, *_some(["aws export", "azure report", *(f"{kind} server" for kind in SCRAPED)])]
 
@@ -382,6 +456,10 @@ def told(request: pytest.FixtureRequest, world: Any, monkeypatch: pytest.MonkeyP
             found = files(world.folder, kind, row, **what)
         elif way == "traces":
             found = trace_files(world.folder, kind)
+        elif way == "logs":
+            found = logs(world.folder, kind, LOGS[kind])
+            if kind == "requests":
+                found.settings["token_convention"] = "inclusive"
         elif way == "api":
             server, report, result, what = VENDORS[kind]
             found = vendor(request.getfixturevalue("web"), kind, server(), report, result, **what)
