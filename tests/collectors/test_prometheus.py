@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from farthing import clock
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import GPU_USAGE, LOADS
 from tests.collectors.conftest import collector
 from tests.servers import Answered, Asked, Web, prometheus, web
@@ -329,6 +329,30 @@ def test_a_tenant_a_token_a_path_and_matchers_go_with_every_question(
     monkeypatch.setenv("MIMIR_TOKEN", "user:secret")
     collect(world, web.endpoint, **more)
     assert web.asked[-1].headers["authorization"] == "Basic dXNlcjpzZWNyZXQ="
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answered(b"<html>log in</html>"),
+        Answered(b"[]"),
+        Answered(b'{"status": "error", "error": "no"}'),
+        Answered(b'{"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}'),
+        Answered(b'{"status": "success", "data": {"result": [{"metric": {}, "values": [[1]]}]}}'),
+        Answered(b'{"status": "success", "data": {"result": [{"metric": {}, "values": [[1, "x"]]}]}}'),
+        Answered(b'{"status": "success", "data": {"result": [{"metric": 1, "values": []}]}}'),
+        Answered(b'{"status": "success", "data": null}'),
+        Answered(b'{"status": "error", "error": "parse error"}', status=400),
+        Answered(b"who are you?", status=401),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_with_what_to_do_and_lands_nothing(
+    world: Any, web: Web, answer: Answered
+) -> None:
+    web.answer = lambda _: answer
+    with pytest.raises(SourceError, match=r"(HTTP 40\d|none of Prometheus's HTTP API).*Fix: "):
+        collect(world, web.endpoint)
+    assert world.lake.version(LOADS) is None
 
 
 @pytest.mark.parametrize(
