@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
+from collectors.gathered import Gathered
 from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import ROWS_APART
@@ -23,6 +25,19 @@ from farthing.locks import scratch
 from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file lands in one table: its kind, the settings that are for it, and where its rows are."""
+
+    kind: Kind
+    source: Source
+    file: Deliverable
+
+
+def _key(part: Part) -> tuple[str, str]:
+    return part.kind.table.name, part.file.name
 
 
 class Files:
@@ -61,6 +76,10 @@ class Files:
             )
         return files
 
+    def parts(self, source: Source, one: Deliverable) -> Sequence[Part]:
+        """What `one` fills, a table each; the first is `table`."""
+        return [Part(self.kind, source, one)]
+
     def deliveries(self, name: str, source: Source, config: Config, _report: Report) -> Sequence[Deliverable]:
         """What a collection lands: what `find` finds, or what can be asked for at a price that `find` must not pay.
 
@@ -69,10 +88,6 @@ class Files:
             SourceError: nothing is there, or a store cannot be listed.
         """
         return self.find(name, source, config)
-
-    def reading(self, source: Source) -> Source:
-        """The source as its rows are read: a kind that sees to some of its settings itself takes them out."""
-        return source
 
     def form_of(self, _path: Path) -> str | None:
         """What the provider calls a file that somebody downloaded, by its columns; None where it is none of his."""
@@ -127,22 +142,37 @@ class Files:
             SourceError: nothing is there, or a store cannot be listed.
         """
         found = self.deliveries(name, source, config, report)
-        source = self.reading(source)
         report.start(len(found), sum(one.size for one in found))
-        known = history(lake, self.table, name)
-        results: dict[str, LoadResult] = {}
-        recalled: set[str] = set()
+        results: dict[tuple[str, str], LoadResult] = {}
+        recalled: set[tuple[str, str]] = set()
+        history: dict[tuple[str, str], Past] = {}
         with _stage(config) as (stage, folder):
-            for one in found:
-                delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
-                results[one.name] = delivery.land(known.get(one.name))
-                recalled |= delivery.recalled
-            known = history(lake, self.table, name) if recalled else {}
-            for one in found:
-                if one.name in recalled:
-                    delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
-                    results[one.name] = delivery.land(known.get(one.name))
-        return list(results.values())
+
+            def land(part: Part, told: Report | None) -> None:
+                delivery = Delivery(part.kind, name, part.source, lake, told, stage, folder, part.file)
+                results[_key(part)] = delivery.land(history.get(_key(part)))
+                recalled.update((part.kind.table.name, other) for other in delivery.recalled)
+
+            parts = [part for one in found for part in self.parts(source, one)]
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name)
+            new = [one for one in found if (self.table.name, one.name) not in history]
+            for group in self.together(source, new):
+                gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
+                results |= {(result.table, result.file): result for result in gathered.land_together()}
+                recalled.update((self.table.name, other) for other in gathered.recalled)
+            for part in parts:
+                if _key(part) not in results:
+                    land(part, report if part.kind.table == self.table else None)
+            again = set(recalled)
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name) if again else {}
+            for part in parts:
+                if _key(part) in again:
+                    land(part, None)
+        return [results[_key(part)] for part in parts]
+
+    def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
+        """Which of the files that never landed go into the lake in one commit: none, where files are not small."""
+        return []
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land; nothing is written.
@@ -160,8 +190,9 @@ class Files:
             ConfigError: the column map does not fit it.
             SourceError: it cannot be read, or has not one good row at its beginning.
         """
+        part = self.parts(source, one)[0]
         with _stage(config) as (stage, folder):
-            delivery = Delivery(self.kind, name, self.reading(source), None, None, stage, folder, one)
+            delivery = Delivery(part.kind, name, part.source, None, None, stage, folder, one)
             try:
                 delivery.stage_rows(one.fetch(folder), batches=1)
             except UnreadableError as error:
@@ -194,18 +225,19 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         yield stage, folder
 
 
-def history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
-    """What the lake remembers of each file that the source `name` landed in `table`."""
-    if lake.version(LOADS) is None:
+def history_of(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], Past]:
+    """What the lake remembers of the files of the source `name`, by table and file."""
+    known = [table.name for table in tables]
+    if not known or lake.version(LOADS) is None:
         return {}
     with duckdb.connect() as con:
         lake.view(con, LOADS)
         rows = con.execute(
-            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at) "
-            'from lake.loads where x_source = ? and "table" = ? group by x_load',
-            [name, table.name],
+            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at), "
+            '"table" from lake.loads where x_source = ? and list_contains(?, "table") group by all',
+            [name, known],
         ).fetchall()
     return {
-        load: Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
-        for load, identity, status, deliveries, loaded_at in rows
+        (table, load): Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
+        for load, identity, status, deliveries, loaded_at, table in rows
     }

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from collectors.kind import Deliverable, Kind, Report
-from collectors.landing import Files, history
+from collectors.landing import Files, Part, history_of
 from collectors.promql import Server
 from collectors.statements import Statement
 from farthing import clock
@@ -59,9 +59,9 @@ class Asked(Files):
         """The rows of a window in the lake's columns, with the notes of collectors.raw."""
         raise NotImplementedError
 
-    def reading(self, source: Source) -> Source:
-        """The source without what `rows` has seen to: its columns name metrics and labels, not columns of a file."""
-        return source.model_copy(update={"columns": {}})
+    def parts(self, source: Source, one: Deliverable) -> Sequence[Part]:
+        """The rows, without what `rows` has seen to: the columns of `source` name metrics and labels, not columns."""
+        return [Part(self.kind, source.model_copy(update={"columns": {}}), one)]
 
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
         """The windows since `since` that the server still knows; those that are open are asked for now.
@@ -136,7 +136,9 @@ class Asked(Files):
         )
 
     def _landed(self, name: str, config: Config, load: str) -> bool:
-        past = history(Lake(config.lake_path, config.lake.storage_options), self.table, name).get(load)
+        past = history_of(Lake(config.lake_path, config.lake.storage_options), [self.table], name).get(
+            (self.table.name, load)
+        )
         return past is not None and past.status == "landed"
 
     def _windows(self, first: datetime, now: datetime) -> Iterator[Window]:

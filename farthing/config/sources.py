@@ -46,6 +46,7 @@ class Source(Section):
     token_convention: Literal["inclusive", "exclusive"] | None = None
     timezone: str | None = None
     epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
+    providers: dict[str, str] = Field(default_factory=dict)  # kinds of traces: server.address -> who serves there
     sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
     cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
 

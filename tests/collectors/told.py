@@ -18,7 +18,7 @@ import pytest
 from collectors import LoadResult
 from farthing import clock
 from farthing.config import Config, from_mapping
-from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE, JOBS, VENDOR_USAGE, Table
+from farthing.lake.schemas import CHARGES, GPU_INVENTORY, GPU_USAGE, JOBS, REQUESTS, VENDOR_USAGE, Table
 from tests.collectors import (
     test_aws,
     test_aws_export,
@@ -28,6 +28,7 @@ from tests.collectors import (
     test_prometheus,
     test_vendors,
     test_vllm_totals,
+    traces,
 )
 from tests.collectors.azure_api import TOKEN, Api, serving
 from tests.collectors.conftest import collector
@@ -84,6 +85,32 @@ def files(folder: Path, kind: str, row: Callable[[int, int], dict[str, Any]], **
             (folder / f"day-{day}.csv").write_text(_csv(_rows({day: amounts}, new, row)), encoding="utf-8")
 
     return Told({"kind": kind, "path": "day-*.csv"}, say, **what)
+
+
+@dataclass
+class ToldTraces(Told):
+    """Traces in files: what is new in them is kept where the settings name it."""
+
+    def new(self, world: Any) -> list[bool]:
+        return ["x_new" in (row["tags"] or "") for row in world.rows(self.table, self.column)]
+
+
+def trace_files(folder: Path, kind: str) -> Told:
+    """Traces: a file for each day, each of its amounts the tokens of a call below a span of its own."""
+
+    def say(days: Days, new: Collection[int]) -> None:
+        for day, amounts in days.items():
+            said = {**traces.CALL, **({"acme.x_new": "new"} if day in new else {})}
+            spans = [traces.span(100 * day, {"user.id": "ann"})]
+            spans += [
+                traces.span(100 * day + number, {**said, "gen_ai.usage.input_tokens": amount}, parent=100 * day)
+                for number, amount in enumerate(amounts, 1)
+            ]
+            # What the file is called says nothing: traces tell their form themselves.
+            (folder / f"day-{day}.csv").write_text("".join(traces.line([one]) for one in spans), encoding="utf-8")
+
+    settings = {"kind": kind, "path": "day-*.csv", "tags": ["acme.x_new"]}
+    return ToldTraces(settings, say, table=REQUESTS, column="input_tokens")
 
 
 def vendor(
@@ -336,7 +363,7 @@ def _some(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=() if name in LIGHT else pytest.mark.heavy) for name in names]
 
 
-DOWNLOADED = _some([*(f"{kind} files" for kind in FILES), "slurm files"])
+DOWNLOADED = _some([*(f"{kind} files" for kind in FILES), "slurm files", "otel traces", "vllm traces"])
 SERVED = _some(f"{kind} api" for kind in VENDORS)
 EVERY = [*DOWNLOADED, *SERVED, *_some(["aws export", "azure report", *(f"{kind} server" for kind in SCRAPED)])]
 
@@ -353,6 +380,8 @@ def told(request: pytest.FixtureRequest, world: Any, monkeypatch: pytest.MonkeyP
         elif way == "files":
             row, what = FILES[kind]
             found = files(world.folder, kind, row, **what)
+        elif way == "traces":
+            found = trace_files(world.folder, kind)
         elif way == "api":
             server, report, result, what = VENDORS[kind]
             found = vendor(request.getfixturevalue("web"), kind, server(), report, result, **what)
