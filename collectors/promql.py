@@ -21,14 +21,17 @@ PIECE = timedelta(hours=1)
 _SMALLEST_PIECE = timedelta(minutes=1)
 #: How servers say that a question is too large: Prometheus, Thanos and Mimir.
 _TOO_LARGE = re.compile(
-    r"HTTP 4\d\d .*(too many samples|exceeded sample limit|err-mimir-max|exceeds? .*limit|maximum)", re.IGNORECASE
+    r"HTTP 4\d\d .*(too many samples|max(imum)? number of|err-mimir-max|exceed\w* .*limit|limit .*(exceeded|violated))",
+    re.IGNORECASE,
 )
 _MOST_POINTS = 10_999
-_FIX = "check endpoint, and the token or user:password in the variable that key_env names."
+_FIX = "check endpoint and select, and the token or user:password in the variable that key_env names."
 
 Labels = Mapping[str, str]
 #: Labels, and the samples as (milliseconds since 1970, value).
 Series = tuple[Labels, list[tuple[int, float]]]
+#: The same as it is answered, in seconds.
+Answered = tuple[Labels, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,12 @@ class Server:
             yield from self._raw_piece(selector, middle, end)
             return
         after, until = _epoch(begin), _epoch(end)
-        for one in result:
-            samples = [(round(time * 1000), float(value)) for time, value in one.get("values", ())]
+        for labels, values in result:
+            samples = [(round(time * 1000), value) for time, value in values]
             # Prometheus 2 gives a sample that lies on the begin, Prometheus 3 does not.
             kept = [sample for sample in samples if after < sample[0] <= until]
             if kept:
-                yield one["metric"], kept
+                yield labels, kept
 
     def instant(self, query: str, at: datetime) -> list[tuple[Labels, float]]:
         """The value of each series of `query` at a moment.
@@ -113,7 +116,7 @@ class Server:
         Raises:
             SourceError: refused, unreachable, or no answer that can be read.
         """
-        return [(one["metric"], float(one["value"][1])) for one in self._query(query, at)]
+        return [(labels, values[0][1]) for labels, values in self._query(query, at) if values]
 
     def reach(self, metrics: Iterable[str], begin: datetime, end: datetime) -> datetime | None:
         """The first full hour of [begin, end] in which the server still knows anything, None when in none of them.
@@ -125,7 +128,7 @@ class Server:
         known = " or ".join(f"count({self.selector(metric)})" for metric in ("up", *metrics))
         asked = [("start", _text(begin)), ("end", _text(end)), ("step", "3600")]
         result = self._ask("query_range", [("query", known), *asked])
-        times = [time for one in result for time, _ in one.get("values", ())]
+        times = [time for _, values in result for time, _ in values]
         if not times:
             recent = self.instant(known, end)
             return end.replace(minute=0, second=0, microsecond=0) if recent else None
@@ -168,26 +171,32 @@ class Server:
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def _query(self, query: str, at: datetime) -> list[dict[str, Any]]:
+    def _query(self, query: str, at: datetime) -> list[Answered]:
         return self._ask("query", [("query", query), ("time", _text(at))])
 
-    def _ask(self, verb: str, params: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    def _ask(self, verb: str, params: Sequence[tuple[str, str]]) -> list[Answered]:
         url = f"{self.endpoint}/api/v1/{verb}"
         body = io.BytesIO()
         web.fetch(url, body, source=self.source, params=params, headers=self.headers, fix=_FIX)
         try:
             answer = json.loads(body.getvalue())
-            result = answer["data"]["result"]
-            if answer["status"] != "success" or not isinstance(result, list):
-                raise ValueError(str(answer.get("error", "no result")))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if answer["status"] != "success":
+                raise ValueError(str(answer.get("error", "no success")))
+            return [_series(one) for one in answer["data"]["result"]]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SourceError(
                 f"the answer is none of Prometheus's HTTP API ({type(error).__name__}: {str(error)[:200]}).",
                 source=self.source,
                 object_name=web.shown(url),
                 fix="endpoint is the address before /api/v1, for example http://prometheus:9090.",
             ) from error
-        return result
+
+
+def _series(one: Mapping[str, Any]) -> Answered:
+    """Labels and samples of a part of an answer; a moment's value is one sample. Native histograms have none."""
+    values = one["values"] if "values" in one else [one["value"]] if "value" in one else []
+    labels = {str(name): str(value) for name, value in one["metric"].items()}
+    return labels, [(float(time), float(value)) for time, value in values]
 
 
 def own(labels: Labels, name: str) -> str | None:

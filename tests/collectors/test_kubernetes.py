@@ -172,6 +172,7 @@ def batch(world: Any, endpoint: str, now: timedelta = timedelta(hours=12), **sou
     ]  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_a_pod_of_a_job_is_a_job_with_the_gpus_that_the_exporter_saw_it_on(world: Any) -> None:
     done: dict[str, Any] = {"namespace": "ml", "pod": "train-1"}
     told = [

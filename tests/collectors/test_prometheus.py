@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from farthing import clock
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import GPU_USAGE, LOADS
 from tests.collectors.conftest import collector
 from tests.servers import Answered, Asked, Web, prometheus, web
@@ -332,6 +332,30 @@ def test_a_tenant_a_token_a_path_and_matchers_go_with_every_question(
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        Answered(b"<html>log in</html>"),
+        Answered(b"[]"),
+        Answered(b'{"status": "error", "error": "no"}'),
+        Answered(b'{"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}'),
+        Answered(b'{"status": "success", "data": {"result": [{"metric": {}, "values": [[1]]}]}}'),
+        Answered(b'{"status": "success", "data": {"result": [{"metric": {}, "values": [[1, "x"]]}]}}'),
+        Answered(b'{"status": "success", "data": {"result": [{"metric": 1, "values": []}]}}'),
+        Answered(b'{"status": "success", "data": null}'),
+        Answered(b'{"status": "error", "error": "parse error"}', status=400),
+        Answered(b"who are you?", status=401),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_with_what_to_do_and_lands_nothing(
+    world: Any, web: Web, answer: Answered
+) -> None:
+    web.answer = lambda _: answer
+    with pytest.raises(SourceError, match=r"(HTTP 40\d|none of Prometheus's HTTP API).*Fix: "):
+        collect(world, web.endpoint)
+    assert world.lake.version(LOADS) is None
+
+
+@pytest.mark.parametrize(
     ("source", "reason"),
     [
         ({"endpoint": None}, "endpoint is missing"),
@@ -443,6 +467,7 @@ def test_a_live_page_scraped_each_second_gives_the_busy_time_and_the_owners(
     assert sum(energy) == pytest.approx(700 * (len(energy) - 1), rel=0.05)
 
 
+@pytest.mark.heavy
 def test_a_preview_shows_rows_of_the_newest_window_that_has_any(world: Any) -> None:
     with served(world.folder, [up(), (GR, NODE, every(30, 0.5))]) as endpoint, clock.fixed(BEGIN + timedelta(hours=20)):
         config = world.config("prometheus", None, endpoint=endpoint, since="2026-11-01")
@@ -455,3 +480,13 @@ def test_a_server_without_the_metric_is_no_error_and_is_said(world: Any) -> None
     with served(world.folder, [("other", NODE, every(30, 1))]) as endpoint:
         assert collect(world, endpoint) == []
     assert "the server has no gpu in this time" in world.report.messages[0]
+
+
+@pytest.mark.heavy
+def test_two_servers_that_scrape_one_gpu_in_turns_count_it_once(world: Any) -> None:
+    """A pair behind Thanos, not deduplicated: a gap is judged by the interval of each, not of both together."""
+    first, second = ({**NODE, "prometheus_replica": name} for name in "ab")
+    late = {second + 7: value for second, value in every(30, 0.5, end=1800).items()}
+    rows = reading(world, up(), (GR, first, every(30, 0.5, end=3600)), (GR, second, late))
+    assert total(rows, "covered_seconds") == 3600
+    assert total(rows) == 1800

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from farthing.lake import Lake
 from farthing.lake.schemas import VENDOR_USAGE
 from tests.farthing.build.world import GPU_POOL, World, at, published
 
 
+@pytest.mark.heavy
 def test_data_quality_says_which_share_of_vllms_own_tokens_the_log_has(tmp_path: Path) -> None:
     """What another vendor counts is no part of it, nor is the log of its requests."""
     world = World(GPU_POOL, attribution={"cell_seconds": 60, "law_minimum_requests": 10_000})
