@@ -133,9 +133,7 @@ class Files:
                 gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
                 results |= {result.file: result for result in gathered.land_together()}
                 recalled |= gathered.recalled
-            for one in found:
-                if one.name in results:
-                    continue
+            for one in [one for one in found if one.name not in results]:
                 delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
                 results[one.name] = delivery.land(history.get(one.name))
                 recalled |= delivery.recalled
@@ -144,7 +142,7 @@ class Files:
                 if one.name in recalled:
                     delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
                     results[one.name] = delivery.land(history.get(one.name))
-        return [results[one.name] for one in found]
+        return [results[name] for name in dict.fromkeys(one.name for one in found)]
 
     def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
         """Which of the files that never landed go into the lake in one commit: none, where files are not small."""
