@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
 
@@ -24,6 +25,19 @@ from farthing.locks import scratch
 from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file lands in one table: its kind, the settings that are for it, and where its rows are."""
+
+    kind: Kind
+    source: Source
+    file: Deliverable
+
+
+def _key(part: Part) -> tuple[str, str]:
+    return part.kind.table.name, part.file.name
 
 
 class Files:
@@ -61,6 +75,10 @@ class Files:
                 f"no file matches {', '.join(source.patterns)} in {config.root}.", source=name, fix="correct path."
             )
         return files
+
+    def parts(self, source: Source, one: Deliverable) -> Sequence[Part]:
+        """What `one` fills, a table each; the first is `table`."""
+        return [Part(self.kind, source, one)]
 
     def deliveries(self, name: str, source: Source, config: Config, _report: Report) -> Sequence[Deliverable]:
         """What a collection lands: what `find` finds, or what can be asked for at a price that `find` must not pay.
@@ -125,24 +143,31 @@ class Files:
         """
         found = self.deliveries(name, source, config, report)
         report.start(len(found), sum(one.size for one in found))
-        history = _history(lake, self.table, name)
-        results: dict[str, LoadResult] = {}
-        recalled: set[str] = set()
+        results: dict[tuple[str, str], LoadResult] = {}
+        recalled: set[tuple[str, str]] = set()
+        history: dict[tuple[str, str], Past] = {}
         with _stage(config) as (stage, folder):
-            for group in self.together(source, [one for one in found if one.name not in history]):
+
+            def land(part: Part, told: Report | None) -> None:
+                delivery = Delivery(part.kind, name, part.source, lake, told, stage, folder, part.file)
+                results[_key(part)] = delivery.land(history.get(_key(part)))
+                recalled.update((part.kind.table.name, other) for other in delivery.recalled)
+
+            parts = [part for one in found for part in self.parts(source, one)]
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name)
+            new = [one for one in found if (self.table.name, one.name) not in history]
+            for group in self.together(source, new):
                 gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
-                results |= {result.file: result for result in gathered.land_together()}
-                recalled |= gathered.recalled
-            for one in [one for one in found if one.name not in results]:
-                delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
-                results[one.name] = delivery.land(history.get(one.name))
-                recalled |= delivery.recalled
-            history = _history(lake, self.table, name) if recalled else {}
-            for one in found:
-                if one.name in recalled:
-                    delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
-                    results[one.name] = delivery.land(history.get(one.name))
-        return [results[name] for name in dict.fromkeys(one.name for one in found)]
+                results |= {(result.table, result.file): result for result in gathered.land_together()}
+                recalled.update((self.table.name, other) for other in gathered.recalled)
+            for part in [part for part in parts if _key(part) not in results]:
+                land(part, report if part.kind.table == self.table else None)
+            again = set(recalled)
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name) if again else {}
+            for part in parts:
+                if _key(part) in again:
+                    land(part, None)
+        return [results[key] for key in dict.fromkeys(map(_key, parts))]
 
     def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
         """Which of the files that never landed go into the lake in one commit: none, where files are not small."""
@@ -155,9 +180,18 @@ class Files:
             ConfigError: the column map does not fit the file.
             SourceError: no file, an unreadable one, or not one good row at its beginning.
         """
-        one = self.find(name, source, config)[0]
+        return self.preview_of(name, source, config, self.find(name, source, config)[0])
+
+    def preview_of(self, name: str, source: Source, config: Config, one: Deliverable) -> pl.DataFrame:
+        """The first three rows of a delivery as they would land.
+
+        Raises:
+            ConfigError: the column map does not fit it.
+            SourceError: it cannot be read, or has not one good row at its beginning.
+        """
+        part = self.parts(source, one)[0]
         with _stage(config) as (stage, folder):
-            delivery = Delivery(self.kind, name, source, None, None, stage, folder, one)
+            delivery = Delivery(part.kind, name, part.source, None, None, stage, folder, one)
             try:
                 delivery.stage_rows(one.fetch(folder), batches=1)
             except UnreadableError as error:
@@ -190,17 +224,19 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         yield stage, folder
 
 
-def _history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
-    if lake.version(LOADS) is None:
+def history_of(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], Past]:
+    """What the lake remembers of the files of the source `name`, by table and file."""
+    known = [table.name for table in tables]
+    if not known or lake.version(LOADS) is None:
         return {}
     with duckdb.connect() as con:
         lake.view(con, LOADS)
         rows = con.execute(
-            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at) "
-            'from lake.loads where x_source = ? and "table" = ? group by x_load',
-            [name, table.name],
+            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at), "
+            '"table" from lake.loads where x_source = ? and list_contains(?, "table") group by all',
+            [name, known],
         ).fetchall()
     return {
-        load: Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
-        for load, identity, status, deliveries, loaded_at in rows
+        (table, load): Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
+        for load, identity, status, deliveries, loaded_at, table in rows
     }

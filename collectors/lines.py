@@ -81,6 +81,17 @@ def blocks(path: Path) -> Iterator[Block]:
         yield Block(rest, line, consumed, broken)
 
 
+def pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of `path` (.gz, .zst or plain), unpacked, in pieces of about 8 MB.
+
+    Raises:
+        UnreadableError: compressed and cut short or damaged.
+        OSError: the operating system refuses.
+    """
+    with path.open("rb") as file:
+        yield from _inflated(file, path)
+
+
 def _without_mark(chunk: bytes) -> bytes:
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError("the file is UTF-16; write it as UTF-8")
