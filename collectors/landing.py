@@ -160,15 +160,14 @@ class Files:
                 gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
                 results |= {(result.table, result.file): result for result in gathered.land_together()}
                 recalled.update((self.table.name, other) for other in gathered.recalled)
-            for part in parts:
-                if _key(part) not in results:
-                    land(part, report if part.kind.table == self.table else None)
+            for part in [part for part in parts if _key(part) not in results]:
+                land(part, report if part.kind.table == self.table else None)
             again = set(recalled)
             history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name) if again else {}
             for part in parts:
                 if _key(part) in again:
                     land(part, None)
-        return [results[_key(part)] for part in parts]
+        return [results[key] for key in dict.fromkeys(map(_key, parts))]
 
     def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
         """Which of the files that never landed go into the lake in one commit: none, where files are not small."""

@@ -178,6 +178,7 @@ def web() -> Iterator[Web]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = Asked(parts.path, parse_qs(parts.query), headers, self.command)
             served.asked.append(asked)
+            self.rfile.read(int(headers.get("content-length", 0)))
             said = served.answer(asked)
             self.send_response(said.status)
             for name, value in said.headers.items():

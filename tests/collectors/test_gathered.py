@@ -82,7 +82,14 @@ def test_a_row_that_two_nodes_ship_lands_once(world: Any) -> None:
     assert len(world.rows(GPU_USAGE)) == 6
 
 
-@pytest.mark.parametrize("point", ["lake.gpu_usage.before", "lake.gpu_usage.after", "lake.loads.before"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "lake.gpu_usage.after",
+        pytest.param("lake.gpu_usage.before", marks=pytest.mark.heavy),
+        pytest.param("lake.loads.before", marks=pytest.mark.heavy),
+    ],
+)
 def test_a_collection_that_is_stopped_is_finished_by_the_next_with_what_came_since(world: Any, point: str) -> None:
     class Stopped(BaseException):
         pass

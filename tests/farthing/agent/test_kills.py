@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from farthing.agent import outbox
+from farthing.agent.schedule import shipping
 from farthing.lake import Lake
 from farthing.lake.schemas import GPU_USAGE
 from tests.conftest import ROOT
@@ -89,6 +90,26 @@ def test_two_shippers_of_one_spool_and_nodes_that_ship_together_leave_each_row_o
     for process in processes:
         ended(process)
     assert counted(lake) == (300, 300)
+
+
+def test_the_child_of_the_schedule_ships_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, lake, said = Node(tmp_path), Lake(str(tmp_path / "lake")), list[str]()
+    node.seal()
+    monkeypatch.setenv("FARTHING_SHIP", lake.path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    schedule = shipping(node.spool, said.append)
+    schedule._next = 0
+    deadline = time.monotonic() + 120
+    while outbox.waiting(node.spool):
+        schedule.tick()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    schedule.stop()
+    assert said == []
+    assert counted(lake) == (12, 12)
 
 
 def test_an_inbox_in_s3_gets_each_batch_once_and_is_collected(tmp_path: Path, s3: S3) -> None:

@@ -83,8 +83,10 @@ def test_a_tick_does_not_wait_and_a_stop_ends_the_child(tmp_path: Path) -> None:
     began = time.monotonic()
     schedule.tick()
     until(begun)
-    schedule.tick()
     child = schedule._child
+    clock.now += 2 * PERIOD_SECONDS
+    schedule.tick()
+    assert schedule._child is child  # one at a time
     schedule.stop()
     assert time.monotonic() - began < 15
     assert child is not None
