@@ -56,7 +56,7 @@ def blocks(path: Path) -> Iterator[Block]:
     broken: list[Broken] = []
     with path.open("rb") as file:
         before = 0
-        for piece in _inflated(file, path):
+        for piece in inflated(file, path):
             consumed, before = file.tell() - before, file.tell()
             chunk = piece if seen else _without_mark(piece)
             seen = True
@@ -87,7 +87,13 @@ def _without_mark(chunk: bytes) -> bytes:
     return chunk.removeprefix(b"\xef\xbb\xbf")
 
 
-def _inflated(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def inflated(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The bytes of `file`, unpacked as the name of `path` says, in pieces of about 8 MB.
+
+    Raises:
+        UnreadableError: it is cut short or damaged.
+        OSError: the operating system refuses.
+    """
     suffix = path.suffix.lower()
     if suffix == ".gz":
         yield from _gunzipped(file, path)
