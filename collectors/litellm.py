@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from collectors import requests
 from collectors.json_rows import NOTHING, JsonRows, Refused, json_rows
-from collectors.kind import Deliverable, Kind, Row
+from collectors.kind import Deliverable, Kind, LoadResult, Report, Row
 from collectors.landing import Files
-from collectors.litellm_fields import hash_parameters, payload_sql, request_sql
-from collectors.values import literal
-from farthing.config import Column, Config, Source
+from collectors.litellm_fields import hash_parameters, payload_sql
+from collectors.litellm_requests import target_of, write_requests
+from collectors.litellm_table import OVERLAP, SpendLog
+from farthing.config import Config, Source
 from farthing.errors import ConfigError
-from farthing.lake.schemas import REQUESTS
-
-#: Columns that requests made here have beside the caller's own; a source may not give them another meaning.
-_KNOWN = frozenset({*REQUESTS.columns, "request_tags", "organization_id", "project_id", "key_alias"})
+from farthing.lake import Lake
+from farthing.lake.schemas import LOADS, REQUESTS
 
 
 def _refuse_convention(name: str, row: Row) -> None:
@@ -37,13 +35,6 @@ def _refuse_convention(name: str, row: Row) -> None:
 
 
 KIND: Kind = replace(requests.KIND, demand=_refuse_convention)
-
-
-def asked_names(source: Source) -> list[str]:
-    """Names of the caller's metadata that `tags` and `columns` of a source list."""
-    listed = [tag.removesuffix(".*") for tag in source.tags]
-    listed += [one.from_ if isinstance(one, Column) else one for one in source.columns.values()]
-    return [name for name in dict.fromkeys(listed) if name not in _KNOWN]
 
 
 @dataclass
@@ -77,28 +68,10 @@ class Payloads:
             UnreadableError: it is damaged or cut short.
             SourceError: it cannot be reached.
         """
-        mark = hashlib.sha256(f"{self.name}\n{self.identity}".encode()).hexdigest()[:16]
-        target = folder / f"{mark}.parquet"
+        target = target_of(folder, self.name, self.identity)
         if not target.exists():
             write_requests(target, facts_of(json_rows(self.file.fetch(folder))), self.source)
         return target
-
-
-def write_requests(target: Path, facts: Iterator[pa.Table], source: Source) -> None:
-    """Write requests as Parquet from `facts`, which come in pieces so that memory stays bounded."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    gathered, making = target.with_suffix(".facts"), target.with_suffix(".making")
-    first = next(facts)
-    with pq.ParquetWriter(gathered, first.schema, compression="lz4", write_statistics=False) as writer:
-        writer.write_table(first)
-        for piece in facts:
-            writer.write_table(piece)
-    query = request_sql(f"from read_parquet({literal(str(gathered))})", asked_names(source), has_tags=not source.tags)
-    with duckdb.connect() as con:
-        con.execute("set TimeZone = 'UTC'")
-        con.execute(f"copy ({query}) to {literal(str(making))} (format parquet, compression lz4)")
-    gathered.unlink()
-    making.rename(target)
 
 
 def facts_of(pieces: Iterator[JsonRows]) -> Iterator[pa.Table]:
@@ -146,14 +119,60 @@ def _parsed(con: duckdb.DuckDBPyConnection, texts: pa.Table) -> pa.Table:
 class LiteLLM(Files):
     """The collector of a LiteLLM proxy's log."""
 
+    asking = frozenset({"export", "since", "key_env"})
+    settings = asking | {"path"}
+
     def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
-        """The files of `path`.
+        """The files of `path`; of a spend log its newest day, of which one page is read.
 
         Raises:
-            ConfigError: a setting is missing, or means nothing to this kind.
-            SourceError: nothing is there, or a store cannot be listed.
+            ConfigError: a setting or a package is missing, or a setting means nothing to this kind.
+            SourceError: nothing is there, a store cannot be listed, or the database refuses.
         """
-        return [Payloads(one, source) for one in super().find(name, source, config)]
+        if source.export is None:
+            return [Payloads(one, source) for one in super().find(name, source, config)]
+        self.check_settings(name, source)
+        return SpendLog(name, source).newest()
+
+    def collect(self, name: str, source: Source, config: Config, lake: Lake, report: Report) -> list[LoadResult]:
+        """Land every new or changed file, or every new or changed day of the spend log behind the watermark.
+
+        Raises:
+            ConfigError: a setting or a package is missing, or a setting means nothing to this kind.
+            SourceError: nothing is there, a store cannot be listed, or the database refuses.
+        """
+        if source.export is None:
+            return super().collect(name, source, config, lake, report)
+        self.check_settings(name, source)
+        return _Days(self.kind, _newest_landed(lake, name, source.export)).collect(name, source, config, lake, report)
+
+
+class _Days(Files):
+    """The collector of a spend log of which something has landed, or nothing yet."""
+
+    def __init__(self, kind: Kind, landed: date | None) -> None:
+        super().__init__(kind)
+        self._landed = landed
+
+    def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:  # noqa: ARG002
+        """The days since the watermark, and none before `since`."""
+        begins = [source.since, self._landed - OVERLAP if self._landed else None]
+        return SpendLog(name, source).days(max((one for one in begins if one), default=None))
+
+
+def _newest_landed(lake: Lake, name: str, table: str) -> date | None:
+    """The last day of the spend log of which the lake has something."""
+    if lake.version(LOADS) is None:
+        return None
+    with duckdb.connect() as con:
+        lake.view(con, LOADS)
+        days = con.execute(
+            "select max(try_cast(right(x_load, 10) as date)) from lake.loads "
+            "where x_source = ? and \"table\" = ? and status = 'landed' and starts_with(x_load, ? || ' ')",
+            [name, REQUESTS.name, table],
+        ).fetchall()
+    newest: date | None = days[0][0]
+    return newest
 
 
 COLLECTOR = LiteLLM(KIND)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from collectors.raw import LINE, PROBLEM, RAW, REPEATED
@@ -43,6 +43,7 @@ _TOP = {
     "output": "completion_tokens",
     "request_tags": "request_tags",
     "end_user": "end_user",
+    "agent": "agent_id",
     "tier": "cost_breakdown.service_tier",
     "error_code": "error_information.error_code",
     "said_model": "response.model",
@@ -68,6 +69,23 @@ _IN_METADATA = {
     "requester": "requester_metadata",
     "spend_metadata": "spend_logs_metadata",
 }
+#: Where the spend log has what a payload has outside of `metadata`, and what it has no column for.
+_ONLY_IN_METADATA = {
+    "tier": "cost_breakdown.service_tier",
+    "error_code": "error_information.error_code",
+    "project_id": "user_api_key_project_id",
+    "key_alias": "user_api_key_alias",
+}
+#: Parts of `metadata` that a caller fills; looked into only for names that a source lists.
+METADATA_OF_CALLER = ("requester_metadata", "spend_logs_metadata")
+#: Every other part of `metadata` that is looked at.
+METADATA_KEYS = tuple(
+    dict.fromkeys(
+        path.partition(".")[0]
+        for path in (*_IN_METADATA.values(), *_ONLY_IN_METADATA.values())
+        if path not in METADATA_OF_CALLER
+    )
+)
 #: Calls that look after a batch; only the one that has its tokens is more than a look at it.
 _BATCH_CALLS = tuple(
     f"{prefix}{verb}_batch{ending}"
@@ -95,16 +113,18 @@ def payload_sql(relation: str, *, hashed: bool) -> str:
     )
 
 
-def metadata_sql(relation: str, columns: Iterable[str], *, hashed: bool) -> str:
+def metadata_sql(relation: str, columns: Collection[str], *, hashed: bool) -> str:
     """Facts of rows of the spend log in `relation`, which has `columns` under our names, `metadata` and `_line`."""
-    more = {"tier": "cost_breakdown.service_tier", "error_code": "error_information.error_code"}
-    more |= {"project_id": "user_api_key_project_id", "key_alias": "user_api_key_alias"}
-    paths = {**_IN_METADATA, **more}
+    paths = {**_IN_METADATA, **_ONLY_IN_METADATA}
     facts = ", ".join(f"p.{path} as {quoted(ours)}" for ours, path in paths.items())
-    own = ", ".join(map(quoted, columns))
+    own = [
+        *map(quoted, columns),
+        *(f"null::varchar as {quoted(ours)}" for ours in _TOP if ours not in {*columns, *paths}),
+    ]
+    compact = "json_extract(messages, '$')::varchar"  # PostgreSQL writes blanks into its JSON
     return (
-        f"select _line, {own}, {facts}, true as streamed, null::varchar as said_model, null::varchar as said_tier, "
-        f"{_hash('messages', hashed)}, null::varchar as wrong, null::varchar as kept from "
+        f"select _line, {', '.join(own)}, {facts}, true as streamed, "
+        f"{_hash(compact, hashed)}, null::varchar as wrong, null::varchar as kept from "
         f"(select *, json_transform(coalesce(metadata, '{{}}'), {_structure(paths.values())}) as p from {relation})"
     )
 
@@ -211,6 +231,7 @@ def _request() -> dict[str, str]:
         "trace_id": _any("trace_id"),
         "seen_by": "'gateway'",
         "operation": _operation(),
+        "agent": _any("agent"),
         "session_id": _any("session_id", "json_extract_string(requester, '$.session_id')"),
         "gateway_cache_hit": "from_cache",
         "reported_cost": "try_cast(cost as double)",
