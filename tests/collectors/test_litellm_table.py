@@ -34,6 +34,7 @@ create table "LiteLLM_SpendLogs" (
     session_id text, status text, agent_id text, litellm_call_id text,
     created_at timestamp(3) not null default now(), updated_at timestamp(3) not null default now())
 """
+SETTINGS = {"export": "LiteLLM_SpendLogs", "key_env": "SPEND_LOG"}
 _USAGE = {
     "prompt_tokens_details": {"cached_tokens": 1920, "cache_creation_token_details": {"ephemeral_1h_input_tokens": 5}},
     "cache_creation_input_tokens": 30,
@@ -42,10 +43,10 @@ _USAGE = {
 
 
 class Log:
-    """The spend log of a test, and the project that collects it."""
+    """A spend log with nothing in it."""
 
-    def __init__(self, server: Postgres, world: World, variable: str) -> None:
-        self.server, self.world, self.variable = server, world, variable
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
         server.run('drop table if exists "LiteLLM_SpendLogs"', _TABLE)
 
     def write(self, request_id: str, updated: str, **changes: Any) -> None:
@@ -81,27 +82,32 @@ class Log:
             f"on conflict (request_id) do update set {again}"
         )
 
+
+class Collected(Log):
+    """A spend log, and the project that collects it."""
+
+    def __init__(self, server: Postgres, world: World) -> None:
+        super().__init__(server)
+        self.world = world
+
     def collect(self, **source: Any) -> dict[str, str]:
         """The days that were looked at, and what became of them."""
-        found = self.world.collect("litellm", None, **self.settings(source))
+        found = self.world.collect("litellm", None, **{**SETTINGS, **source})
         return {result.file.removeprefix("LiteLLM_SpendLogs "): result.status for result in found}
-
-    def settings(self, source: dict[str, Any]) -> dict[str, Any]:
-        return {"export": "LiteLLM_SpendLogs", "key_env": self.variable, **source}
 
     def rows(self) -> list[dict[str, Any]]:
         return self.world.rows(REQUESTS, "request_id")
 
 
 @pytest.fixture
-def log(postgres: Postgres, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+def log(postgres: Postgres, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collected]:
     # LiteLLM's own address has settings of Prisma, which PostgreSQL does not know.
     monkeypatch.setenv("SPEND_LOG", postgres.address + "?connection_limit=10&pool_timeout=60&schema=public")
     with clock.fixed(datetime(2026, 10, 9, tzinfo=UTC)):
-        yield Log(postgres, world, "SPEND_LOG")
+        yield Collected(postgres, world)
 
 
-def test_a_row_of_the_spend_log_is_the_request_that_its_payload_is(log: Log) -> None:
+def test_a_row_of_the_spend_log_is_the_request_that_its_payload_is(log: Collected) -> None:
     hung_up = {"usage_object": {}, "error_information": {"error_code": "499"}}
     tags = ["team:search", "User-Agent: curl"]
     log.write("chatcmpl-1", "2026-10-01 10:05:00", end_user="c-1", team_id="t-1", request_tags=tags)
@@ -129,7 +135,9 @@ def test_a_row_of_the_spend_log_is_the_request_that_its_payload_is(log: Log) -> 
     assert (hit["provider"], hit["gateway_cache_hit"], hit["provider_request_id"]) == ("litellm-cache", True, None)
 
 
-def test_a_second_collection_reads_nothing_and_a_changed_row_is_taken_from_the_day_of_its_change(log: Log) -> None:
+def test_a_second_collection_reads_nothing_and_a_changed_row_is_taken_from_the_day_of_its_change(
+    log: Collected,
+) -> None:
     log.write("a", "2026-10-01 23:59:59.999")
     log.write("b", "2026-10-02 00:00:00")
     assert log.collect() == {"2026-10-01": "landed", "2026-10-02": "landed"}
@@ -145,7 +153,7 @@ def test_a_second_collection_reads_nothing_and_a_changed_row_is_taken_from_the_d
     assert log.collect() == {"2026-10-02": "unchanged"}
 
 
-def test_late_rows_are_found_for_two_days_and_what_litellm_deletes_later_stays(log: Log) -> None:
+def test_late_rows_are_found_for_two_days_and_what_litellm_deletes_later_stays(log: Collected) -> None:
     for day in (1, 4, 6):
         log.write(f"of-{day}", f"2026-10-0{day} 12:00:00")
     log.collect()
@@ -155,14 +163,14 @@ def test_late_rows_are_found_for_two_days_and_what_litellm_deletes_later_stays(l
     assert [row["request_id"] for row in log.rows()] == ["call-late", "call-of-1", "call-of-4", "call-of-6"]
 
 
-def test_since_is_the_first_day(log: Log) -> None:
+def test_since_is_the_first_day(log: Collected) -> None:
     for day in (1, 4):
         log.write(f"of-{day}", f"2026-10-0{day} 12:00:00")
     assert log.collect(since="2026-10-02") == {"2026-10-04": "landed"}
 
 
 def test_pages_that_end_among_rows_of_one_moment_lose_and_double_none(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: Collected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(litellm_table, "PAGE_ROWS", 3)
     for number in range(10):
@@ -173,7 +181,7 @@ def test_pages_that_end_among_rows_of_one_moment_lose_and_double_none(
 
 
 def test_prompts_stay_in_the_database_and_a_source_may_list_what_callers_say(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: Collected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.write("a", "2026-10-01 12:00:00")
     log.collect(tags=["tenant"])
@@ -189,15 +197,15 @@ def test_prompts_stay_in_the_database_and_a_source_may_list_what_callers_say(
     assert not any(b"secret" in path.read_bytes() for path in files)
 
 
-def test_the_database_cannot_be_written_to(log: Log) -> None:
-    made = log.world.config("litellm", None, **log.settings({})).sources["one"]
+def test_the_database_cannot_be_written_to(log: Collected) -> None:
+    made = log.world.config("litellm", None, **SETTINGS).sources["one"]
     spend = litellm_table.SpendLog("one", made)
     with spend.connected() as con, pytest.raises(SourceError, match="read-only transaction"):
         spend.asked(con, "delete from {table}")
 
 
-def test_the_preview_shows_the_newest_rows_and_an_empty_log_says_so(log: Log) -> None:
-    made = log.world.config("litellm", None, **log.settings({}))
+def test_the_preview_shows_the_newest_rows_and_an_empty_log_says_so(log: Collected) -> None:
+    made = log.world.config("litellm", None, **SETTINGS)
     with pytest.raises(SourceError, match="the spend log has no row"):
         collector("litellm").preview("one", made.sources["one"], made)
     log.write("a", "2026-10-01 12:00:00")
@@ -207,7 +215,7 @@ def test_the_preview_shows_the_newest_rows_and_an_empty_log_says_so(log: Log) ->
 
 
 def test_what_the_database_refuses_is_said_with_what_to_do_and_without_the_password(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: Collected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def problem(**source: Any) -> str:
         with pytest.raises((SourceError, ConfigError)) as caught:

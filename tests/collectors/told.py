@@ -17,12 +17,20 @@ import pytest
 from collectors import LoadResult
 from farthing import clock
 from farthing.config import Config, from_mapping
-from farthing.lake.schemas import CHARGES, VENDOR_USAGE, Table
-from tests.collectors import test_aws, test_aws_export, test_azure, test_gcp, test_vendors
+from farthing.lake.schemas import CHARGES, REQUESTS, VENDOR_USAGE, Table
+from tests.collectors import (
+    test_aws,
+    test_aws_export,
+    test_azure,
+    test_gcp,
+    test_litellm,
+    test_litellm_table,
+    test_vendors,
+)
 from tests.collectors.azure_api import TOKEN, Api, serving
 from tests.collectors.conftest import collector
 from tests.collectors.vendors import Anthropic, OpenAI
-from tests.servers import S3, Web
+from tests.servers import S3, Postgres, Web
 
 #: The vendors' open month: what a collection asks them for depends on the time.
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -41,6 +49,7 @@ class Told:
     column: str = "EffectiveCost"
     keys: Mapping[str, str] = field(default_factory=dict)  # environment variables that let a collection in
     now: datetime = NOW
+    ending: str = "csv"  # of the name of a file
 
     def config(self, folder: Path, **more: Any) -> Config:
         """The project in `folder` whose one source reaches it."""
@@ -60,8 +69,9 @@ class Told:
         return sorted(row[self.column] for row in world.rows(self.table))
 
     def new(self, world: Any) -> list[bool]:
-        """Which of its rows have the new column."""
-        return ["x_new" in (row["x_extra"] or "") for row in world.rows(self.table, self.column)]
+        """Which of its rows have the new column; of a request, the new tag."""
+        extra = "x_extra" if "x_extra" in self.table.columns else "tags"
+        return ["x_new" in (row[extra] or "") for row in world.rows(self.table, self.column)]
 
 
 def files(folder: Path, kind: str, row: Callable[[int, int], dict[str, Any]], **what: Any) -> Told:
@@ -72,6 +82,40 @@ def files(folder: Path, kind: str, row: Callable[[int, int], dict[str, Any]], **
             (folder / f"day-{day}.csv").write_text(_csv(_rows({day: amounts}, new, row)), encoding="utf-8")
 
     return Told({"kind": kind, "path": "day-*.csv"}, say, **what)
+
+
+def payloads(folder: Path) -> Told:
+    """What a LiteLLM proxy logged: one file of payloads for each day."""
+
+    def say(days: Days, new: Collection[int]) -> None:
+        for day, amounts in days.items():
+            told = [_payload(day, place, amount, new=day in new) for place, amount in enumerate(amounts)]
+            (folder / f"day-{day}.jsonl").write_text(test_litellm.lines(*told), encoding="utf-8")
+
+    return Told({"kind": "litellm", "path": "day-*.jsonl"}, say, ending="jsonl", **_OUTPUT_OF_REQUESTS)
+
+
+def spend_log(server: Postgres) -> Told:
+    """The spend log of a LiteLLM proxy, in which a day's rows were written on that day."""
+    log = test_litellm_table.Log(server)
+    second = iter(range(60))  # whoever writes a row again says that it is newer
+
+    def say(days: Days, new: Collection[int]) -> None:
+        moment = f"12:00:{next(second):02}"
+        server.run('delete from "LiteLLM_SpendLogs"')
+        for day, amounts in days.items():
+            for place, amount in enumerate(amounts):
+                tags = ["x_new:new"] if day in new else []
+                log.write(
+                    f"{day}-{place}",
+                    f"2026-10-{day:02} {moment}",
+                    completion_tokens=amount,
+                    request_tags=tags,
+                    metadata={},
+                )
+
+    settings = {"kind": "litellm", "export": "LiteLLM_SpendLogs", "key_env": "SPEND_LOG"}
+    return Told(settings, say, keys={"SPEND_LOG": server.address}, **_OUTPUT_OF_REQUESTS)
 
 
 def vendor(
@@ -190,6 +234,15 @@ def _cost(day: int, amount: int) -> dict[str, Any]:
     return {"date": f"2026-09-{day:02}", "service": "labour", "amount": str(amount), "currency": "EUR", "team": "red"}
 
 
+def _payload(day: int, place: int, amount: int, *, new: bool) -> dict[str, Any]:
+    began = datetime(2026, 10, day, 12, tzinfo=UTC).timestamp()
+    times = {"startTime": began, "completionStartTime": began + 2, "endTime": began + 2}
+    tags = ["x_new:new"] if new else []
+    usage = {"metadata__usage_object": None}
+    return test_litellm.payload(f"{day}-{place}", **times, completion_tokens=amount, request_tags=tags, **usage)
+
+
+_OUTPUT_OF_REQUESTS: dict[str, Any] = {"table": REQUESTS, "column": "output_tokens"}
 _REQUESTS = {"table": VENDOR_USAGE, "column": "requests"}
 _OUTPUT = {"table": VENDOR_USAGE, "column": "output_tokens"}
 
@@ -221,9 +274,9 @@ def _some(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=() if name in LIGHT else pytest.mark.heavy) for name in names]
 
 
-DOWNLOADED = _some(f"{kind} files" for kind in FILES)
+DOWNLOADED = _some([*(f"{kind} files" for kind in FILES), "litellm payloads"])
 SERVED = _some(f"{kind} api" for kind in VENDORS)
-EVERY = [*DOWNLOADED, *SERVED, *_some(["aws export", "azure report"])]
+EVERY = [*DOWNLOADED, *SERVED, *_some(["aws export", "azure report", "litellm spend-log"])]
 
 
 @pytest.fixture
@@ -234,6 +287,10 @@ def told(request: pytest.FixtureRequest, world: Any, monkeypatch: pytest.MonkeyP
         if way == "files":
             row, what = FILES[kind]
             found = files(world.folder, kind, row, **what)
+        elif way == "payloads":
+            found = payloads(world.folder)
+        elif way == "spend-log":
+            found = spend_log(request.getfixturevalue("postgres"))
         elif way == "api":
             server, report, result, what = VENDORS[kind]
             found = vendor(request.getfixturevalue("web"), kind, server(), report, result, **what)
