@@ -232,7 +232,7 @@ def _request() -> dict[str, str]:
         "seen_by": "'gateway'",
         "operation": _operation(),
         "agent": _any("agent"),
-        "session_id": _any("session_id", "json_extract_string(requester, '$.session_id')"),
+        "session_id": _any("session_id", _inside("requester", "session_id")),
         "gateway_cache_hit": "from_cache",
         "reported_cost": "try_cast(cost as double)",
         "prompt_hash": "prompt_hash",
@@ -284,7 +284,9 @@ def _request_tags() -> str:
     value = "case when contains(t, ':') then trim(substr(t, instr(t, ':') + 1)) else 'true' end"
     pairs = f"list_transform({listed}, lambda t: json_object(trim(split_part(t, ':', 1)), {value}))"
     merged = f"list_reduce(list_prepend('{{}}'::json, {pairs}), lambda a, b: json_merge_patch(a, b))::varchar"
-    return f"case when json_type(request_tags) = 'ARRAY' then nullif({merged}, '{{}}') end"
+    # In two steps: of a text that is no JSON its type cannot be asked.
+    some = f"case when json_type(request_tags) = 'ARRAY' then nullif({merged}, '{{}}') end"
+    return f"case when json_valid(request_tags) then {some} end"
 
 
 def _default_tags() -> str:
@@ -294,8 +296,13 @@ def _default_tags() -> str:
 
 def _metadata_of_caller(name: str) -> str:
     """A value of the metadata that came with the request, or that the key has for the spend log."""
+    return f"coalesce({_inside('requester', name)}, {_inside('spend_metadata', name)})"
+
+
+def _inside(text: str, name: str) -> str:
+    """The value at a dotted name in a text that may be a JSON object."""
     path = literal("$." + ".".join(json.dumps(key) for key in name.split(".")))
-    return f"coalesce(json_extract_string(requester, {path}), json_extract_string(spend_metadata, {path}))"
+    return f"case when json_valid({text}) then json_extract_string({text}, {path}) end"
 
 
 def _problem() -> str:
@@ -307,7 +314,7 @@ def _problem() -> str:
                 f"{literal(theirs + ': ')} || chr(39) || left({fact}, 40) || chr(39) || "
                 "' is no time (seconds since 1970, or ISO 8601)'"
             )
-            for fact, theirs in (("began", "startTime"), ("ended", "endTime"))
+            for fact, theirs in (("began", "startTime"), ("first", "completionStartTime"), ("ended", "endTime"))
         },
         "nullif(cost, '') is not null and try_cast(cost as double) is null": (
             "'response_cost: ' || chr(39) || left(cost, 40) || chr(39) || ' is no number'"

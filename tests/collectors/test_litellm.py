@@ -388,6 +388,40 @@ def test_counts_that_are_said_to_be_exclusive_are_a_mistake_in_the_configuration
         land(world, payload(), token_convention="exclusive")
 
 
+# -- odd payloads -----------------------------------------------------------------------------------------------
+
+ODD = {
+    case("no start", startTime=None): "started_at is missing",
+    case("odd start", startTime="yesterday"): "startTime: 'yesterday' is no time (seconds since 1970, or ISO 8601)",
+    case("odd end", endTime=float("nan")): "endTime: 'NaN' is no time (seconds since 1970, or ISO 8601)",
+    case("odd first", completionStartTime={}): "completionStartTime: '{}' is no time (seconds since 1970, or ISO 8601)",
+    case("end before start", endTime=START - 1): "ended_at 2026-09-21 14:13:19.25 is before started_at",
+    case("tomorrow", startTime=LATER.timestamp() + 86_400, endTime=None): "is in the future",
+    case("no model", model="", model_group=None): "model is missing",
+    case("odd tokens", prompt_tokens="many"): "input_tokens: 'many' is no whole number",
+    case("half a token", completion_tokens=2.5): "output_tokens: '2.5' is no whole number",
+    case("negative", prompt_tokens=-1): "input_tokens is negative: -1",
+    case("odd reasoning", usage__completion_tokens_details={"reasoning_tokens": 301}): "reasoning_tokens are 301",
+    case("odd cost", response_cost=[1]): "response_cost: '[1]' is no number",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_payload_is_refused_with_its_reason(landed: Landed, name: str) -> None:
+    assert ODD[name] in landed[name]["reason"]
+
+
+SHAPELESS = [
+    case("tags of another shape", request_tags="{", metadata__requester_metadata="[", metadata__usage_object=7),
+    case("tags that are no texts", request_tags=[1, None, {"a": 2}, ""]),
+]
+
+
+@pytest.mark.parametrize("name", SHAPELESS)
+def test_what_has_another_shape_beside_the_facts_costs_no_request(landed: Landed, name: str) -> None:
+    assert landed[name]["input_tokens"] == 2006
+
+
 # -- prompts ----------------------------------------------------------------------------------------------------
 
 
