@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from farthing import clock
 from farthing.errors import ConfigError, SourceError
 from farthing.lake.schemas import LOADS, REQUESTS
 from tests.collectors.conftest import World, collector
+from tests.collectors.test_litellm import RECORDED
 from tests.servers import Postgres, postgres
 
 __all__ = ["postgres"]
@@ -241,3 +242,25 @@ def test_what_the_database_refuses_is_said_with_what_to_do_and_without_the_passw
     assert "the environment variable SPEND_LOG is not set" in problem()
     with pytest.raises(ConfigError, match="it is for asking the provider, and path reads files"):
         log.world.collect("litellm", "*.jsonl", since="2026-10-01")
+
+
+def test_the_rows_that_a_real_proxy_would_write_are_the_requests_of_its_payloads(log: Collected) -> None:
+    log.world.write("callback.jsonl", (RECORDED / "callback.jsonl").read_bytes())
+    written = [json.loads(line) for line in (RECORDED / "spend_log.jsonl").read_text().splitlines()]
+    with clock.fixed(datetime(2026, 12, 24, tzinfo=UTC)):
+        log.world.one("litellm", "callback.jsonl")
+        of_payloads = {row["request_id"]: row for row in log.rows() if row["status"] != "failure"}
+        for row in written:
+            known = {name: value for name, value in row.items() if f"{name} " in _TABLE or f'"{name}"' in _TABLE}
+            log.write(known.pop("request_id"), "2026-11-30 12:00:00", **known)
+        log.world.collect("litellm", None, name="two", **SETTINGS)
+    of_rows = {row["request_id"]: row for row in log.rows() if row["x_source"] == "two"}
+    assert len(of_payloads) == len(of_rows) == 10
+    # The spend log has no dated model, no session beside the trace, and whole milliseconds.
+    other = {"x_source", "x_load", "response_model", "session_id", "started_at", "first_token_at", "ended_at"}
+    for name, row in of_payloads.items():
+        assert {key: value for key, value in of_rows[name].items() if key not in other} == {
+            key: value for key, value in row.items() if key not in other
+        }
+        assert abs(of_rows[name]["started_at"] - row["started_at"]) < timedelta(milliseconds=1)
+        assert (of_rows[name]["first_token_at"] is None) == (row["first_token_at"] is None)

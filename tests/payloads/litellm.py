@@ -6,8 +6,9 @@ needs an environment of its own, so a path to one is given; it is made with
     uv venv /tmp/litellm && uv pip install --python /tmp/litellm/bin/python 'litellm[proxy]==1.106.2'
     python -m tests.payloads.litellm /tmp/litellm/bin/litellm FOLDER
 
-FOLDER gets `callback.jsonl` (a line per payload, by a custom callback) and `generic_api.jsonl` (one array per batch, as
-LiteLLM posts them to a receiver). LiteLLM's own map of prices and its tracebacks are taken out of both.
+FOLDER gets `callback.jsonl` (a line per payload, by a custom callback), `generic_api.jsonl` (one array per batch, as
+LiteLLM posts them to a receiver) and `spend_log.jsonl` (the rows that LiteLLM would write of the same calls into its
+database; that of a failure is made elsewhere). LiteLLM's own map of prices and its tracebacks are taken out.
 """
 
 from __future__ import annotations
@@ -32,20 +33,23 @@ _KEY = "sk-farthing-test"
 _CALLBACK = """
 import json, os
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy.spend_tracking.spend_tracking_utils import get_logging_payload
 
 class Log(CustomLogger):
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
-        self.write(kwargs)
+        self.write("callback", kwargs["standard_logging_object"])
+        self.write("spend_log", get_logging_payload(kwargs, response_obj, start_time, end_time))
 
     async def async_log_failure_event(self, kwargs, response_obj, start_time, end_time):
-        self.write(kwargs)
+        self.write("callback", kwargs["standard_logging_object"])
 
-    def write(self, kwargs):
-        with open(os.environ["FARTHING_PAYLOADS"], "a", encoding="utf-8") as file:
-            file.write(json.dumps(kwargs["standard_logging_object"], default=str) + "\\n")
+    def write(self, name, said):
+        with open(os.path.join(os.environ["FARTHING_PAYLOADS"], name + ".jsonl"), "a", encoding="utf-8") as file:
+            file.write(json.dumps(said, default=str) + "\\n")
 
 log = Log()
 """
+_FILES = ("callback.jsonl", "generic_api.jsonl", "spend_log.jsonl")
 _OPENAI_USAGE = {
     "prompt_tokens": 2006,
     "completion_tokens": 300,
@@ -198,7 +202,7 @@ def main() -> None:
     """Record the payloads."""
     program, folder = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("callback.jsonl", "generic_api.jsonl"):
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
     Receiver.target = folder / "generic_api.jsonl"
     port = free_port()
@@ -209,13 +213,13 @@ def main() -> None:
         os.environ |= {
             "GENERIC_LOGGER_ENDPOINT": receiver,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            "FARTHING_PAYLOADS": str(folder / "callback.jsonl"),
+            "FARTHING_PAYLOADS": str(folder),
             "PYTHONPATH": made,
         }
         command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
         with running(command, port, "/health/liveliness", seconds=120, log=Path(made, "log"), children=True) as proxy:
             calls(proxy)
-    for name in ("callback.jsonl", "generic_api.jsonl"):
+    for name in _FILES:
         lines = (folder / name).read_text(encoding="utf-8").splitlines()
         kept = [json.dumps(_without_map(json.loads(line)), separators=(",", ":")) for line in lines]
         (folder / name).write_text("\n".join(kept) + "\n", encoding="utf-8")
@@ -225,6 +229,13 @@ def main() -> None:
 def _without_map(said: Any) -> Any:
     """A payload, or a list of them, without what is LiteLLM's own text."""
     for payload in said if isinstance(said, list) else [said]:
+        if "model_map_information" not in payload:  # a row of the spend log: its metadata are a text of JSON
+            metadata = json.loads(payload["metadata"])
+            metadata.pop("model_map_information", None)
+            if metadata.get("error_information"):
+                metadata["error_information"]["traceback"] = ""
+            payload["metadata"] = json.dumps(metadata)
+            continue
         payload["model_map_information"] = {"model_map_key": payload["model_map_information"]["model_map_key"]}
         if payload.get("error_information"):
             payload["error_information"]["traceback"] = ""
