@@ -23,8 +23,9 @@ _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_prices", "gpu_usage", "identities", "invoices", "jobs", "metrics"),
-    *("litellm", "requests", "revenue", "exchange_rates", "assets"),
+    *("litellm", "requests", "revenue", "exchange_rates", "assets", "otel", "vllm"),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage"),
+    *("prometheus", "vllm_totals", "slurm", "kubernetes", "kubernetes_gpus"),
 )
 
 

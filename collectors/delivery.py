@@ -65,7 +65,8 @@ class Delivery:
         self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
-        told = source.model_dump_json(exclude=set(REACHING)).encode()
+        unsaid = {"providers"} - source.model_fields_set  # a setting that is newer than files that landed without it
+        told = source.model_dump_json(exclude=set(REACHING) | unsaid).encode()
         # The same bytes under another column map are another delivery: a mended map lands by itself.
         self.identity = f"{file.identity}-{hashlib.sha256(told).hexdigest()[:8]}"
 
@@ -332,9 +333,9 @@ class Delivery:
         return f"select {', '.join(columns)}, _line from staged where _reason is null"
 
     def _commit_rejects(self) -> None:
-        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load, "table": self.table.name}
         some = self._count("staged where _reason is not null")
-        if not some and not self._landed_before(REJECTS):
+        if not some and not self._landed_before(REJECTS, f'and "table" = {literal(self.table.name)}'):
             return
         constants = {
             "table": literal(self.table.name),
@@ -480,12 +481,14 @@ class Delivery:
 
     # -- small things -------------------------------------------------------------------------------------------
 
-    def _landed_before(self, table: Table) -> bool:
+    def _landed_before(self, table: Table, also: str = "") -> bool:
         if self.lake.version(table) is None:
             return False
         self._see(table)
         return (
-            self._count(f"lake.{table.name} where x_source = {literal(self.name)} and x_load = {literal(self.x_load)}")
+            self._count(
+                f"lake.{table.name} where x_source = {literal(self.name)} and x_load = {literal(self.x_load)} {also}"
+            )
             > 0
         )
 

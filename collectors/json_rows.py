@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from collectors.lines import LINE_LIMIT_BYTES, UnreadableError, blocks, inflated
+from collectors.lines import LINE_LIMIT_BYTES, UnreadableError, blocks, pieces
 from collectors.raw import ROWS_APART
 
 _BLANK = b" \t\r\n"
@@ -87,8 +87,7 @@ def json_rows(path: Path) -> Iterator[JsonRows]:
         UnreadableError: the file is empty, damaged or cut short.
         OSError: the operating system refuses.
     """
-    with path.open("rb") as file:
-        head = next(inflated(file, path), b"").removeprefix(b"\xef\xbb\xbf").lstrip(_BLANK)
+    head = next(pieces(path), b"").removeprefix(b"\xef\xbb\xbf").lstrip(_BLANK)
     if head.startswith(b"[") or head.partition(b"\n")[0].rstrip() == b"{":
         return _nested(path)
     return _line_by_line(path)
@@ -134,9 +133,8 @@ def _of_line(number: int, text: bytes, refused: list[Refused]) -> Iterable[tuple
 
 def _nested(path: Path) -> Iterator[JsonRows]:
     splitter = Splitter()
-    with path.open("rb") as file:
-        for number, chunk in enumerate(inflated(file, path)):
-            yield _listed(*splitter.feed(chunk if number else chunk.removeprefix(b"\xef\xbb\xbf")))
+    for number, piece in enumerate(pieces(path)):
+        yield _listed(*splitter.feed(piece if number else piece.removeprefix(b"\xef\xbb\xbf")))
     splitter.end()
 
 

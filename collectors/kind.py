@@ -13,7 +13,10 @@ from farthing.config import Source
 from farthing.lake.schemas import Table
 
 #: Settings of a source that say what to reach, and how, but not how to read it; each kind takes some.
-REACHING = frozenset({"path", "export", "catalogue", "endpoint", "region", "since", "key_env", "maximum_bytes_billed"})
+REACHING = frozenset(
+    {"path", "export", "catalogue", "endpoint", "region", "since", "key_env", "maximum_bytes_billed"}
+    | {"exporter", "select"}  # they are in the identity of what a server is asked for
+)
 
 
 class Report(Protocol):

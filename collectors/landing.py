@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
 
@@ -23,6 +24,15 @@ from farthing.locks import scratch
 from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file lands in one table: its kind, the settings that are for it, and where its rows are."""
+
+    kind: Kind
+    source: Source
+    file: Deliverable
 
 
 class Files:
@@ -60,6 +70,10 @@ class Files:
                 f"no file matches {', '.join(source.patterns)} in {config.root}.", source=name, fix="correct path."
             )
         return files
+
+    def parts(self, source: Source, one: Deliverable) -> Sequence[Part]:
+        """What `one` fills, a table each; the first is `table`."""
+        return [Part(self.kind, source, one)]
 
     def deliveries(self, name: str, source: Source, config: Config, _report: Report) -> Sequence[Deliverable]:
         """What a collection lands: what `find` finds, or what can be asked for at a price that `find` must not pay.
@@ -124,19 +138,28 @@ class Files:
         """
         found = self.deliveries(name, source, config, report)
         report.start(len(found), sum(one.size for one in found))
-        history = _history(lake, self.table, name)
-        results: dict[str, LoadResult] = {}
-        recalled: set[str] = set()
+        results: dict[tuple[str, str], LoadResult] = {}
+        recalled: set[tuple[str, str]] = set()
+        history: dict[tuple[str, str], Past] = {}
         with _stage(config) as (stage, folder):
-            for one in found:
-                delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
-                results[one.name] = delivery.land(history.get(one.name))
-                recalled |= delivery.recalled
-            history = _history(lake, self.table, name) if recalled else {}
-            for one in found:
-                if one.name in recalled:
-                    delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
-                    results[one.name] = delivery.land(history.get(one.name))
+
+            def land(part: Part, told: Report | None) -> None:
+                delivery = Delivery(part.kind, name, part.source, lake, told, stage, folder, part.file)
+                key = (part.kind.table.name, part.file.name)
+                results[key] = delivery.land(history.get(key))
+                recalled.update((part.kind.table.name, other) for other in delivery.recalled)
+
+            parts = [self.parts(source, one) for one in found]
+            tables = dict.fromkeys(part.kind.table for of_one in parts for part in of_one)
+            history = history_of(lake, tables, name)
+            for first, *others in parts:
+                land(first, report)
+                for part in others:
+                    land(part, None)
+            again, history = set(recalled), history_of(lake, tables, name) if recalled else {}
+            for part in (part for of_one in parts for part in of_one):
+                if (part.kind.table.name, part.file.name) in again:
+                    land(part, None)
         return list(results.values())
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
@@ -146,9 +169,18 @@ class Files:
             ConfigError: the column map does not fit the file.
             SourceError: no file, an unreadable one, or not one good row at its beginning.
         """
-        one = self.find(name, source, config)[0]
+        return self.preview_of(name, source, config, self.find(name, source, config)[0])
+
+    def preview_of(self, name: str, source: Source, config: Config, one: Deliverable) -> pl.DataFrame:
+        """The first three rows of a delivery as they would land.
+
+        Raises:
+            ConfigError: the column map does not fit it.
+            SourceError: it cannot be read, or has not one good row at its beginning.
+        """
+        part = self.parts(source, one)[0]
         with _stage(config) as (stage, folder):
-            delivery = Delivery(self.kind, name, source, None, None, stage, folder, one)
+            delivery = Delivery(part.kind, name, part.source, None, None, stage, folder, one)
             try:
                 delivery.stage_rows(one.fetch(folder), batches=1)
             except UnreadableError as error:
@@ -181,17 +213,19 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         yield stage, folder
 
 
-def _history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
-    if lake.version(LOADS) is None:
+def history_of(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], Past]:
+    """What the lake remembers of the files of the source `name`, by table and file."""
+    known = [table.name for table in tables]
+    if not known or lake.version(LOADS) is None:
         return {}
     with duckdb.connect() as con:
         lake.view(con, LOADS)
         rows = con.execute(
-            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at) "
-            'from lake.loads where x_source = ? and "table" = ? group by x_load',
-            [name, table.name],
+            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at), "
+            '"table" from lake.loads where x_source = ? and list_contains(?, "table") group by all',
+            [name, known],
         ).fetchall()
     return {
-        load: Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
-        for load, identity, status, deliveries, loaded_at in rows
+        (table, load): Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
+        for load, identity, status, deliveries, loaded_at, table in rows
     }

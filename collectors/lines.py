@@ -56,7 +56,7 @@ def blocks(path: Path) -> Iterator[Block]:
     broken: list[Broken] = []
     with path.open("rb") as file:
         before = 0
-        for piece in inflated(file, path):
+        for piece in _inflated(file, path):
             consumed, before = file.tell() - before, file.tell()
             chunk = piece if seen else _without_mark(piece)
             seen = True
@@ -81,19 +81,24 @@ def blocks(path: Path) -> Iterator[Block]:
         yield Block(rest, line, consumed, broken)
 
 
+def pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of `path` (.gz, .zst or plain), unpacked, in pieces of about 8 MB.
+
+    Raises:
+        UnreadableError: compressed and cut short or damaged.
+        OSError: the operating system refuses.
+    """
+    with path.open("rb") as file:
+        yield from _inflated(file, path)
+
+
 def _without_mark(chunk: bytes) -> bytes:
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError("the file is UTF-16; write it as UTF-8")
     return chunk.removeprefix(b"\xef\xbb\xbf")
 
 
-def inflated(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    """The bytes of `file`, unpacked as the name of `path` says, in pieces of about 8 MB.
-
-    Raises:
-        UnreadableError: it is cut short or damaged.
-        OSError: the operating system refuses.
-    """
+def _inflated(file: BinaryIO, path: Path) -> Iterator[bytes]:
     suffix = path.suffix.lower()
     if suffix == ".gz":
         yield from _gunzipped(file, path)

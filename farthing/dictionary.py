@@ -18,7 +18,7 @@ from farthing import clock, meanings, warehouse
 from farthing.build import build, runner
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
-from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES
+from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES, SPANS
 from farthing.lake.views import duckdb_type
 
 #: The chapters after the marts. Each table of the warehouse is in one.
@@ -48,7 +48,7 @@ CHAPTERS = {
         *("loads", "rejects", "build_info"),
     ),
 }
-_LAKE_ONLY = (BUILD_DAYS,)
+_LAKE_ONLY = (SPANS, BUILD_DAYS)
 
 _OPENING = f"""\
 # Data dictionary

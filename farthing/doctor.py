@@ -247,6 +247,7 @@ _JOIN_FIXES = {
     "with a user": "map user_id in the source's columns",
     "with a user in identities": "add the missing ids to a source of kind identities",
     "with token usage": "log usage, also of cancelled and streamed requests",
+    "counted by vLLM and in the request log": "log all requests of these servers, also those past the gateway",
     "with an end": "map ended_at in the source's columns; without it the end is estimated",
     "with a replica in the inventory": "add the replica to a source of kind gpu_inventory",
     "started while telemetry watched the replica": "collect telemetry of these replicas",

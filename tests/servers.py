@@ -324,3 +324,39 @@ def postgres() -> Iterator[Postgres]:
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         with running(command, port, None):
             yield Postgres(f"postgresql://farthing:secret@127.0.0.1:{port}/postgres")
+
+
+@contextmanager
+def prometheus(folder: Path, *, target: str = "", blocks: str = "", honor: bool = False) -> Iterator[str]:
+    """The address of a Prometheus with its data in `folder`, for as long as the block lasts.
+
+    `blocks` are samples in OpenMetrics text with their times, written into it before it starts; `target` is the
+    address of a page that it scrapes each second as the pod `exporter-1` in the namespace `monitoring`; `honor` is its
+    honor_labels.
+    """
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("needs Prometheus on the path (apt-get install prometheus)")
+    data, settings = folder / "data", folder / "prometheus.yml"
+    folder.mkdir(parents=True, exist_ok=True)
+    if blocks:
+        text = folder / "samples.om"
+        text.write_text(blocks, encoding="utf-8")
+        making = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
+        subprocess.run(making, check=True, capture_output=True, timeout=170)
+    scraped = f"""
+scrape_configs:
+- job_name: dcgm
+  scrape_interval: 1s
+  scrape_timeout: 1s
+  honor_labels: {str(honor).lower()}
+  static_configs:
+  - targets: ["{target.removeprefix("http://")}"]
+    labels: {{pod: exporter-1, namespace: monitoring, container: exporter}}
+"""
+    settings.write_text("global: {}\n" + (scraped if target else ""), encoding="utf-8")
+    port = free_port()
+    command = [program, f"--config.file={settings}", f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=10y"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+    with running(command, port, "/-/ready", log=folder / "log") as endpoint:
+        yield endpoint

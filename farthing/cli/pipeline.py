@@ -127,13 +127,13 @@ def collection_sheet(found: Collection, form: Form = Form.TABLE) -> Sheet:
 def _grouped(results: list[LoadResult], *, whole: bool) -> list[list[LoadResult]]:
     if whole:
         return [[result] for result in results]
-    by_status: dict[str, list[LoadResult]] = {}
+    by_status: dict[tuple[str, str], list[LoadResult]] = {}
     alone = []
     for result in results:
         if result.rejected or result.status == "failed":
             alone.append([result])
         else:
-            by_status.setdefault(result.status, []).append(result)
+            by_status.setdefault((result.table, result.status), []).append(result)
     return [*by_status.values(), *alone]
 
 

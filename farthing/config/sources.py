@@ -36,6 +36,8 @@ class Source(Section):
     region: str | None = None
     since: date | None = None  # nothing before this day is asked for
     key_env: str | None = None  # the environment variable that holds the API key
+    exporter: Literal["dcgm", "rocm", "neuron", "tpu"] | None = None  # kind prometheus: whose names the metrics have
+    select: str | None = None  # kinds of Prometheus: label matchers that every question carries
     maximum_bytes_billed: int | None = Field(default=None, gt=0)  # kind gcp: what one collection may scan
     format: Literal["csv", "jsonl", "parquet"] | None = None  # told by the file name when absent
     columns: dict[str, str | Column] = Field(default_factory=dict)
@@ -44,6 +46,7 @@ class Source(Section):
     token_convention: Literal["inclusive", "exclusive"] | None = None
     timezone: str | None = None
     epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
+    providers: dict[str, str] = Field(default_factory=dict)  # kinds of traces: server.address -> who serves there
     sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
     cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
 

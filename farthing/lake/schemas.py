@@ -187,6 +187,40 @@ REQUESTS = Table(
     required=("request_id", "started_at", "model", "usage_quality"),
 )
 
+#: Spans of traces, also of those that hold requests: who asked, and on whose behalf, often stands on a parent span.
+SPANS = Table(
+    "spans",
+    _schema(
+        {
+            "day": DAY,
+            "trace_id": TEXT,  # 32 hexadecimal digits, as in requests
+            "span_id": TEXT,  # 16
+            "parent_span_id": TEXT,
+            "request_id": TEXT,  # of the request that this span is itself; null: it is none
+            "started_at": TIME,
+            "ended_at": TIME,
+            "name": TEXT,
+            "span_kind": TEXT,  # client, server, internal, producer or consumer
+            "operation": TEXT,
+            "status": TEXT,
+            "user_id": TEXT,
+            "team_id": TEXT,
+            "customer_id": TEXT,
+            "agent": TEXT,
+            "tool": TEXT,
+            "session_id": TEXT,
+            "feature": TEXT,
+            "environment": TEXT,
+            "service": TEXT,
+            "service_instance": TEXT,
+            "provider_request_id": TEXT,
+        }
+    ),
+    partition_by=("day",),
+    key=("x_source", "trace_id", "span_id"),
+    required=("trace_id", "span_id", "started_at"),
+)
+
 JOBS = Table(
     "jobs",
     _schema(
@@ -198,8 +232,8 @@ JOBS = Table(
             "team_id": TEXT,
             "user_id": TEXT,
             "gpu_uuids": TEXT,  # one per space or comma; else node_id with gpu_count
-            "node_id": TEXT,
-            "gpu_count": COUNT,
+            "node_id": TEXT,  # as many
+            "gpu_count": COUNT,  # on all of them
             "started_at": TIME,
             "ended_at": TIME,
             "status": TEXT,
@@ -547,5 +581,5 @@ BUILT = (
 
 COLLECTED = (
     *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS),
-    *(VENDOR_USAGE, EXCHANGE_RATES),
+    *(VENDOR_USAGE, EXCHANGE_RATES, SPANS),
 )
