@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import chain
@@ -16,13 +16,13 @@ from collectors import requests
 from collectors.json_rows import NOTHING, JsonRows, Refused, json_rows
 from collectors.kind import Deliverable, Kind, LoadResult, Report, Row
 from collectors.landing import Files
-from collectors.litellm_fields import hash_parameters, payload_sql
+from collectors.litellm_fields import HASHED, hash_parameters, payload_sql
 from collectors.litellm_requests import target_of, write_requests
 from collectors.litellm_table import OVERLAP, SpendLog
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.lake import Lake
-from farthing.lake.schemas import LOADS, REQUESTS
+from farthing.lake.schemas import LOADS, REQUESTS, TEXT
 
 
 def _refuse_convention(name: str, row: Row) -> None:
@@ -34,7 +34,16 @@ def _refuse_convention(name: str, row: Row) -> None:
         )
 
 
-KIND: Kind = replace(requests.KIND, demand=_refuse_convention)
+def _derived(row: Row) -> Mapping[str, str]:
+    return {**requests.KIND.derived(row), "prompt_hash": HASHED}
+
+
+KIND: Kind = replace(
+    requests.KIND,
+    dialect=replace(requests.KIND.dialect, extra={HASHED: TEXT}),
+    derived=_derived,
+    demand=_refuse_convention,
+)
 
 
 @dataclass
@@ -99,8 +108,7 @@ def _facts(con: duckdb.DuckDBPyConnection, piece: JsonRows) -> pa.Table:
         return said
     told = {
         "_line": [one.line for one in refused],
-        "wrong": [one.reason for one in refused],
-        "kept": [f"({one.size:,} bytes, not kept: they may hold a prompt)" for one in refused],
+        "wrong": [f"{one.reason}; its {one.size:,} bytes are not kept, for they may hold a prompt" for one in refused],
     }
     blank = [None] * len(refused)
     rows = [pa.array(told.get(column.name, blank), column.type) for column in said.schema]

@@ -13,11 +13,13 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from collectors.raw import LINE, PROBLEM, RAW, REPEATED
+from collectors.raw import LINE, PROBLEM, REPEATED
 from collectors.values import literal, quoted, time_of_text
 
 #: The environment variable with the key of `prompt_hash`; without it there is none.
 HASH_KEY = "FARTHING_HASH_KEY"
+#: The column of a file of requests with hashes that are made: `prompt_hash` of a log is a text that is still to be.
+HASHED = "hashed_prompt"
 _BLOCK_BYTES = 64  # of SHA-256, for HMAC (RFC 2104)
 _LATEST_SECONDS = 7_258_118_400  # 2200-01-01
 
@@ -109,7 +111,7 @@ def payload_sql(relation: str, *, hashed: bool) -> str:
     parsed = f"json_transform(text, {_structure([*paths.values(), *(['messages'] if hashed else [])])})"
     return (
         f"select _line, {facts}, coalesce(lower(p.stream), '') = 'true' as streamed, {_hash('p.messages', hashed)}, "
-        f"{wrong} as wrong, null::varchar as kept from (select _line, text, {parsed} as p from {relation})"
+        f"{wrong} as wrong from (select _line, text, {parsed} as p from {relation})"
     )
 
 
@@ -124,7 +126,7 @@ def metadata_sql(relation: str, columns: Collection[str], *, hashed: bool) -> st
     compact = "json_extract(messages, '$')::varchar"  # PostgreSQL writes blanks into its JSON
     return (
         f"select _line, {', '.join(own)}, {facts}, true as streamed, "
-        f"{_hash(compact, hashed)}, null::varchar as wrong, null::varchar as kept from "
+        f"{_hash(compact, hashed)}, null::varchar as wrong from "
         f"(select *, json_transform(coalesce(metadata, '{{}}'), {_structure(paths.values())}) as p from {relation})"
     )
 
@@ -141,7 +143,7 @@ def _structure(paths: Iterable[str]) -> str:
 
 
 def request_sql(facts: str, asked: Sequence[str] = (), *, has_tags: bool = True) -> str:
-    """Columns of the lake from `facts`, with a row's line, problem and text.
+    """Columns of the lake from `facts`, with a row's line and problem; of its text nothing is kept.
 
     `asked` are names of the caller's own metadata that the source lists; with them come the parts that `tags` is made
     of by default.
@@ -235,11 +237,10 @@ def _request() -> dict[str, str]:
         "session_id": _any("session_id", _inside("requester", "session_id")),
         "gateway_cache_hit": "from_cache",
         "reported_cost": "try_cast(cost as double)",
-        "prompt_hash": "prompt_hash",
+        HASHED: "prompt_hash",
         "request_tags": _request_tags(),
         **{name: _any(name) for name in _TAGS},
         PROBLEM: _problem(),
-        RAW: "kept",  # null of what could be read: its columns stand for it, as its text holds the prompt
         REPEATED: "of_batch and without_tokens",  # before its end: a total follows, or nothing was done
     }
 

@@ -434,8 +434,8 @@ def test_no_text_of_prompt_or_answer_is_anywhere_in_the_lake(world: Any, monkeyp
     result = world.one("litellm", "log.jsonl")
     assert (result.read, result.landed, result.rejected) == (7, 1, 6)
     assert [line for line, _ in world.rejects()] == [2, 3, 4, 5, 6, 7]
-    rejected = world.rows(REJECTS, "line")
-    assert rejected[0]["raw"] == f"({len(broken) + 1:,} bytes, not kept: they may hold a prompt)"
+    size = f"its {len(broken) + 1:,} bytes are not kept, for they may hold a prompt"
+    assert world.rejects()[0] == (2, f"the line is not JSON; {size}")
     files = [path for path in (world.folder / "lake").rglob("*") if path.is_file()]
     said = [str(value) for table in (REQUESTS, REJECTS) for row in world.rows(table) for value in row.values()]
     assert len(files) > 4
@@ -515,7 +515,7 @@ def test_bad_payloads_of_an_array_are_refused_and_the_others_land(world: Any) ->
     world.write("a.json", "[" + ",\n".join([good[0], "5", '{"messages": tru}', good[1], '"text"', good[2]]) + "]")
     result = world.one("litellm", "a.json")
     assert (result.read, result.landed, result.rejected) == (6, 3, 3)
-    assert world.rejects() == [
+    assert [(line, reason.partition(";")[0]) for line, reason in world.rejects()] == [
         (2, "the element is not a JSON object"), (3, "the line is not JSON"), (5, "the element is not a JSON object")
     ]  # fmt: skip
 
