@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
 from collectors import requests
@@ -54,6 +55,7 @@ class Payloads:
 
     file: Deliverable
     source: Source = field(repr=False)
+    beginning: bool = False  # only the first megabytes are read: to look at
 
     @property
     def name(self) -> str:
@@ -79,7 +81,8 @@ class Payloads:
         """
         target = target_of(folder, self.name, self.identity)
         if not target.exists():
-            write_requests(target, facts_of(json_rows(self.file.fetch(folder))), self.source)
+            rows = json_rows(self.file.fetch(folder))
+            write_requests(target, facts_of(islice(rows, 1) if self.beginning else rows), self.source)
         return target
 
 
@@ -153,6 +156,24 @@ class LiteLLM(Files):
             return super().collect(name, source, config, lake, report)
         self.check_settings(name, source)
         return _Days(self.kind, _newest_landed(lake, name, source.export)).collect(name, source, config, lake, report)
+
+    def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
+        """The first three rows as they would land, of the beginning of the log; nothing is written.
+
+        Raises:
+            ConfigError: a setting or a package is missing, or a setting means nothing to this kind.
+            SourceError: nothing is there, it cannot be read, or not one row at its beginning is good.
+        """
+        return _Beginnings(self.kind).preview(name, source, config)
+
+
+class _Beginnings(Files):
+    """The collector of what a log begins with."""
+
+    def find(self, name: str, source: Source, config: Config) -> Sequence[Deliverable]:
+        """The first file, or the newest day of a spend log."""
+        first = COLLECTOR.find(name, source, config)[0]
+        return [replace(first, beginning=True) if isinstance(first, Payloads) else first]
 
 
 class _Days(Files):

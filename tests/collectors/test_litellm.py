@@ -551,11 +551,13 @@ def test_a_packed_file_that_was_cut_short_lands_nothing(world: Any) -> None:
     assert "cut short" in result.problem
 
 
-def test_the_preview_shows_requests_and_writes_nothing(world: Any) -> None:
-    world.write("log.jsonl", json.dumps(payload()))
-    made = world.config("litellm", "log.jsonl")
+def test_the_preview_reads_the_beginning_alone_and_writes_nothing(world: Any) -> None:
+    filler = [{"role": "user", "content": "x" * 100_000}]
+    begun = ",".join(json.dumps(payload(f"call-{number}", messages=filler)) for number in range(170))  # over 16 MB
+    world.write("log.json", f"[{begun}, and its end is not there")
+    made = world.config("litellm", "log.json")
     shown = collector("litellm").preview("one", made.sources["one"], made)
-    assert shown["request_id"].to_list() == ["call-1"]
+    assert shown["request_id"].to_list() == ["call-0", "call-1", "call-2"]
     assert not (world.folder / "lake").exists()
 
 
