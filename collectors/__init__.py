@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import polars as pl
+if TYPE_CHECKING:  # the agent of a GPU node reads this room too, and must stay small
+    import polars as pl
 
-from collectors.kind import Deliverable, LoadResult, Report, Total
-from farthing.config import Config, Source
-from farthing.errors import ConfigError
-from farthing.lake import Lake
-from farthing.lake.schemas import Table
+    from collectors.kind import Deliverable, LoadResult, Report, Total
+    from farthing.config import Config, Source
+    from farthing.lake import Lake
+    from farthing.lake.schemas import Table
 
 __all__ = ["Collector", "Deliverable", "LoadResult", "Report", "Total", "kinds", "load"]
 
@@ -55,8 +54,16 @@ class Collector(Protocol):
         """What the provider itself says that a month came to; null where there is nobody to ask."""
 
 
+def __getattr__(name: str) -> Any:
+    if name in ("Deliverable", "LoadResult", "Report", "Total"):
+        return getattr(import_module("collectors.kind"), name)
+    raise AttributeError(f"module 'collectors' has no attribute '{name}'")
+
+
 def kinds() -> list[str]:
     """The names that `kind` in farthing.toml may have."""
+    from importlib.metadata import entry_points
+
     return sorted({*_OWN, *(entry.name for entry in entry_points(group=_GROUP))})
 
 
@@ -66,6 +73,10 @@ def load(kind: str) -> Collector:
     Raises:
         ConfigError: no such kind, or its module needs something that is not installed.
     """
+    from importlib.metadata import entry_points
+
+    from farthing.errors import ConfigError
+
     if kind not in kinds():
         raise ConfigError(f"there is no kind '{kind}'.", key="sources", fix=f"kind is one of: {', '.join(kinds())}.")
     try:

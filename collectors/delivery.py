@@ -60,6 +60,7 @@ class Delivery:
     ) -> None:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
+        self.x_loads = [file.name]  # of its rows; several where small files land together
         self._staged: list[str] = []
         self._seen: dict[str, int | None] = {}  # versions of the lake's tables that the stage shows
         self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
@@ -289,7 +290,7 @@ class Delivery:
         if self.lake.version(self.table) is None:
             return
         self._see(self.table)
-        own = f"k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}"
+        own = self._own("k.")
         scope = f" and k.x_source = {literal(self.name)}" if "x_source" in self.table.key else ""
         content = [name for name in self.table.columns if name not in (*_ORIGIN, "day")]
         left, right = (", ".join(f"{side}.{quoted(name)}" for name in content) for side in "sk")
@@ -320,12 +321,22 @@ class Delivery:
 
     # -- commits ------------------------------------------------------------------------------------------------
 
+    def _own(self, prefix: str = "") -> str:
+        """SQL: whether a row of the lake is of this delivery."""
+        loads = ", ".join(map(literal, self.x_loads))
+        return f"{prefix}x_source = {literal(self.name)} and {prefix}x_load in ({loads})"
+
+    @property
+    def _x_load_sql(self) -> str:
+        """SQL over a staged row: the file that it is of."""
+        return literal(self.x_load)
+
     def landing_sql(self) -> str:
         """The rows that land, in the table's columns, with `_line`."""
         columns = [
             literal(self.name) + " as x_source"
             if name == "x_source"
-            else literal(self.x_load) + " as x_load"
+            else f"{self._x_load_sql} as x_load"
             if name == "x_load"
             else quoted(name)
             for name in self.table.columns
@@ -333,22 +344,22 @@ class Delivery:
         return f"select {', '.join(columns)}, _line from staged where _reason is null"
 
     def _commit_rejects(self) -> None:
-        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load, "table": self.table.name}
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_loads, "table": self.table.name}
         some = self._count("staged where _reason is not null")
         if not some and not self._landed_before(REJECTS, f'and "table" = {literal(self.table.name)}'):
             return
         constants = {
             "table": literal(self.table.name),
-            "file": literal(self.x_load),
+            "file": self._x_load_sql,
             "rejected_at": f"timestamp {literal(clock.now().replace(tzinfo=None).isoformat(' '))}",
             "x_source": literal(self.name),
-            "x_load": literal(self.x_load),
+            "x_load": self._x_load_sql,
         }
         made = ", ".join(f"{sql} as {quoted(name)}" for name, sql in constants.items())
         data = self._reader(
             REJECTS,
             f"select {made}, abs(_line) % {ROWS_APART} as line, _raw as raw, _reason as reason, _said as said "
-            "from staged where _reason is not null order by line, _line",
+            "from staged where _reason is not null order by x_load, line, _line",
         )
         self.lake.replace(REJECTS, data, where=where)
 
@@ -361,11 +372,11 @@ class Delivery:
             if self._count("staged where _reason is null and _line not in (from repeated)"):
                 self.lake.append(self.table, Query(self._stage, rows), load=f"{self.table.name}:{load}")
             return
-        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_loads}
         if losers:
             where = {
                 "x_source": sorted({self.name, *(loser[0] for loser in losers)}),
-                "x_load": sorted({self.x_load, *(loser[1] for loser in losers)}),
+                "x_load": sorted({*self.x_loads, *(loser[1] for loser in losers)}),
             }
             rows += " union all by name " + self._kept_sql(where)
         if before and self.kind.duplicate_key(self.source):
@@ -386,7 +397,7 @@ class Delivery:
         )
         return (
             f"select k.* from lake.{self.table.name} k where {inside} "
-            f"and not (k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}) "
+            f"and not ({self._own('k.')}) "
             f"and not exists (from staged s where s._reason is null and {scope}{same} "
             "and s._line in (select _line from replaced))"
         )
@@ -399,7 +410,7 @@ class Delivery:
         """
         key = self.kind.duplicate_key(self.source)
         same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
-        own = f"x_source = {literal(self.name)} and x_load = {literal(self.x_load)}"
+        own = self._own()
         self._see(self.table)
         if self.lake.version(LOADS) is None or not self._count(
             f"(select 1 from lake.{self.table.name} k where {own} "
@@ -444,7 +455,15 @@ class Delivery:
         self._write_load(result, self.identity, _after(past.loaded_at if past else None), load)
 
     def _write_load(self, result: LoadResult, identity: str, loaded_at: datetime, load: str) -> None:
-        row = {
+        self._write_loads([(result, identity)], loaded_at, load)
+
+    def _write_loads(self, told: Sequence[tuple[LoadResult, str]], loaded_at: datetime, load: str) -> None:
+        rows = [self._load_row(result, identity, loaded_at) for result, identity in told]
+        self.lake.append(LOADS, pl.DataFrame(rows, schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
+
+    @staticmethod
+    def _load_row(result: LoadResult, identity: str, loaded_at: datetime) -> dict[str, object]:
+        return {
             "table": result.table,
             "file": result.file,
             "identity": identity,
@@ -458,7 +477,6 @@ class Delivery:
             "x_source": result.source,
             "x_load": result.file,
         }
-        self.lake.append(LOADS, pl.DataFrame([row], schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
 
     def _result(self) -> LoadResult:
         # Lines are counted: a second charge of a line has its number, negative.
@@ -485,12 +503,7 @@ class Delivery:
         if self.lake.version(table) is None:
             return False
         self._see(table)
-        return (
-            self._count(
-                f"lake.{table.name} where x_source = {literal(self.name)} and x_load = {literal(self.x_load)} {also}"
-            )
-            > 0
-        )
+        return self._count(f"lake.{table.name} where {self._own()} {also}") > 0
 
     def _reader(self, table: Table, query: str) -> pa.RecordBatchReader:
         """The rows of `query` in `table`'s schema, batch by batch."""

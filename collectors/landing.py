@@ -12,6 +12,7 @@ import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
+from collectors.gathered import Gathered
 from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import ROWS_APART
@@ -33,6 +34,10 @@ class Part:
     kind: Kind
     source: Source
     file: Deliverable
+
+
+def _key(part: Part) -> tuple[str, str]:
+    return part.kind.table.name, part.file.name
 
 
 class Files:
@@ -145,22 +150,29 @@ class Files:
 
             def land(part: Part, told: Report | None) -> None:
                 delivery = Delivery(part.kind, name, part.source, lake, told, stage, folder, part.file)
-                key = (part.kind.table.name, part.file.name)
-                results[key] = delivery.land(history.get(key))
+                results[_key(part)] = delivery.land(history.get(_key(part)))
                 recalled.update((part.kind.table.name, other) for other in delivery.recalled)
 
-            parts = [self.parts(source, one) for one in found]
-            tables = dict.fromkeys(part.kind.table for of_one in parts for part in of_one)
-            history = history_of(lake, tables, name)
-            for first, *others in parts:
-                land(first, report)
-                for part in others:
+            parts = [part for one in found for part in self.parts(source, one)]
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name)
+            new = [one for one in found if (self.table.name, one.name) not in history]
+            for group in self.together(source, new):
+                gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
+                results |= {(result.table, result.file): result for result in gathered.land_together()}
+                recalled.update((self.table.name, other) for other in gathered.recalled)
+            for part in parts:
+                if _key(part) not in results:
+                    land(part, report if part.kind.table == self.table else None)
+            again = set(recalled)
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name) if again else {}
+            for part in parts:
+                if _key(part) in again:
                     land(part, None)
-            again, history = set(recalled), history_of(lake, tables, name) if recalled else {}
-            for part in (part for of_one in parts for part in of_one):
-                if (part.kind.table.name, part.file.name) in again:
-                    land(part, None)
-        return list(results.values())
+        return [results[_key(part)] for part in parts]
+
+    def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
+        """Which of the files that never landed go into the lake in one commit: none, where files are not small."""
+        return []
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land; nothing is written.

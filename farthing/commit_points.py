@@ -1,7 +1,8 @@
 """Named moments around every commit, so that tests can stop or kill farthing exactly there.
 
 `lake.TABLE.before` and `lake.TABLE.after` surround each write of rows to a lake table, `publish.before` and
-`publish.after` the publishing of a warehouse. Outside tests nothing is registered and `reached` does nothing.
+`publish.after` the publishing of a warehouse. `ship.put.before`, `ship.put.after` and `ship.seen` (its arrival was read
+back) are those of what a GPU node ships. Outside tests nothing is registered and `reached` does nothing.
 """
 
 from __future__ import annotations

@@ -437,7 +437,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "ended_at": "end of the interval, not part of it, UTC",
         "covered_seconds": "time of the interval that was observed; the rest is not idle, it is not known",
         "busy_seconds": "time in which any kernel ran, at most covered_seconds",
-        "busy_source": "where that is from: gpm, nvml_ring, nvml_poll, dcgm_gr, dcgm_util or file",
+        "busy_source": "where that is from: gpm, nvml_ring, nvml_poll, dcgm_gr, dcgm_util, simulated or file",
         "sm_active_seconds": "time that multiprocessors were active, averaged over all of them",
         "memory_used_bytes": "memory in use",
         "energy_joules": "energy used in the interval",
@@ -446,7 +446,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "owner_namespace": "its namespace",
         "owner_container": "the container in it",
         "owner_count": "how many pods held it",
-        "state": "ok, partial, lost or stuck",
+        "state": "ok, idle_dry (silence of the driver counts as idle), partial, lost or stuck",
         **_ORIGIN,
     },
     "gpu_inventory": {

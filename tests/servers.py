@@ -145,6 +145,7 @@ class Asked:
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str]
+    method: str = "GET"
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def web() -> Iterator[Web]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(parts.path, parse_qs(parts.query), headers)
+            asked = Asked(parts.path, parse_qs(parts.query), headers, self.command)
             served.asked.append(asked)
             said = served.answer(asked)
             self.send_response(said.status)
@@ -191,6 +192,8 @@ def web() -> Iterator[Web]:
                     time.sleep(said.pause)
             except OSError:  # the other side had enough
                 pass
+
+        do_PUT = do_HEAD = do_GET  # noqa: N815  # the server's names
 
         def log_message(self, *_: object) -> None:
             """Nothing on the test's screen."""

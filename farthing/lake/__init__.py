@@ -136,23 +136,31 @@ class Lake:
 
     # Writing
 
-    def append(self, table: Table, data: Any, *, load: str) -> bool:
+    def append(self, table: Table, data: Any, *, load: str, number: int = 1) -> bool:
         """Add the rows of `data` (a query, or anything with an Arrow C stream) to `table`.
 
-        Rows of a query that are all of one partition go straight into a file, with no stop in Arrow.
+        Rows of a query that are all of one partition go straight into a file, with no stop in Arrow. A writer that
+        comes again and again has one `load` and counts: what has a `number` up to the last committed is not written.
         """
         if isinstance(data, Query):
             with scratch() as folder:
                 file = written(table, data, folder)
                 if file is not None:
-                    return self._commit(table, load, lambda handle: self._adopt(handle, table, file, load))
+                    return self._commit(
+                        table, load, lambda handle: self._adopt(handle, table, file, load, number), number
+                    )
             data = data.stream(table)
         with arranged(table, data) as rows:
 
             def write(handle: DeltaTable) -> None:
-                write_deltalake(handle, rows(), mode="append", commit_properties=_properties(load))
+                write_deltalake(handle, rows(), mode="append", commit_properties=_properties(load, number))
 
-            return self._commit(table, load, write)
+            return self._commit(table, load, write, number)
+
+    def committed(self, table: Table, load: str) -> int:
+        """The last number of `load` that is in `table`, as a reader sees it now; 0 when there is none."""
+        handle = self._open(table)
+        return (handle.transaction_version(load) if handle else None) or 0
 
     def replace(
         self,
@@ -205,7 +213,7 @@ class Lake:
                 raise ValueError(f"table {table.name}: key ({', '.join(table.key)}) given twice, for example {twice}")
             return self._commit(table, load, lambda handle: self._merge(handle, table, rows, con, load))
 
-    def _adopt(self, handle: DeltaTable, table: Table, file: DataFile, load: str) -> None:
+    def _adopt(self, handle: DeltaTable, table: Table, file: DataFile, load: str, number: int) -> None:
         key = file.action.path
         if is_url(self.path):
             try:
@@ -217,7 +225,11 @@ class Lake:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(file.path, target)
         handle.create_write_transaction(
-            [file.action], "append", handle.schema(), list(table.partition_by), commit_properties=_properties(load)
+            [file.action],
+            "append",
+            handle.schema(),
+            list(table.partition_by),
+            commit_properties=_properties(load, number),
         )
 
     def _merge(self, handle: DeltaTable, table: Table, rows: Rows, con: duckdb.DuckDBPyConnection, load: str) -> None:
@@ -241,8 +253,8 @@ class Lake:
         merged = pa.RecordBatchReader.from_batches(table.schema, batches)
         _overwrite(handle, merged, predicate, load, strict=True)
 
-    def _commit(self, table: Table, load: str | None, write: Callable[[DeltaTable], None]) -> bool:
-        """Run `write` on a fresh handle, again after each clash; False when `load` is in the table already.
+    def _commit(self, table: Table, load: str | None, write: Callable[[DeltaTable], None], number: int = 1) -> bool:
+        """Run `write` on a fresh handle, again after each clash; False when `number` of `load` is in the table already.
 
         The handle that says that the load is missing is the one that commits it: of two processes with one load, the
         second clashes, looks again and finds it.
@@ -258,7 +270,7 @@ class Lake:
             ):
                 with attempt:
                     handle = self._open_to_write(table)
-                    if load is not None and handle.transaction_version(load) is not None:
+                    if load is not None and (handle.transaction_version(load) or 0) >= number:
                         return False
                     reached(f"lake.{table.name}.before")
                     write(handle)
@@ -341,11 +353,11 @@ class Lake:
         return handle
 
 
-def _properties(load: str | None, *, strict: bool = False) -> CommitProperties:
+def _properties(load: str | None, number: int = 1, *, strict: bool = False) -> CommitProperties:
     """What goes with a commit: its time by our clock and its load; `strict` fails on any commit since the handle."""
     return CommitProperties(
         custom_metadata={_COMMITTED_AT: clock.now().isoformat()},
-        app_transactions=[Transaction(load, 1)] if load is not None else None,
+        app_transactions=[Transaction(load, number)] if load is not None else None,
         max_commit_retries=0 if strict else None,
     )
 

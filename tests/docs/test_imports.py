@@ -28,6 +28,7 @@ MAY_IMPORT = {
         for name in ("causes", "charts", "config", "console", "errors", "figures", "questions", "warehouse")
     ),
     "farthing": ("farthing",),
+    "farthing.agent": ("farthing", "collectors"),
     "farthing.doctor": ("farthing", "collectors"),
     "farthing.starter": ("farthing", "collectors"),
     "farthing.cli": ("farthing", "collectors", "models", "dashboard"),
@@ -37,6 +38,7 @@ NEVER = {
     "farthing.build": ("farthing.cli", "farthing.explain", "farthing.demo"),
     "farthing.explain": ("farthing.cli", "farthing.lake"),
     "farthing.demo": ("farthing.cli", "farthing.lake", "farthing.build", "farthing.warehouse"),
+    "farthing.agent": ("farthing.cli", "farthing.build", "farthing.warehouse"),
     "farthing": ("farthing.cli",),
 }
 
@@ -119,6 +121,7 @@ def test_sql_is_select_files_and_no_code() -> None:
         ("farthing.charts", "from dashboard import drawing"),
         ("farthing.reports.sections.gpus", "from farthing.lake import Lake"),
         ("farthing.lake.files", "from farthing.config import Config"),
+        ("farthing.agent.ship", "from farthing.warehouse import open_warehouse"),
     ],
 )
 def test_an_import_against_the_current_is_seen(module: str, text: str) -> None:
