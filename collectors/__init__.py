@@ -22,7 +22,7 @@ _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_prices", "gpu_usage", "identities", "invoices", "jobs", "metrics"),
-    *("requests", "revenue", "exchange_rates", "assets", "otel", "vllm"),
+    *("litellm", "requests", "revenue", "exchange_rates", "assets", "otel", "vllm"),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage"),
     *("prometheus", "vllm_totals", "slurm", "kubernetes", "kubernetes_gpus"),
     *("bedrock", "langfuse", "helicone", "apim", "vertex"),

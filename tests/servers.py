@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -288,6 +289,45 @@ def blobs(azurite_endpoint: str) -> Blobs:
     store = Blobs(container=f"farthing-{uuid.uuid4().hex[:12]}", endpoint=azurite_endpoint)
     store.make()
     return store
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server, by the address of a database of it; the password in it is `secret`."""
+
+    address: str
+
+    def run(self, *statements: str) -> None:
+        """Execute statements as the owner of everything."""
+        import psycopg
+
+        with psycopg.connect(self.address, autocommit=True) as con:
+            for statement in statements:
+                con.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server that lives as long as the run; as root it is given to another user, for it refuses root."""
+    folders = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin")]
+    programs = next((folder for folder in folders if (folder / "initdb").exists()), None)
+    if programs is None:
+        pytest.skip("needs PostgreSQL (initdb in /usr/lib/postgresql/*/bin; Debian package postgresql)")
+    with tempfile.TemporaryDirectory(prefix="farthing-postgres-") as made:
+        folder, user = Path(made), []
+        (folder / "password").write_text("secret", encoding="utf-8")
+        if os.geteuid() == 0:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "nobody")
+            user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        data, port = folder / "data", free_port()
+        options = ["--auth=scram-sha-256", "--pwfile", str(folder / "password"), "--username=farthing", "--no-sync"]
+        make = [*user, str(programs / "initdb"), "--pgdata", str(data), "--encoding=UTF8", "--no-locale", *options]
+        subprocess.run(make, check=True, capture_output=True, cwd=folder)
+        command = [*user, str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "fsync=off"]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        with running(command, port, None):
+            yield Postgres(f"postgresql://farthing:secret@127.0.0.1:{port}/postgres")
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from tests.collectors import (
     test_azure,
     test_gcp,
     test_kubernetes,
+    test_litellm,
+    test_litellm_table,
     test_prometheus,
     test_vendors,
     test_vllm_totals,
@@ -37,7 +39,7 @@ from tests.collectors import test_logs_langfuse as langfuse
 from tests.collectors.azure_api import TOKEN, Api, serving
 from tests.collectors.conftest import collector
 from tests.collectors.vendors import Anthropic, OpenAI
-from tests.servers import S3, Web, prometheus
+from tests.servers import S3, Postgres, Web, prometheus
 
 #: The vendors' open month: what a collection asks them for depends on the time.
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -56,6 +58,7 @@ class Told:
     column: str = "EffectiveCost"
     keys: Mapping[str, str] = field(default_factory=dict)  # environment variables that let a collection in
     now: datetime = NOW
+    ending: str = "csv"  # of the name of a file
     amount: Callable[[Any], Any] = lambda value: value  # what was said, of what the column holds
     is_new: Callable[[Row], bool] = lambda row: "x_new" in (row["x_extra"] or "")
     keeps_new: bool = True  # what the lake has no column for is in x_extra
@@ -140,6 +143,40 @@ def trace_files(folder: Path, kind: str) -> Told:
 
     settings = {"kind": kind, "path": "day-*.csv", "tags": ["acme.x_new"]}
     return ToldTraces(settings, say, table=REQUESTS, column="input_tokens")
+
+
+def payloads(folder: Path) -> Told:
+    """What a LiteLLM proxy logged: one file of payloads for each day."""
+
+    def say(days: Days, new: Collection[int]) -> None:
+        for day, amounts in days.items():
+            told = [_payload(day, place, amount, new=day in new) for place, amount in enumerate(amounts)]
+            (folder / f"day-{day}.jsonl").write_text(test_litellm.lines(*told), encoding="utf-8")
+
+    return Told({"kind": "litellm", "path": "day-*.jsonl"}, say, ending="jsonl", **_ANSWERED)
+
+
+def spend_log(server: Postgres) -> Told:
+    """The spend log of a LiteLLM proxy, in which a day's rows were written on that day."""
+    log = test_litellm_table.Log(server)
+    second = iter(range(60))  # whoever writes a row again says that it is newer
+
+    def say(days: Days, new: Collection[int]) -> None:
+        moment = f"12:00:{next(second):02}"
+        server.run('delete from "LiteLLM_SpendLogs"')
+        for day, amounts in days.items():
+            for place, amount in enumerate(amounts):
+                tags = ["x_new:new"] if day in new else []
+                log.write(
+                    f"{day}-{place}",
+                    f"2026-10-{day:02} {moment}",
+                    completion_tokens=amount,
+                    request_tags=tags,
+                    metadata={},
+                )
+
+    settings = {"kind": "litellm", "export": "LiteLLM_SpendLogs", "key_env": "SPEND_LOG"}
+    return Told(settings, say, keys={"SPEND_LOG": server.address}, **_ANSWERED)
 
 
 def vendor(
@@ -361,6 +398,20 @@ SCRAPED: dict[str, tuple[Callable[[str, float, int, bool], list[Any]], dict[str,
     ),
 }
 
+
+def _payload(day: int, place: int, amount: int, *, new: bool) -> dict[str, Any]:
+    began = datetime(2026, 10, day, 12, tzinfo=UTC).timestamp()
+    times = {"startTime": began, "completionStartTime": began + 2, "endTime": began + 2}
+    tags = ["x_new:new"] if new else []
+    usage = {"metadata__usage_object": None}
+    return test_litellm.payload(f"{day}-{place}", **times, completion_tokens=amount, request_tags=tags, **usage)
+
+
+_ANSWERED: dict[str, Any] = {
+    "table": REQUESTS,
+    "column": "output_tokens",
+    "is_new": lambda row: "x_new" in (row["tags"] or ""),
+}
 _REQUESTS = {"table": VENDOR_USAGE, "column": "requests"}
 _OUTPUT = {"table": VENDOR_USAGE, "column": "output_tokens"}
 
@@ -435,11 +486,15 @@ DOWNLOADED = _some(
     [
         *(f"{kind} files" for kind in FILES),
         *(f"{kind} logs" for kind in LOGS),
-        *("slurm files", "otel traces", "vllm traces"),
+        *("slurm files", "otel traces", "vllm traces", "litellm payloads"),
     ]
 )
 SERVED = _some(f"{kind} api" for kind in VENDORS)
-EVERY = [*DOWNLOADED, *SERVED, *_some(["aws export", "azure report", *(f"{kind} server" for kind in SCRAPED)])]
+EVERY = [
+    *DOWNLOADED,
+    *SERVED,
+    *_some(["aws export", "azure report", "litellm spend-log", *(f"{kind} server" for kind in SCRAPED)]),
+]
 
 
 @pytest.fixture
@@ -454,6 +509,10 @@ def told(request: pytest.FixtureRequest, world: Any, monkeypatch: pytest.MonkeyP
         elif way == "files":
             row, what = FILES[kind]
             found = files(world.folder, kind, row, **what)
+        elif way == "payloads":
+            found = payloads(world.folder)
+        elif way == "spend-log":
+            found = spend_log(request.getfixturevalue("postgres"))
         elif way == "traces":
             found = trace_files(world.folder, kind)
         elif way == "logs":

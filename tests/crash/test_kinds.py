@@ -15,9 +15,9 @@ from tests.collectors.test_assets import RACK, at, sums
 from tests.collectors.test_assets import collect as collect_assets
 from tests.collectors.told import EVERY, Told, told, trace_files
 from tests.crash.child import KILLED, started
-from tests.servers import moto_endpoint, s3, web
+from tests.servers import moto_endpoint, postgres, s3, web
 
-__all__ = ["moto_endpoint", "s3", "told", "web", "world"]
+__all__ = ["moto_endpoint", "postgres", "s3", "told", "web", "world"]
 
 pytestmark = pytest.mark.heavy
 
