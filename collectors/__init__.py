@@ -7,7 +7,7 @@ from datetime import date
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import polars as pl
 
@@ -50,6 +50,9 @@ class Collector(Protocol):
 
     def remarks(self, name: str, source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each."""
+
+    def gaps(self, name: str, source: Source, config: Config) -> list[tuple[Literal["finding", "note"], str, str]]:
+        """What the first file lacks or cannot show though its rows land: how bad, what, and the fix."""
 
     def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
         """What the provider itself says that a month came to; null where there is nobody to ask."""

@@ -12,6 +12,7 @@ import pytest
 
 from farthing.errors import SourceError
 from farthing.lake.schemas import REQUESTS
+from tests.collectors.conftest import collector
 
 SECRET = "Dear doctor, my knee hurts"
 
@@ -236,3 +237,10 @@ def test_an_answer_without_usage_has_none_and_provisioned_traffic_is_told(world:
     first, second = world.rows(REQUESTS, "request_id")
     assert (tokens(first), first["service_tier"]) == ((5, None, None), "provisioned")
     assert (tokens(second), second["usage_quality"]) == ((None, None, None), "missing")
+
+
+def test_that_a_sample_is_not_the_whole_log_is_said(world: Any) -> None:
+    world.write("in.jsonl", lines(vertex()))
+    made = world.config("vertex", "in.jsonl")
+    ((status, what, fix),) = collector("vertex").gaps("one", made.sources["one"], made)
+    assert (status, "samplingRate = 1" in what, "loggingConfig" in fix) == ("note", True, True)

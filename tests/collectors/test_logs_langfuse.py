@@ -13,6 +13,7 @@ import pytest
 
 from collectors import LoadResult
 from farthing.lake.schemas import REQUESTS
+from tests.collectors.conftest import collector
 
 SECRET = "Dear doctor, my knee hurts"
 
@@ -203,3 +204,27 @@ def test_traces_are_looked_for_around_the_time_of_their_file(world: Any) -> None
     assert [file for file, status in results.items() if status == "landed"] == [
         "observations/10.jsonl", "observations/11.jsonl"
     ]  # fmt: skip
+
+
+def gaps(world: Any, file: str) -> list[str]:
+    made = world.config("langfuse", file)
+    return [what for _, what, _ in collector("langfuse").gaps("one", made.sources["one"], made)]
+
+
+def test_field_groups_that_the_export_lacks_are_said(world: Any) -> None:
+    write(world.folder / "whole.parquet", [seen("a")])
+    assert gaps(world, "whole.parquet") == []
+    lost = ("usage_details", "provided_model_name", "user_id")
+    write(world.folder / "part.jsonl", [{key: value for key, value in seen("a").items() if key not in lost}])
+    assert gaps(world, "part.jsonl") == [
+        "the export has no usage (usage_details)",
+        "the export has no model (provided_model_name)",
+        "the export has no trace_context (user_id)",
+    ]
+
+
+def test_the_first_calls_are_shown_as_they_land(world: Any) -> None:
+    write(world.folder / "o.jsonl", [seen("s", type="SPAN"), seen("a")])
+    made = world.config("langfuse", "o.jsonl")
+    frame = collector("langfuse").preview("one", made.sources["one"], made)
+    assert frame.select("request_id", "input_tokens", "user_id").rows() == [("a", 100, "alice")]
