@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 if TYPE_CHECKING:  # the agent of a GPU node reads this room too, and must stay small
     import polars as pl
@@ -50,6 +50,9 @@ class Collector(Protocol):
 
     def remarks(self, name: str, source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each."""
+
+    def gaps(self, name: str, source: Source, config: Config) -> list[tuple[Literal["finding", "note"], str, str]]:
+        """What the first file lacks or cannot show though its rows land: how bad, what, and the fix."""
 
     def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
         """What the provider itself says that a month came to; null where there is nobody to ask."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -99,6 +100,10 @@ class Files:
         Raises:
             SourceError: rights are missing, or the provider does not answer.
         """
+        return []
+
+    def gaps(self, _name: str, _source: Source, _config: Config) -> list[tuple[Literal["finding", "note"], str, str]]:
+        """What the first file lacks or cannot show though its rows land: how bad, what, and the fix."""
         return []
 
     def totals(self, _name: str, _source: Source, _month: date, _report: Report, *, pay: bool) -> list[Total] | None:  # noqa: ARG002

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import polars as pl
@@ -23,10 +23,12 @@ from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.mapping import ColumnMap, Dialect
 from collectors.raw import ParquetFile, open_file
+from collectors.statements import header_of
 from farthing.config import Column, Config, Source
 from farthing.errors import SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import REQUESTS, Table
+from farthing.locks import scratch
 
 NEEDED = ("request_id", "started_at", "model")
 #: How many files of lenders are asked around the time of a file, when there are many.
@@ -65,7 +67,7 @@ class Log:
     token_convention: str | None = "inclusive"
     lenders: Lenders | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what a file has if it was switched on
-    notes: tuple[str, ...] = ()  # what a file cannot show, and decides whether its figures are whole
+    notes: tuple[tuple[str, str], ...] = ()  # what a file cannot show, and makes its figures whole; and the fix
 
     def over(self, source: Source) -> Source:
         """`source` with the preset where it says nothing."""
@@ -167,6 +169,32 @@ class Logs(Files):
             SourceError: no file, an unreadable one, or not one good row at its beginning.
         """
         return super().preview(name, self.log.over(source), config)
+
+    def gaps(self, name: str, source: Source, config: Config) -> list[tuple[Literal["finding", "note"], str, str]]:
+        """Groups of columns that the first file lacks, and what no file can show.
+
+        Raises:
+            SourceError: no file, or one that cannot be reached.
+        """
+        first = self.find(name, source, config)[0]
+        notes: list[tuple[Literal["finding", "note"], str, str]] = [("note", *note) for note in self.log.notes]
+        with scratch() as folder:
+            try:
+                has = set(header_of(first.fetch(folder)))
+            except UnreadableError:  # said where its rows are looked at
+                return notes
+        lacking = [group for group, columns in self.log.groups.items() if not has.intersection(columns)]
+        if isinstance(first, Paired) and "trace_context" in lacking:
+            lacking.remove("trace_context")
+        found: list[tuple[Literal["finding", "note"], str, str]] = [
+            (
+                "finding",
+                f"the export has no {group} ({self.log.groups[group][0]})",
+                f"switch its field group {group} on",
+            )
+            for group in lacking
+        ]
+        return [*found, *notes]
 
 
 def _when(file: Deliverable, lend: re.Pattern[str]) -> str:

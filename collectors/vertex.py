@@ -36,7 +36,9 @@ LOG = Log(
         "tool_tokens": _usage("toolUsePromptTokenCount"),
     },
     constants={"provider": "gcp.vertex_ai", "seen_by": "server"},
-    notes=("the log is whole only with samplingRate = 1 of its endpoint, which the log does not say",),
+    notes=(
+        ("the log is whole only with samplingRate = 1, which it does not say", "look at the endpoint's loggingConfig"),
+    ),
 )
 
 

@@ -31,7 +31,7 @@ def write(folder: Path, text: str, name: str = "in.json") -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [3, 7, 8 << 20])
+@pytest.mark.parametrize("size", [3, 7])
 @pytest.mark.parametrize("name", ["in.json", "in.json.gz"])
 def test_an_element_may_lie_across_pieces_of_the_file(
     tmp_path: Path, size: int, name: str, monkeypatch: pytest.MonkeyPatch
@@ -50,6 +50,7 @@ def test_arrays_after_each_other_are_one_log(tmp_path: Path) -> None:
     assert rows(write(tmp_path, text)) == ([(1, "1"), (2, "2"), (3, "3")], [])
 
 
+@pytest.mark.heavy
 def test_an_array_of_one_long_line_keeps_its_beginning(tmp_path: Path) -> None:
     filler = "x" * (1 << 20)
     path = write(tmp_path, json.dumps([{"a": number, "text": filler} for number in range(40)]))

@@ -376,16 +376,17 @@ def test_tags_are_those_of_the_request_and_its_key(landed: Landed) -> None:
 
 
 def test_a_source_lists_what_more_it_wants_and_can_not_ask_for_the_prompt(world: Any) -> None:
-    listed = ["request_tags.*", "tenant", "plan.tier", "response"]
+    listed = ["request_tags.*", "tenant", "plan.tier"]
     columns = {"feature": "tenant", "environment": "messages"}
     [row] = land(world, payload(**_TAGGED), tags=listed, columns=columns)
     assert json.loads(row["tags"]) == {"team": "find", "beta": "true", "tenant": "acme", "tier": "gold"}
     assert (row["feature"], row["environment"]) == ("acme", None)
 
 
-def test_a_source_that_lists_the_prompt_is_told_that_it_never_lands(world: Any) -> None:
+@pytest.mark.parametrize("text", ["messages", "response"])
+def test_a_source_that_lists_the_prompt_or_the_answer_is_told_that_it_never_lands(world: Any, text: str) -> None:
     with pytest.raises(ConfigError, match="never lands"):
-        land(world, payload(**_TAGGED), tags=["messages"])
+        land(world, payload(**_TAGGED), tags=[text])
 
 
 def test_counts_that_are_said_to_be_exclusive_are_a_mistake_in_the_configuration(world: Any) -> None:

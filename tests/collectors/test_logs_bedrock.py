@@ -6,8 +6,6 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
-
 from farthing.lake.schemas import REJECTS, REQUESTS
 
 SECRET = "Dear doctor, my knee hurts"
@@ -74,42 +72,34 @@ def test_a_stream_has_its_counts_and_duration_in_its_last_chunk(world: Any) -> N
     assert row["ended_at"] - row["started_at"] == timedelta(milliseconds=900)
 
 
-@pytest.mark.parametrize(
-    ("model", "name", "region"),
-    [
-        ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", None),
-        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", "us-east-1"),
-        (
-            "arn:aws:bedrock:us-west-2:123456789012:inference-profile/us.anthropic.claude-haiku-4-5",
+def test_an_arn_says_model_and_region(world: Any) -> None:
+    wanted = {
+        "amazon.nova-lite-v1:0": ("amazon.nova-lite-v1:0", None),
+        "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0": ("amazon.nova-lite-v1:0", "us-east-1"),
+        "arn:aws:bedrock:us-west-2:1:inference-profile/us.anthropic.claude-haiku-4-5": (
             "us.anthropic.claude-haiku-4-5",
             "us-west-2",
         ),
-        ("arn:aws:bedrock:eu-north-1:1:application-inference-profile/a1b2", "a1b2", "eu-north-1"),
-    ],
-)
-def test_an_arn_says_model_and_region(world: Any, model: str, name: str, region: str | None) -> None:
-    (row,) = land(world, call(modelId=model, region=None))
-    assert (row["model"], row["region"]) == (name, region)
-    assert json.loads(row["tags"])["modelId"] == model
+        "arn:aws:bedrock:eu-north-1:1:application-inference-profile/a1b2": ("a1b2", "eu-north-1"),
+    }
+    rows = land(world, *(call(number, modelId=model, region=None) for number, model in enumerate(wanted)))
+    found = {json.loads(row["tags"])["modelId"]: (row["model"], row["region"]) for row in rows}
+    assert found == wanted
 
 
-@pytest.mark.parametrize(
-    ("arn", "metadata", "user"),
-    [
+def test_the_user_is_in_the_metadata_or_the_session_of_a_role(world: Any) -> None:
+    cases: list[tuple[str, dict[str, str] | None, str | None]] = [
         (f"{ROLE}/alice", None, "alice"),
         (f"{ROLE}/alice", {"user_id": "bob", "team": "red"}, "bob"),
         ("arn:aws:iam::123456789012:user/dev/carol", None, "carol"),
         (f"{ROLE}/i-0123456789abcdef0", None, None),
         (f"{ROLE}/botocore-session-1759312800", None, None),
         ("arn:aws:iam::123456789012:root", None, None),
-    ],
-)
-def test_the_user_is_in_the_metadata_or_the_session_of_a_role(
-    world: Any, arn: str, metadata: dict[str, str] | None, user: str | None
-) -> None:
-    (row,) = land(world, call(identity={"arn": arn}, requestMetadata=metadata))
-    assert row["user_id"] == user
-    assert json.loads(row["tags"]).get("team") == (metadata or {}).get("team")
+    ]
+    calls = [call(n, identity={"arn": arn}, requestMetadata=said) for n, (arn, said, _) in enumerate(cases)]
+    rows = land(world, *calls)
+    assert [row["user_id"] for row in rows] == [user for _, _, user in cases]
+    assert [json.loads(row["tags"]).get("team") for row in rows] == [None, "red", *[None] * 4]
 
 
 def test_tiers_have_our_names(world: Any) -> None:

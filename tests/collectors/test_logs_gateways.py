@@ -12,8 +12,14 @@ import pytest
 
 from farthing.errors import SourceError
 from farthing.lake.schemas import REQUESTS
+from tests.collectors.conftest import collector
 
 SECRET = "Dear doctor, my knee hurts"
+
+
+def heavy(first: Any, *others: Any) -> list[Any]:
+    """All of them, the first in every run."""
+    return [first, *(pytest.param(other, marks=pytest.mark.heavy) for other in others)]
 
 
 def lines(*rows: dict[str, Any]) -> str:
@@ -101,7 +107,7 @@ GATEWAY = {
 }
 
 
-@pytest.mark.parametrize("usage", [0, 1, 2])
+@pytest.mark.parametrize("usage", heavy(0, 1, 2))
 def test_of_the_pieces_of_a_call_the_one_with_the_usage_lands(world: Any, usage: int) -> None:
     pieces = [piece(0), piece(1, 0, 0), piece(2)]
     pieces[usage] = piece(usage, 120, 30)
@@ -135,6 +141,7 @@ def test_the_gateway_log_in_the_same_file_says_who_called_when_and_how_long(worl
     assert str(row["started_at"]) == "2026-10-01 10:00:00"
 
 
+@pytest.mark.heavy
 def test_the_gateway_log_in_files_of_its_own_is_that_of_the_same_hour(world: Any) -> None:
     hour = "resourceId=/SERVICE/APIM/y=2026/m=10/d=01/h=10/m=00/PT1H.json"
     blob = {
@@ -201,7 +208,7 @@ def write(world: Any, form: str, row: dict[str, Any]) -> Path:
     return Path(world.folder / "in.parquet")
 
 
-@pytest.mark.parametrize("form", ["objects", "text", "parquet"])
+@pytest.mark.parametrize("form", heavy("parquet", "objects", "text"))
 def test_vertex_adds_thoughts_to_output_and_tools_to_input_and_leaves_the_cache_inside(world: Any, form: str) -> None:
     """langfuse#12531: 324 + 1364 + 495 = 2183, and here 40 more that a tool put in."""
     assert world.one("vertex", write(world, form, vertex()).name).landed == 1
@@ -213,7 +220,7 @@ def test_vertex_adds_thoughts_to_output_and_tools_to_input_and_leaves_the_cache_
     assert "Dear" not in str(row)
 
 
-@pytest.mark.parametrize("form", ["objects", "parquet"])
+@pytest.mark.parametrize("form", heavy("parquet", "objects"))
 def test_of_the_answers_of_a_stream_the_last_usage_counts(world: Any, form: str) -> None:
     early = {"usageMetadata": {"promptTokenCount": 324, "candidatesTokenCount": 3}}
     answers = [json.dumps(early), json.dumps({**ANSWER, "usageMetadata": USAGE}), json.dumps({"candidates": [SECRET]})]
@@ -230,3 +237,10 @@ def test_an_answer_without_usage_has_none_and_provisioned_traffic_is_told(world:
     first, second = world.rows(REQUESTS, "request_id")
     assert (tokens(first), first["service_tier"]) == ((5, None, None), "provisioned")
     assert (tokens(second), second["usage_quality"]) == ((None, None, None), "missing")
+
+
+def test_that_a_sample_is_not_the_whole_log_is_said(world: Any) -> None:
+    world.write("in.jsonl", lines(vertex()))
+    made = world.config("vertex", "in.jsonl")
+    ((status, what, fix),) = collector("vertex").gaps("one", made.sources["one"], made)
+    assert (status, "samplingRate = 1" in what, "loggingConfig" in fix) == ("note", True, True)

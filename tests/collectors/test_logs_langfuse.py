@@ -13,6 +13,7 @@ import pytest
 
 from collectors import LoadResult
 from farthing.lake.schemas import REQUESTS
+from tests.collectors.conftest import collector
 
 SECRET = "Dear doctor, my knee hurts"
 
@@ -67,13 +68,20 @@ def land(world: Any, *rows: dict[str, Any], file: str = "observations.jsonl", **
     return result
 
 
-def usage(world: Any, counts: dict[str, int], **more: Any) -> tuple[Any, ...]:
-    assert land(world, seen("a", usage_details=counts, **more)).rejected == 0, world.rejects()
-    (row,) = world.rows(REQUESTS)
-    return row["input_tokens"], row["cached_input_tokens"], row["output_tokens"], row["reasoning_tokens"]
+def usage(world: Any, *counts: dict[str, int]) -> list[tuple[Any, ...]]:
+    """Input, cached, output and reasoning tokens of calls with these counts."""
+    rows = [seen(str(number), usage_details=one) for number, one in enumerate(counts)]
+    assert land(world, *rows).rejected == 0, world.rejects()
+    names = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
+    return [tuple(row[name] for name in names) for row in world.rows(REQUESTS, "request_id")]
 
 
-@pytest.mark.parametrize("file", ["o.csv", "o.json", "o.jsonl", "o.parquet"])
+def heavy(first: str, *others: str) -> list[Any]:
+    """All of them, the first in every run."""
+    return [first, *(pytest.param(other, marks=pytest.mark.heavy) for other in others)]
+
+
+@pytest.mark.parametrize("file", heavy("o.parquet", "o.csv", "o.json", "o.jsonl"))
 def test_a_call_lands_with_who_and_when_from_every_format_of_the_export(world: Any, file: str) -> None:
     result = land(world, seen("a"), seen("s", type="SPAN", usage_details=None), file=file)
     assert (result.read, result.landed, result.aside) == (1, 1, 1)
@@ -93,25 +101,25 @@ def test_a_call_lands_with_who_and_when_from_every_format_of_the_export(world: A
 
 
 def test_parts_outside_of_input_are_added_and_parts_inside_are_not(world: Any) -> None:
-    outside = {"input": 50, "input_cached_tokens": 3000, "input_cache_creation": 1000, "output": 20, "total": 4070}
-    assert usage(world, outside) == (4050, 3000, 20, None)
-    inside = {"input": 4050, "input_cached_tokens": 3000, "input_cache_creation": 1000, "output": 20, "total": 4070}
-    assert usage(world, inside) == (4050, 3000, 20, None)
-    # The parts alone would fit below the total; the sum does not.
-    assert usage(world, {"input": 4050, "input_cached_tokens": 10, "output": 20, "total": 4070}) == (4050, 10, 20, None)
+    parts = {"input_cached_tokens": 3000, "input_cache_creation": 1000, "output": 20, "total": 4070}
+    small = {"input": 4050, "input_cached_tokens": 10, "output": 20, "total": 4070}  # it alone would fit the total
+    assert usage(world, {"input": 50, **parts}, {"input": 4050, **parts}, small) == [
+        (4050, 3000, 20, None), (4050, 3000, 20, None), (4050, 10, 20, None)
+    ]  # fmt: skip
 
 
 def test_parts_larger_than_input_stand_outside_whatever_the_total_says(world: Any) -> None:
-    assert usage(world, {"input": 50, "cache_read_input_tokens": 3000, "output": 20, "total": 70})[0] == 3050
-    assert usage(world, {"input": 50, "cache_read_input_tokens": 3000, "output": 20})[0] == 3050
+    parts = {"input": 50, "cache_read_input_tokens": 3000, "output": 20}
+    assert [row[0] for row in usage(world, {**parts, "total": 70}, parts)] == [3050, 3050]
 
 
 def test_reasoning_is_inside_of_output_as_the_total_says(world: Any) -> None:
-    assert usage(world, {"input": 324, "output": 495, "output_reasoning_tokens": 1364, "total": 2183})[2] == 1859
-    assert usage(world, {"input": 324, "output": 1859, "output_reasoning_tokens": 1364, "total": 2183})[2] == 1859
-    assert usage(world, {"input": 324, "output": 1859, "output_reasoning_tokens": 1364})[2] == 3223
+    outside = {"input": 324, "output": 495, "output_reasoning_tokens": 1364, "total": 2183}
+    silent = {"input": 324, "output": 1859, "output_reasoning_tokens": 1364}
+    assert [row[2] for row in usage(world, outside, {**silent, "total": 2183}, silent)] == [1859, 1859, 3223]
 
 
+@pytest.mark.heavy
 def test_a_convention_of_the_source_stands_above_what_totals_say(world: Any) -> None:
     counts = {"input": 4050, "input_cached_tokens": 3000, "output": 20, "total": 7070}
     land(world, seen("a", usage_details=counts), token_convention="inclusive")
@@ -151,6 +159,7 @@ def test_of_two_rows_of_one_call_the_one_updated_later_lands_in_one_file(world: 
     assert world.rows(REQUESTS)[0]["input_tokens"] == 7
 
 
+@pytest.mark.heavy
 def test_of_two_rows_of_one_call_the_one_updated_later_lands_across_files(world: Any) -> None:
     late = seen("a", updated_at="2026-10-01 12:00:00", usage_details={"input": 7, "output": 1, "total": 8})
     land(world, late, file="observations/1.jsonl")
@@ -162,7 +171,7 @@ def test_of_two_rows_of_one_call_the_one_updated_later_lands_across_files(world:
     assert world.rows(REQUESTS)[0]["input_tokens"] == 9
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("suffix", heavy("jsonl", "csv", "parquet"))
 def test_older_exports_find_the_user_in_their_traces(world: Any, suffix: str) -> None:
     legacy = {key: value for key, value in seen("a").items() if key not in ("user_id", "session_id")}
     write(world.folder / f"observations/1.{suffix}", [legacy, {**legacy, "id": "b", "trace_id": "t2"}])
@@ -179,6 +188,7 @@ def test_older_exports_find_the_user_in_their_traces(world: Any, suffix: str) ->
     assert [row["user_id"] for row in world.rows(REQUESTS, "request_id")] == ["bob", "eve"]
 
 
+@pytest.mark.heavy
 def test_traces_are_looked_for_around_the_time_of_their_file(world: Any) -> None:
     legacy = {key: value for key, value in seen("a").items() if key != "user_id"}
     for hour in range(10, 16):
@@ -194,3 +204,27 @@ def test_traces_are_looked_for_around_the_time_of_their_file(world: Any) -> None
     assert [file for file, status in results.items() if status == "landed"] == [
         "observations/10.jsonl", "observations/11.jsonl"
     ]  # fmt: skip
+
+
+def gaps(world: Any, file: str) -> list[str]:
+    made = world.config("langfuse", file)
+    return [what for _, what, _ in collector("langfuse").gaps("one", made.sources["one"], made)]
+
+
+def test_field_groups_that_the_export_lacks_are_said(world: Any) -> None:
+    write(world.folder / "whole.parquet", [seen("a")])
+    assert gaps(world, "whole.parquet") == []
+    lost = ("usage_details", "provided_model_name", "user_id")
+    write(world.folder / "part.jsonl", [{key: value for key, value in seen("a").items() if key not in lost}])
+    assert gaps(world, "part.jsonl") == [
+        "the export has no usage (usage_details)",
+        "the export has no model (provided_model_name)",
+        "the export has no trace_context (user_id)",
+    ]
+
+
+def test_the_first_calls_are_shown_as_they_land(world: Any) -> None:
+    write(world.folder / "o.jsonl", [seen("s", type="SPAN"), seen("a")])
+    made = world.config("langfuse", "o.jsonl")
+    frame = collector("langfuse").preview("one", made.sources["one"], made)
+    assert frame.select("request_id", "input_tokens", "user_id").rows() == [("a", 100, "alice")]

