@@ -29,6 +29,17 @@ _PERIOD = {
     "BillingCurrency": "currency of the amounts; those of different currencies are never added",
 }
 
+_PRICED = {
+    "provider": "who served the model, as the requests name it",
+    "model": "the model that answered, as logged",
+    "asked_model": "the model that was asked for, as logged",
+    "service_tier": "standard, batch, flex, priority, fast or provisioned; another name has no price",
+    "how": "where the price is from: the name that had it (model that answered, model that was asked for, alias),"
+    " configured price, or provisioned capacity; null: no price is known",
+    "price_provider": "provider of the entry in the price table; null: none",
+    "price_model": "model of the entry in the price table; null: none",
+}
+
 TABLES = {
     "cost_ledger": "who and what every billed unit of money was spent on; sums to the bill of each day",
     "request_costs": "what each request cost on each day of its life, under each method that is kept",
@@ -45,6 +56,8 @@ TABLES = {
     "totals": "bill, ledger and what is still to come, one row per currency",
     "build_info": "how and when this warehouse was made; one row",
     "usage_days": "requests and tokens of each day by who made them and what for",
+    "price_days": "requests to vendor APIs by day, model as logged and tier, with the price that each was given",
+    "model_prices": "the dated prices of the models that requests to vendor APIs named; each request meets one of them",
     "trace_days": "calls, tokens and cost of each agent in each trace, day by day",
     "gpu_days": "what each GPU did and cost on each day; `gpu_day` adds its busy share",
     "gpu_hours": "what the GPUs of each replica did and cost in each hour",
@@ -335,6 +348,41 @@ COLUMNS: dict[str, dict[str, str]] = {
         "busy_seconds": "GPU-seconds in which any kernel ran",
         "cost": "what they cost",
         "idle_cost": "of it: observed and not busy",
+    },
+    "price_days": {
+        "day": "day on which the requests began, UTC",
+        **_PRICED,
+        "currency": "currency of the costs; null: no price is known",
+        "requests": "requests",
+        "requests_not_reported": "those of them whose tokens are estimated or missing",
+        "input_tokens": "tokens read, cache reads and writes included",
+        "cached_input_tokens": "those of them that were read from a cache",
+        "cache_write_tokens": "those of them that were written to a cache",
+        "cache_write_1h_tokens": "those of them that were written for one hour",
+        "output_tokens": "tokens written, reasoning included",
+        "reasoning_tokens": "those of them that were reasoning",
+        "cost": "what they cost at the price; null: no price is known, which is not 0",
+        "requests_with_reported_cost": "requests of which a gateway said a cost",
+        "reported_cost": "what it said, which is never used",
+        "compared_cost": "what these requests cost at the price",
+    },
+    "model_prices": {
+        **{name: meaning for name, meaning in _PRICED.items() if name != "service_tier"},
+        "service_tier": "tier that the price is for",
+        "valid_from": "first day on which it counts, UTC; null: always",
+        "valid_to": "first day on which it counts no more; null: it still does",
+        "minute_from": "first minute of the day, UTC, from which it counts",
+        "minute_to": "minute of the day at which it ends, not part of it",
+        "tokens_over": "it counts for requests with more input tokens than that; null: for any",
+        "tokens_upto": "and at most so many; null: without end",
+        "currency": "currency of the price",
+        "input": "price of a million input tokens that no cache was read or written for",
+        "cached_input": "price of a million tokens read from a cache",
+        "cache_write": "price of a million tokens written to a cache",
+        "cache_write_1h": "price of a million tokens written for one hour",
+        "output": "price of a million output tokens",
+        "reasoning": "price of a million reasoning tokens, which are part of the output",
+        "request": "price of a request, beside its tokens",
     },
     "job_days": {
         "day": "day, UTC",

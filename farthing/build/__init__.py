@@ -17,7 +17,7 @@ import duckdb
 
 from farthing import __version__, clock
 from farthing.build import inputs as inputs_
-from farthing.build import runner, settings, statements
+from farthing.build import model_prices, runner, settings, statements
 from farthing.build.days import Day, Plan, computed
 from farthing.build.inputs import Inputs
 from farthing.build.laws import Laws
@@ -99,7 +99,7 @@ def build(
         inputs_.attach(con, lake, inputs)
         settings.prepare(con, config, horizon, inputs.logged())
         progress.message("reading the bill")
-        _read_bill(con, found, lake, inputs)
+        _read_bill(con, config, found, lake, inputs)
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         days = _days(con, inputs, horizon)
         if not days:
@@ -123,7 +123,9 @@ def build(
     return BuildResult(built, len(days) - len(built), warehouse, totals, time.monotonic() - began)
 
 
-def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], lake: Lake, inputs: Inputs) -> None:
+def _read_bill(
+    con: duckdb.DuckDBPyConnection, config: Config, found: dict[str, runner.Model], lake: Lake, inputs: Inputs
+) -> None:
     """Make the tables of the bill; only requests after the end of an API's bill are read for what it may come to."""
     runner.run(con, found, ["api_bill_ends", "bill_charges"])
     ends = [
@@ -134,6 +136,7 @@ def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], l
     ]
     open_from = settings.day_of(min(ends)) if ends else date.max
     inputs_.open_requests_from(con, lake, inputs, open_from)
+    model_prices.put(con, config)
     made = {model.name for model in runner.in_order(found, ["api_bill_ends", "bill_charges"])}
     runner.run(con, found, _BILL_TABLES, without=made)
 
@@ -231,6 +234,7 @@ def _rules(config: Config, found: dict[str, runner.Model]) -> str:
     parts = {
         "pools": [pool.model_dump(mode="json") for pool in config.pools],
         "prices": [price.model_dump(mode="json") for price in config.prices],
+        "price_table": model_prices.version(config),
         "identities": config.identities.model_dump(mode="json"),
         "attribution": config.attribution.model_dump(mode="json"),
         "ledger": config.ledger.model_dump(mode="json"),

@@ -413,6 +413,31 @@ USAGE_DAYS = _built(
         "reasoning_tokens": COUNT,
     },
 )
+PRICE_DAYS = _built(
+    "price_days",
+    {
+        "provider": TEXT,
+        "model": TEXT,
+        "asked_model": TEXT,
+        "service_tier": TEXT,
+        "how": TEXT,  # which name had the price
+        "price_provider": TEXT,
+        "price_model": TEXT,
+        "currency": TEXT,  # null: no price is known
+        "requests": COUNT,
+        "requests_not_reported": COUNT,
+        "input_tokens": COUNT,
+        "cached_input_tokens": COUNT,
+        "cache_write_tokens": COUNT,
+        "cache_write_1h_tokens": COUNT,
+        "output_tokens": COUNT,
+        "reasoning_tokens": COUNT,
+        "cost": MONEY,
+        "requests_with_reported_cost": COUNT,
+        "reported_cost": MONEY,
+        "compared_cost": MONEY,
+    },
+)
 TRACE_DAYS = _built(
     "trace_days",
     {
@@ -536,6 +561,7 @@ BUILT = (
     COST_LEDGER,
     REQUEST_COSTS,
     USAGE_DAYS,
+    PRICE_DAYS,
     TRACE_DAYS,
     GPU_DAYS,
     GPU_HOURS,

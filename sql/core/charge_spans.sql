@@ -16,7 +16,7 @@ resources as (
 
 usage as (
     select
-        *,
+        * exclude (basis),
         true as provisional
     from provisional_usage
 ),

@@ -12,18 +12,7 @@ with flights as (
 ),
 
 requests as (
-    select * from day_requests
-    where
-        starts_today
-        and not is_cache_hit
-),
-
-own_replicas as (
-    select distinct
-        day,
-        replica_id
-    from gpu_slots
-    where replica_id is not null
+    select * from priced_requests
 ),
 
 pools as (
@@ -65,7 +54,8 @@ on_gpus as (
         flights.cached_input_tokens,
         flights.cache_write_tokens,
         flights.cache_write_1h_tokens,
-        flights.output_tokens
+        flights.output_tokens,
+        cast(null as hugeint) as price_pico
     from flights
     inner join wanted
         on
@@ -100,12 +90,9 @@ on_apis as (
         requests.cached_input_tokens,
         requests.cache_write_tokens,
         requests.cache_write_1h_tokens,
-        requests.output_tokens
+        requests.output_tokens,
+        requests.pico as price_pico
     from requests
-    left join own_replicas
-        on
-            requests.day = own_replicas.day
-            and requests.replica_id = own_replicas.replica_id
     inner join pools
         on
             pools.kind = 'api'
@@ -121,14 +108,11 @@ on_apis as (
             pools.pool = estimating.pool
             and lower(requests.provider) is not distinct from estimating.provider
     where
-        own_replicas.replica_id is null
-        and (
-            not money.provisional
-            or (
-                estimating.pool is not null
-                and epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0)
-                and epoch_us(requests.started_at) < build.horizon_us
-            )
+        not money.provisional
+        or (
+            estimating.pool is not null
+            and epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0)
+            and epoch_us(requests.started_at) < build.horizon_us
         )
 ),
 
@@ -141,20 +125,11 @@ candidates as (
 final as (
     select
         candidates.* exclude (
-            input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens
+            input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, price_pico
         ),
         case
             when candidates.method = 'requests' then 1
-            when priced_pools.pool is not null
-                then coalesce(
-                    token_pico(
-                        1, candidates.input_tokens, candidates.cached_input_tokens, candidates.cache_write_tokens,
-                        candidates.cache_write_1h_tokens, candidates.output_tokens, prices.request_pico,
-                        prices.input_pico, prices.cached_input_pico, prices.cache_write_pico,
-                        prices.cache_write_1h_pico, prices.output_pico
-                    ),
-                    0
-                )
+            when priced_pools.pool is not null then coalesce(candidates.price_pico, 0)
             else
                 (
                     coalesce(candidates.input_tokens, 0)
@@ -171,11 +146,6 @@ final as (
         on
             candidates.day = priced_pools.day
             and candidates.pool = priced_pools.pool
-    left join model_prices as prices
-        on
-            candidates.day = prices.day
-            and candidates.provider is not distinct from prices.provider
-            and candidates.model = prices.model
 )
 
 select * from final

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from farthing import build as building
 from farthing import clock
-from farthing.build import runner, settings
+from farthing.build import model_prices, runner, settings
 from farthing.build.days import Plan, run_days
 from farthing.build.inputs import Inputs
 from farthing.config import Config, from_mapping
@@ -278,6 +278,7 @@ class World:
         for table in _TABLES.values():
             _put(con, "lake", table, self.arrow(table.name))
         settings.prepare(con, self.config(), horizon, self.logged())
+        model_prices.put(con, self.config())
         found = runner.models("staging", "core", "checks/bill", "checks/day")
         runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
