@@ -43,6 +43,7 @@ CHAPTERS = {
         *(
             "usage_days",
             "price_days",
+            "trueup_days",
             "trace_days",
             "gpu_days",
             "gpu_hours",

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import duckdb
 
-from farthing import __version__, clock
+from farthing import __version__, clock, price_report
 from farthing.build import inputs as inputs_
 from farthing.build import model_prices, runner, settings, statements
 from farthing.build.days import Day, Plan, computed
@@ -113,6 +113,10 @@ def build(
         progress.message("publishing the warehouse")
         rules = _rules(config, found)
         warehouse = publish(con, config, out, lake, inputs, folder, identity=f"{rules}:{horizon.isoformat()}")
+        con.execute("use published.main")
+        for line in price_report.warnings(con):
+            progress.message(line)
+        con.execute("use build.main")
         totals = [
             Total(*row)
             for row in con.execute(

@@ -29,7 +29,7 @@ from farthing.lake.schemas import BUILT, PREFILL_LAWS, REQUEST_COSTS
 _DAY_TABLES = tuple(table.name for table in BUILT if table not in (PREFILL_LAWS, REQUEST_COSTS))
 #: Views that many statements of a small day read: as tables they are computed once.
 _READ_OFTEN = frozenset(
-    {"day_requests", "flights", "gpu_samples", "priced_requests", "request_money", "weighed_requests"}
+    {"api_requests", "day_requests", "flights", "gpu_samples", "priced_requests", "request_money", "weighed_requests"}
 )
 #: A day of more rows (requests, telemetry, cells of its replicas) is computed alone, by all threads.
 _SMALL_DAY_ROWS = 2_000_000
@@ -123,6 +123,7 @@ def run_days(
 
     attribution = plan.config.attribution
     model_prices.put(con, plan.config)
+    model_prices.put_billed(con, plan.config)
     make("law_samples")
     learned = laws_.learned(con, days, attribution.law_minimum_requests)
     before = earlier()

@@ -302,32 +302,86 @@ def _owner(model: ModelInfo) -> Provider:
 def put(con: duckdb.DuckDBPyConnection, config: Config) -> None:
     """Make `settings.request_prices`: what each model of the requests in `lake.requests` costs, as they are logged."""
     providers = {(pool.provider or "").lower() for pool in config.pools if pool.kind == "api"}
-    names = (
-        con.execute(
+    logged, vendors = [], []
+    if providers:
+        logged = con.execute(
             "select distinct provider, coalesce(response_model, model), model from lake.requests"
             " where ? or lower(provider) in (select unnest(?::varchar[]))",
             ["" in providers, sorted(providers)],
         ).fetchall()
-        if providers
-        else []
-    )
-    fill(con, config, names)
+        vendors = con.execute(
+            "select distinct provider, model from lake.vendor_usage where model is not null"
+        ).fetchall()
+    fill(con, config, logged, vendors)
 
 
-def fill(con: duckdb.DuckDBPyConnection, config: Config, names: Sequence[tuple[str | None, str, str]]) -> None:
-    """Make `settings.request_prices` of the (provider, model that answered, model asked for) in `names`."""
+def put_billed(con: duckdb.DuckDBPyConnection, config: Config) -> None:
+    """Make `settings.vendor_names`: the models that bills and usage reports of vendors name, under one name each.
+
+    What a bill names and neither the package nor a log or report knows is no model: a fee, or a search.
+    """
+    vendors = con.execute("select distinct provider, model from lake.vendor_usage where model is not null").fetchall()
+    billed = con.execute(
+        "select distinct provider, billed_model from charge_spans where billed_model is not null"
+    ).fetchall()
+    known = {name for (name,) in con.execute("select billed_as from settings.model_names").fetchall()}
+    rows = {}
+    for provider, name in {*vendors, *billed}:
+        said = canonical(config, provider, name)
+        is_model = said != name.lower() or said in known or (provider, name) in vendors
+        rows[provider, name] = said if is_model else None
+    names = [{"provider": provider, "model": name, "billed_as": said} for (provider, name), said in rows.items()]
+    _make(con, "vendor_names", pa.Table.from_pylist(names, schema=_NAMES))
+
+
+def canonical(config: Config, provider: str | None, *names: str) -> str:
+    """One name for a model however it is written: that of the package, else the first in lower case."""
+    for name in names if config.attribution.price_table != "none" else ():
+        if (match := book_entry(provider, name)) is not None:
+            return f"{match.provider}/{match.model}"
+    return names[0].lower()
+
+
+def fill(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    logged: Sequence[tuple[str | None, str, str]],
+    vendors: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Make `settings.request_prices` and `model_names` of `logged`: (provider, model that answered, model asked for).
+
+    Prices are made of the (provider, model) of `vendors` too; `settings.vendor_names` is made without rows.
+    """
     rows = [
         {"provider": provider, "model": model, "asked_model": asked, **_columns(rate, entry, how)}
-        for provider, model, asked in sorted(names, key=str)
+        for provider, model, asked in sorted({*logged, *((*vendor, vendor[1]) for vendor in vendors)}, key=str)
         for rate, entry, how in prices_of(config, provider, model, asked)
     ]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    con.register("arrow_request_prices", table)
-    units = ", ".join(f"cast({name}_yocto as hugeint) as {name}_yocto" for name in ("request", *CLASSES))
-    con.execute(
-        f"create or replace table settings.request_prices as select * replace ({units}) from arrow_request_prices"
+    _make(con, "request_prices", pa.Table.from_pylist(rows, schema=_SCHEMA))
+    names = [
+        {
+            "provider": provider,
+            "model": model,
+            "asked_model": asked,
+            "billed_as": canonical(config, provider, *(name for _, name in names_of(config, model, asked))),
+        }
+        for provider, model, asked in logged
+    ]
+    _make(
+        con, "model_names", pa.Table.from_pylist(names, schema=_NAMES.insert(2, pa.field("asked_model", pa.string())))
     )
-    con.unregister("arrow_request_prices")
+    _make(con, "vendor_names", _NAMES.empty_table())
+
+
+def _make(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    units = [column for column in rows.column_names if column.endswith("_yocto")]
+    replaced = ", ".join(f"cast({column} as hugeint) as {column}" for column in units)
+    con.register(f"arrow_{name}", rows)
+    con.execute(
+        f"create or replace table settings.{name} as select *"
+        f" {f'replace ({replaced})' if units else ''} from arrow_{name}"
+    )
+    con.unregister(f"arrow_{name}")
 
 
 def prices_of(config: Config, provider: str | None, model: str, asked: str) -> Iterator[tuple[Rate, Match | None, str]]:
@@ -337,7 +391,7 @@ def prices_of(config: Config, provider: str | None, model: str, asked: str) -> I
     """
     has_book = config.attribution.price_table != "none" and _takes_the_book(config, provider)
     for how, name in names_of(config, model, asked):
-        own = [price for price in config.prices if _is_own(price, provider, name)]
+        own = [price for price in config.prices if is_own(price, provider, name)]
         match = book_entry(None if how == "alias" and "/" in name else provider, name) if has_book else None
         if own or match is not None:
             for tier in (*TIERS, PROVISIONED):
@@ -367,7 +421,8 @@ def _prices_of_tier(
             yield replace(rate, tier=tier, valid_to=ends), match, how
 
 
-def _is_own(price: Price, provider: str | None, model: str) -> bool:
+def is_own(price: Price, provider: str | None, model: str) -> bool:
+    """Whether an entry of the configuration is of a model as logged."""
     return (
         price.model is not None
         and (not price.provider or price.provider.lower() == (provider or "").lower())
@@ -460,6 +515,8 @@ _SCHEMA = pa.schema(
         *((f"{name}_yocto", pa.decimal128(38, 0)) for name in CLASSES),
     ]
 )
+_NAMES = pa.schema([("provider", pa.string()), ("model", pa.string()), ("billed_as", pa.string())])
+_LOGGED_NAMES = _NAMES.insert(2, pa.field("asked_model", pa.string()))
 _FOREVER = date(9999, 12, 31)
 #: Stands for no upper limit of input tokens.
 NO_LIMIT = 2**62

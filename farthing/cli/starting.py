@@ -70,7 +70,14 @@ def init_command(
     console.say("Next: edit it, then `farthing doctor`, `farthing collect`, `farthing build`.", style="bold", form=form)
 
 
-def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
+def doctor_command(
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Only the prices of model APIs, held against gateways and bills.")
+    ] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
     """Check machine, configuration, sources, lake and warehouse, and how much of the data each join matches.
 
     Exits 1 when there is a finding.
@@ -79,6 +86,9 @@ def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, a
 
     form = common.form(as_json, as_csv)
     config = common.open_project(project)
+    if prices:
+        _doctor_prices(config, form)
+        return
     health = doctor.examine(config, common.open_lake(config))
     console.show(health.sheets, form, main="checks")
     number = len(health.findings)
@@ -90,6 +100,19 @@ def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, a
     console.say("\nNo findings.", style="bold green", form=form)
     if health.next_step:
         console.say(f"Next: {health.next_step}.", style="bold", form=form)
+
+
+def _doctor_prices(config: Config, form: Form) -> None:
+    from farthing import price_report
+
+    with warehouse.open_warehouse(config) as con:
+        found = price_report.report(config, con)
+    sheets = found.sheets if form is not Form.TABLE else [sheet for sheet in found.sheets if sheet.rows]
+    if sheets:
+        console.show(sheets, form, main="unpriced")
+    if found.findings:
+        raise typer.Exit(1)
+    console.say("No findings.", style="bold green", form=form)
 
 
 def demo_command(

@@ -1,5 +1,6 @@
 -- priced_requests: the requests to vendor model APIs, each with what it costs at known prices.
--- grain: day, x_source, request_id; pico and currency are null where no price is known
+-- grain: day, x_source, request_id; pico and currency are null where no price is known; `billed_as` is the model's name
+-- whoever names it
 -- Answers of a gateway's cache, and requests of own replicas, also of those whose bill is not there yet, are no vendor's.
 -- A price is of the model as logged, its tier, the day and minute (UTC) of the start, and the size of the whole input:
 -- above a step all tokens cost more.
@@ -31,6 +32,10 @@ pools as (
     where kind = 'api'
 ),
 
+names as (
+    select * from settings.model_names
+),
+
 prices as (
     select * from settings.request_prices
 ),
@@ -45,6 +50,7 @@ final as (
         prices.how,
         prices.price_provider,
         prices.price_model,
+        names.billed_as,
         yocto_to_pico(
             token_yocto(
                 1, requests.input_tokens, requests.cached_input_tokens, requests.cache_write_tokens,
@@ -59,6 +65,11 @@ final as (
         on
             requests.day = own_replicas.day
             and requests.replica_id = own_replicas.replica_id
+    left join names
+        on
+            requests.provider is not distinct from names.provider
+            and requests.model = names.model
+            and requests.asked_model = names.asked_model
     left join prices
         on
             requests.provider is not distinct from prices.provider

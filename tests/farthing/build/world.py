@@ -33,6 +33,7 @@ from farthing.lake.schemas import (
     METRICS,
     REQUESTS,
     TIME,
+    VENDOR_USAGE,
     Table,
 )
 from models.prefill_law import PrefillLaw
@@ -42,7 +43,8 @@ DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
 _TABLES = {
-    table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS)
+    table.name: table
+    for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
 }
 _OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
@@ -230,6 +232,20 @@ class World:
                 "x_source": "prices",
                 "x_load": "prices.csv",
                 **more,
+            }
+        )
+
+    def vendor_usage(self, model: str, day: date = DAY, *, provider: str = "OpenAI", **counts: Any) -> None:
+        """What a vendor says of the day's use of a model: tokens by class."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        self.rows["vendor_usage"].append(
+            {
+                "day": day,
+                "started_at": begin,
+                "ended_at": begin + timedelta(days=1),
+                "provider": provider,
+                "model": model,
+                **counts,
             }
         )
 
