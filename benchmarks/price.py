@@ -116,7 +116,7 @@ def measured(rows: int, sample: int, threads: int = 2) -> dict[str, Any]:
     expected = [Decimal(row[-1]).scaleb(-12) for row in some]
     rounded = [price.quantize(Decimal("1e-12"), ROUND_HALF_UP) for price in prices]
     different = sum(price != own for price, own in zip(rounded, expected, strict=True))
-    cents = (sum(prices).quantize(_CENT), sum(expected).quantize(_CENT))
+    cents = (sum(prices, Decimal(0)).quantize(_CENT), sum(expected, Decimal(0)).quantize(_CENT))
     floor = ours.cpu_seconds / ours.requests
     measures = [
         Measure(one.what, one.requests, one.seconds, one.cpu_seconds, 1e6 * each, each / floor)

@@ -24,14 +24,7 @@ own_replicas as (
     where replica_id is not null
 ),
 
-pools as (
-    select
-        count(*) > count(provider) as take_all,
-        list(lower(provider)) as providers
-    from settings.pools
-    where kind = 'api'
-),
-
+-- of the providers of API pools only
 names as (
     select * from settings.model_names
 ),
@@ -60,16 +53,15 @@ final as (
             )
         ) as pico
     from requests
-    cross join pools
-    left join own_replicas
-        on
-            requests.day = own_replicas.day
-            and requests.replica_id = own_replicas.replica_id
-    left join names
+    inner join names
         on
             requests.provider is not distinct from names.provider
             and requests.model = names.model
             and requests.asked_model = names.asked_model
+    left join own_replicas
+        on
+            requests.day = own_replicas.day
+            and requests.replica_id = own_replicas.replica_id
     left join prices
         on
             requests.provider is not distinct from prices.provider
@@ -82,9 +74,7 @@ final as (
             and requests.minute < prices.minute_to
             and coalesce(requests.input_tokens, 0) > prices.tokens_over
             and coalesce(requests.input_tokens, 0) <= prices.tokens_upto
-    where
-        own_replicas.replica_id is null
-        and (pools.take_all or list_contains(pools.providers, lower(requests.provider)))
+    where own_replicas.replica_id is null
 )
 
 select * from final
