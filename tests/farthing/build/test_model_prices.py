@@ -229,6 +229,7 @@ def matches(ran: Ran) -> list[tuple[Any, ...]]:
     return ran.ask("select model, how, requests, cost from done.price_days order by all")
 
 
+@pytest.mark.heavy
 def test_what_a_gateway_said_is_shown_beside_ours_and_never_used(tmp_path: Path) -> None:
     """litellm#8514: 26.74 shown, 770 billed."""
     one = world()
@@ -267,6 +268,7 @@ def test_a_bill_is_shared_by_prices_of_the_table_and_models_without_one_are_unpr
     }
 
 
+@pytest.mark.heavy
 def test_without_a_bill_the_table_makes_an_estimate(tmp_path: Path) -> None:
     one = world()
     call(one, "gpt-5")

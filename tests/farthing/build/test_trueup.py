@@ -49,6 +49,7 @@ def close(amount: Decimal | int | str) -> Any:
     return pytest.approx(Decimal(amount), abs=NEARLY)
 
 
+@pytest.mark.heavy
 def test_without_the_vendors_count_all_of_the_difference_is_rate() -> None:
     one = world()
     bill(one, 6)
@@ -118,6 +119,7 @@ def test_what_is_no_model_on_the_bill_goes_to_the_models_by_their_price() -> Non
     assert one.run().ledger("user_id") == {"ann": 3, "bob": 9}
 
 
+@pytest.mark.heavy
 def test_a_name_that_the_bill_does_not_have_shares_what_no_log_has() -> None:
     """A deployment of one's own naming, billed under the model's."""
     one = world({**OWN, "model": "our-deployment"})
@@ -143,6 +145,7 @@ def test_volume_goes_to_requests_whose_tokens_are_missing_up_to_the_mean_of_the_
     assert trueup(ran, "requests_not_reported", "handed_cost", "direct_cost", "unexplained_cost") == [(1, 3, 9, 1)]
 
 
+@pytest.mark.heavy
 def test_estimated_tokens_are_paid_and_take_their_part_of_the_volume_besides() -> None:
     one = world()
     bill(one, 8)
@@ -155,6 +158,7 @@ def test_estimated_tokens_are_paid_and_take_their_part_of_the_volume_besides() -
     }
 
 
+@pytest.mark.heavy
 def test_where_no_request_has_tokens_those_without_share_the_bill() -> None:
     one = world()
     bill(one, 8)
@@ -181,6 +185,7 @@ def test_cached_tokens_that_the_log_lacks_are_seen_as_volume_and_the_bill_stays_
     assert (round(priced / counted, 3), ours / theirs) == (Decimal("1.085"), pytest.approx(0.714, abs=0.001))
 
 
+@pytest.mark.heavy
 def test_a_factor_of_five_hundred_is_paid_in_full_and_a_finding(tmp_path: Path) -> None:
     """litellm#37923: every streamed request was priced 0: 1.47 shown, 830 billed, and no budget fired."""
     one = world()
@@ -203,6 +208,7 @@ def build(one: World, folder: Path) -> Any:
     return published(one.build(folder))
 
 
+@pytest.mark.heavy
 def test_within_a_tenth_nothing_is_found(tmp_path: Path) -> None:
     one = world()
     bill(one, "1.09")
@@ -215,6 +221,7 @@ def test_within_a_tenth_nothing_is_found(tmp_path: Path) -> None:
         assert price_report.warnings(con) == []
 
 
+@pytest.mark.heavy
 def test_usage_of_own_servers_is_no_vendors_count() -> None:
     one = world()
     bill(one, 2)
@@ -225,6 +232,7 @@ def test_usage_of_own_servers_is_no_vendors_count() -> None:
     assert trueup(ran, "vendor_input_tokens") == [(None,)]
 
 
+@pytest.mark.heavy
 def test_before_the_bill_the_price_is_all_there_is_whatever_the_vendor_counted() -> None:
     one = world()
     call(one)
@@ -234,6 +242,7 @@ def test_before_the_bill_the_price_is_all_there_is_whatever_the_vendor_counted()
     assert trueup(ran, "provisional", "billed_cost", "unexplained_cost") == [(True, 1, 0)]
 
 
+@pytest.mark.heavy
 def test_a_changed_count_of_the_vendor_computes_its_day_again(tmp_path: Path) -> None:
     one = world()
     bill(one, 2)
@@ -249,6 +258,7 @@ def test_a_changed_count_of_the_vendor_computes_its_day_again(tmp_path: Path) ->
     assert one.build(tmp_path).days_built == [FIRST]
 
 
+@pytest.mark.heavy
 def test_credits_on_the_bill_keep_its_sum() -> None:
     one = world()
     bill(one, 3)
