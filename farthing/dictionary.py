@@ -35,11 +35,22 @@ CHAPTERS = {
         "pool_days",
         "provisional_charges",
         "list_prices",
+        "model_prices",
         "bill_totals",
         "totals",
     ),
     "What a build computes of a day": (
-        *("usage_days", "trace_days", "gpu_days", "gpu_hours", "job_days", "quality_days", "unmatched_days"),
+        *(
+            "usage_days",
+            "price_days",
+            "trueup_days",
+            "trace_days",
+            "gpu_days",
+            "gpu_hours",
+            "job_days",
+            "quality_days",
+            "unmatched_days",
+        ),
         *("stated_days", "prefill_laws"),
     ),
     "What was collected": (

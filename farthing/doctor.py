@@ -17,7 +17,7 @@ from typing import Any, Literal
 import duckdb
 
 import collectors
-from farthing import __version__, clock, console, objects, warehouse
+from farthing import __version__, clock, console, objects, price_report, warehouse
 from farthing.config import Config, Source
 from farthing.console import Sheet
 from farthing.errors import ConfigError, FarthingError
@@ -93,7 +93,7 @@ def examine(config: Config, lake: Lake) -> Health:
     unmatched = Sheet("unmatched", [], [], title=_UNMATCHED)
     try:
         with warehouse.open_warehouse(config) as con:
-            checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con)]
+            checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con), *_apis(con)]
             unassigned, unmatched = _unassigned(con), _unmatched(con)
     except warehouse.WarehouseMissingError:
         checks.append(_unpublished(lake))
@@ -272,6 +272,7 @@ _JOIN_FIXES = {
     "observed and in the inventory of a bill": "add these GPUs to the inventory, with their ResourceId",
     "of replicas with a request in flight": "log the requests or jobs that kept these GPUs busy",
     "of GPUs with an inventory": "add the missing ResourceIds to the inventory",
+    "of model APIs, within a tenth of price and usage": "farthing doctor --prices shows which are off",
     "taken by a pool": "farthing pools test shows the charges; add a rule",
 }
 
@@ -347,6 +348,20 @@ def _money(con: duckdb.DuckDBPyConnection) -> list[Check]:
         status: Status = "finding" if difference else "ok"
         checks.append(Check("cost", f"bill less ledger ({currency})", status, f"{difference:f}"))
     return [*checks, *_unconverted(con)]
+
+
+def _apis(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    """Models whose bill is far from what was used at its price."""
+    return [
+        Check(
+            "cost",
+            "model APIs",
+            "finding",
+            line,
+            "farthing doctor --prices; collect the vendor's usage, or add [[prices]]",
+        )
+        for line in price_report.warnings(con)
+    ]
 
 
 def _unconverted(con: duckdb.DuckDBPyConnection) -> list[Check]:

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import duckdb
 
-from farthing import __version__, clock
+from farthing import __version__, clock, price_report
 from farthing.build import inputs as inputs_
-from farthing.build import runner, settings, statements
+from farthing.build import model_prices, runner, settings, statements
 from farthing.build.days import Day, Plan, computed
 from farthing.build.inputs import Inputs
 from farthing.build.laws import Laws
@@ -99,7 +99,7 @@ def build(
         inputs_.attach(con, lake, inputs)
         settings.prepare(con, config, horizon, inputs.logged())
         progress.message("reading the bill")
-        _read_bill(con, found, lake, inputs)
+        _read_bill(con, config, found, lake, inputs)
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         days = _days(con, inputs, horizon)
         if not days:
@@ -113,6 +113,10 @@ def build(
         progress.message("publishing the warehouse")
         rules = _rules(config, found)
         warehouse = publish(con, config, out, lake, inputs, folder, identity=f"{rules}:{horizon.isoformat()}")
+        con.execute("use published.main")
+        for line in price_report.warnings(con):
+            progress.message(line)
+        con.execute("use build.main")
         totals = [
             Total(*row)
             for row in con.execute(
@@ -123,7 +127,9 @@ def build(
     return BuildResult(built, len(days) - len(built), warehouse, totals, time.monotonic() - began)
 
 
-def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], lake: Lake, inputs: Inputs) -> None:
+def _read_bill(
+    con: duckdb.DuckDBPyConnection, config: Config, found: dict[str, runner.Model], lake: Lake, inputs: Inputs
+) -> None:
     """Make the tables of the bill; only requests after the end of an API's bill are read for what it may come to."""
     runner.run(con, found, ["api_bill_ends", "bill_charges"])
     ends = [
@@ -134,6 +140,7 @@ def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], l
     ]
     open_from = settings.day_of(min(ends)) if ends else date.max
     inputs_.open_requests_from(con, lake, inputs, open_from)
+    model_prices.put(con, config)
     made = {model.name for model in runner.in_order(found, ["api_bill_ends", "bill_charges"])}
     runner.run(con, found, _BILL_TABLES, without=made)
 
@@ -231,6 +238,7 @@ def _rules(config: Config, found: dict[str, runner.Model]) -> str:
     parts = {
         "pools": [pool.model_dump(mode="json") for pool in config.pools],
         "prices": [price.model_dump(mode="json") for price in config.prices],
+        "price_table": model_prices.version(config),
         "identities": config.identities.model_dump(mode="json"),
         "attribution": config.attribution.model_dump(mode="json"),
         "ledger": config.ledger.model_dump(mode="json"),

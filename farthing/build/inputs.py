@@ -32,8 +32,8 @@ from farthing.lake.schemas import (
 from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
-_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, VENDOR_USAGE, EXCHANGE_RATES)
-INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS)
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, EXCHANGE_RATES)
+INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)
 #: Small tables, and which of their rows the day `of_day` sees.
@@ -43,6 +43,7 @@ _SLOW_TABLES = {
     " and coalesce(valid_to, timestamp 'infinity') > of_day",
     JOBS: "started_at < of_day + 1 and coalesce(ended_at, timestamp 'infinity') > of_day",
     METRICS: "day = of_day",
+    VENDOR_USAGE: "day = of_day",
 }
 
 

@@ -79,6 +79,9 @@ def doctor_command(
     spool: Annotated[
         Path, typer.Option("--spool", metavar="DIR", envvar="FARTHING_SPOOL", help="With --node: the agent's folder.")
     ] = DEFAULT_SPOOL,
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Only the prices of model APIs, held against gateways and bills.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
@@ -94,11 +97,14 @@ def doctor_command(
         from farthing.agent.examine import examine
 
         none = Sheet("", [], [])
-        found = doctor.Health(examine(spool, os.environ.get("FARTHING_SHIP")), none, none)
+        found = doctor.Health(examine(spool, os.environ.get("FARTHING_SHIP")), none, none, none)
         console.show(found.sheets[:1], form, main="checks")
         _tell_findings(found, form)
         return
     config = common.open_project(project)
+    if prices:
+        _doctor_prices(config, form)
+        return
     health = doctor.examine(config, common.open_lake(config))
     console.show(health.sheets, form, main="checks")
     _tell_findings(health, form)
@@ -115,6 +121,19 @@ def _tell_findings(health: Health, form: Form) -> None:
             console.say(f"  {check.area}, {check.subject}: {check.fix or check.detail}", form=form)
         raise typer.Exit(1)
     console.say("\nNo findings.", style="bold green", form=form)
+
+
+def _doctor_prices(config: Config, form: Form) -> None:
+    from farthing import price_report
+
+    with warehouse.open_warehouse(config) as con:
+        found = price_report.report(config, con)
+    sheets = found.sheets if form is not Form.TABLE else [sheet for sheet in found.sheets if sheet.rows]
+    if sheets:
+        console.show(sheets, form, main="unpriced")
+    if found.findings:
+        raise typer.Exit(1)
+    console.say("No findings.", style="bold green", form=form)
 
 
 def demo_command(

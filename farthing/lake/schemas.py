@@ -449,6 +449,62 @@ USAGE_DAYS = _built(
         "reasoning_tokens": COUNT,
     },
 )
+PRICE_DAYS = _built(
+    "price_days",
+    {
+        "provider": TEXT,
+        "model": TEXT,
+        "asked_model": TEXT,
+        "service_tier": TEXT,
+        "how": TEXT,  # which name had the price
+        "price_provider": TEXT,
+        "price_model": TEXT,
+        "currency": TEXT,  # null: no price is known
+        "requests": COUNT,
+        "requests_not_reported": COUNT,
+        "input_tokens": COUNT,
+        "cached_input_tokens": COUNT,
+        "cache_write_tokens": COUNT,
+        "cache_write_1h_tokens": COUNT,
+        "output_tokens": COUNT,
+        "reasoning_tokens": COUNT,
+        "cost": MONEY,
+        "requests_with_reported_cost": COUNT,
+        "reported_cost": MONEY,
+        "compared_cost": MONEY,
+    },
+)
+TRUEUP_DAYS = _built(
+    "trueup_days",
+    {
+        "pool": TEXT,
+        "provider": TEXT,
+        "model": TEXT,  # null: what the bill names no model for
+        "BillingCurrency": TEXT,
+        "provisional": FLAG,
+        "requests": COUNT,
+        "requests_not_reported": COUNT,
+        "input_tokens": COUNT,
+        "cached_input_tokens": COUNT,
+        "cache_write_tokens": COUNT,
+        "cache_write_1h_tokens": COUNT,
+        "output_tokens": COUNT,
+        "vendor_requests": COUNT,
+        "vendor_input_tokens": COUNT,
+        "vendor_cached_input_tokens": COUNT,
+        "vendor_cache_write_tokens": COUNT,
+        "vendor_cache_write_1h_tokens": COUNT,
+        "vendor_output_tokens": COUNT,
+        "price_currency": TEXT,
+        "priced_cost": MONEY,
+        "vendor_priced_cost": MONEY,
+        "billed_cost": MONEY,
+        "direct_cost": MONEY,
+        "handed_cost": MONEY,
+        "unexplained_cost": MONEY,
+        "unpriced_cost": MONEY,
+    },
+)
 TRACE_DAYS = _built(
     "trace_days",
     {
@@ -572,6 +628,8 @@ BUILT = (
     COST_LEDGER,
     REQUEST_COSTS,
     USAGE_DAYS,
+    PRICE_DAYS,
+    TRUEUP_DAYS,
     TRACE_DAYS,
     GPU_DAYS,
     GPU_HOURS,

@@ -35,6 +35,8 @@ named as (
         requests.ended_at,
         requests.provider,
         coalesce(requests.response_model, requests.model) as model,
+        requests.model as asked_model,
+        requests.service_tier,
         case
             when sentinel_users.name is null then coalesce(identity_windows.user_id, requests.user_id)
         end as user_id,
@@ -53,6 +55,7 @@ named as (
         requests.reasoning_tokens,
         requests.usage_quality,
         requests.work_units,
+        requests.reported_cost,
         requests.trace_id,
         requests.agent,
         -- an answer from a gateway's cache cost nothing upstream

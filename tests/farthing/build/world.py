@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from farthing import build as building
 from farthing import clock
-from farthing.build import runner, settings
+from farthing.build import model_prices, runner, settings
 from farthing.build.days import Plan, run_days
 from farthing.build.inputs import Inputs
 from farthing.config import Config, from_mapping
@@ -33,6 +33,7 @@ from farthing.lake.schemas import (
     METRICS,
     REQUESTS,
     TIME,
+    VENDOR_USAGE,
     Table,
 )
 from models.prefill_law import PrefillLaw
@@ -42,7 +43,8 @@ DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
 _TABLES = {
-    table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS)
+    table.name: table
+    for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
 }
 _OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
@@ -233,6 +235,20 @@ class World:
             }
         )
 
+    def vendor_usage(self, model: str, day: date = DAY, *, provider: str = "OpenAI", **counts: Any) -> None:
+        """What a vendor says of the day's use of a model: tokens by class."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        self.rows["vendor_usage"].append(
+            {
+                "day": day,
+                "started_at": begin,
+                "ended_at": begin + timedelta(days=1),
+                "provider": provider,
+                "model": model,
+                **counts,
+            }
+        )
+
     def arrow(self, table: str) -> pa.Table:
         """The rows of `table` as the lake has them."""
         return pa.Table.from_pylist(self.rows[table], schema=_TABLES[table].schema)
@@ -278,6 +294,7 @@ class World:
         for table in _TABLES.values():
             _put(con, "lake", table, self.arrow(table.name))
         settings.prepare(con, self.config(), horizon, self.logged())
+        model_prices.put(con, self.config())
         found = runner.models("staging", "core", "checks/bill", "checks/day")
         runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
