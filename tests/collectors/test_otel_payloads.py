@@ -36,6 +36,7 @@ def collected(world: Any, library: str) -> list[dict[str, Any]]:
     return list(world.rows(REQUESTS, "started_at, span_id"))
 
 
+@pytest.mark.heavy
 def test_the_official_instrumentation_has_tokens_and_tier_and_no_more(world: Any) -> None:
     rows = collected(world, "official")
     assert [tuple(row[name] for name in NAMES) for row in rows] == [
