@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -119,7 +120,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_of_an_export(tmp_path: Path, mon
     def write(handle: int, data: bytes) -> int:
         if not full or not data.startswith(b'{"resourceSpans'):
             return honest(handle, data)
-        honest(handle, data[:20])
+        honest(handle, data[:-20])  # a line, and most of another
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with receiving_into(tmp_path) as receiver:
@@ -127,7 +128,8 @@ def test_a_full_disk_is_told_and_leaves_no_half_of_an_export(tmp_path: Path, mon
         assert post(receiver.port, text(1).encode(), JSON)[0] == 200
         full = True
         monkeypatch.setattr("collectors.otlp_spool.os.write", write)
-        status, body = post(receiver.port, text(2).encode(), JSON)
+        groups = [group for number in (2, 4) for group in json.loads(text(number))["resourceSpans"]]
+        status, body = post(receiver.port, json.dumps({"resourceSpans": groups}).encode(), JSON)
         assert (status, b"disk is full" in body) == (503, True)
         full = False
         assert post(receiver.port, text(3).encode(), JSON)[0] == 200
