@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from farthing.errors import ConfigError
 from farthing.lake.schemas import REJECTS, REQUESTS, SPANS
 from tests.collectors.traces import CALL, line, nanoseconds, span
 
@@ -106,3 +108,10 @@ def test_a_frame_that_is_no_message_is_refused_and_the_others_land(world: Any) -
     assert (requests.landed, spans.landed, spans.rejected) == (1, 1, 3)
     assert [row["line"] for row in world.rows(REJECTS, "line")] == [2, 3, 4]
     assert SECRET.decode() not in str(world.rows(REJECTS))
+
+
+def test_protobuf_without_its_package_says_which_to_install(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1.trace_service_pb2", None)
+    world.write("in.binpb", framed(b"x"))
+    with pytest.raises(ConfigError, match=r"install `farthing\[otel\]`"):
+        world.collect("otel", "in.binpb")
