@@ -213,6 +213,11 @@ class Files:
         return pl.DataFrame(pl.from_arrow(rows)).drop("_line")
 
 
+def landed_files(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], str]:
+    """The identity of each file of the source `name` that has landed, by table and file."""
+    return {key: past.identity for key, past in history_of(lake, tables, name).items() if past.status == "landed"}
+
+
 @contextmanager
 def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A DuckDB file of its own for one collection, gone afterwards: rows wait there on disk, not in memory."""

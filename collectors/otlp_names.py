@@ -23,6 +23,7 @@ SPAN = {
     "step": ("traceloop.span.kind",),  # OpenLLMetry: workflow, agent, tool, task
     "said_provider": ("gen_ai.provider.name", "gen_ai.system", "llm.vendor"),
     "server_address": ("server.address",),
+    "server_url": ("gen_ai.openai.api_base",),  # OpenLLMetry has no server.address
     "model": ("gen_ai.request.model", "llm.request.model"),
     "response_model": ("gen_ai.response.model", "llm.response.model"),
     "provider_request_id": ("gen_ai.response.id", "llm.response.id", "gen_ai.request.id"),
@@ -31,7 +32,9 @@ SPAN = {
     "cached_input_tokens": _usage(
         *("cache_read.input_tokens", "cache_read_input_tokens", "cached_tokens", "input_tokens.cached"),
     ),
-    "cache_write_tokens": _usage("cache_creation.input_tokens", "cache_creation_input_tokens"),
+    "cache_write_tokens": _usage(
+        *("cache_creation.input_tokens", "cache_creation_input_tokens", "cache_write.input_tokens"),
+    ),
     "output_tokens": _usage("output_tokens", "completion_tokens"),
     "reasoning_tokens": _usage("reasoning.output_tokens", "reasoning_tokens"),
     "first_token_seconds": ("gen_ai.response.time_to_first_chunk", "gen_ai.latency.time_to_first_token"),

@@ -23,6 +23,7 @@ _SCOPE = {"scope": {"name": "VARCHAR"}, "spans": [_SPAN]}
 _SHAPE = json.dumps({"resourceSpans": [{"resource": {"attributes": _ATTRIBUTES}, "scopeSpans": [_SCOPE]}]})
 _SPAN_KINDS = ("internal", "server", "client", "producer", "consumer")
 _TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_SERVER = "coalesce(server_address, regexp_extract(server_url, '^[a-z]+://([^/:]+)', 1))"
 _TAGS = ("queue_seconds", "server_address", "error_type")
 _LATEST_NANOSECONDS = 7_258_118_400_000_000_000  # 2200-01-01
 _LONGEST_SECONDS = 1_000_000
@@ -162,7 +163,7 @@ def _typed(attributes: Sequence[str], providers: Mapping[str, str]) -> str:
     plain = [
         *("line", "bytes", "problem", "scope", "trace_id", "span_id", "parent_span_id", "started_text", "started_ns"),
         *("ended_text", "name", "chunk_ns", "model", "response_model", "provider_request_id", "user_id", "session_id"),
-        *("agent", "tool", "error_type", "server_address", *RESOURCE, *map(quoted, attributes)),
+        *("agent", "tool", "error_type", f"{_SERVER} as server_address", *RESOURCE, *map(quoted, attributes)),
     ]
     counts = [f"{_whole(name)} as {name}, {name} as {name}_text" for name in _TOKENS]
     seconds = [f"try_cast({name} as double) as {name}" for name in ("first_token_seconds", "queue_seconds")]
@@ -172,7 +173,7 @@ def _typed(attributes: Sequence[str], providers: Mapping[str, str]) -> str:
         f"lower(coalesce(operation, nullif(request_type, 'unknown'), case when step in ({steps}) then step end))"
     )
     owner = " ".join(
-        f"when lower(server_address) like {literal(_pattern(address))} escape '!' then {literal(name)}"
+        f"when lower({_SERVER}) like {literal(_pattern(address))} escape '!' then {literal(name)}"
         for address, name in {**providers, **ADDRESSES}.items()
     )
     return f"""

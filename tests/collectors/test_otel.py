@@ -44,7 +44,7 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     *(
         ({"gen_ai.usage.input_tokens": 50, f"gen_ai.usage.{name}": 40}, {"cache_write_tokens": 40})
-        for name in ("cache_creation.input_tokens", "cache_creation_input_tokens")
+        for name in ("cache_creation.input_tokens", "cache_creation_input_tokens", "cache_write.input_tokens")
     ),
     *(
         ({"gen_ai.usage.output_tokens": 50, f"gen_ai.usage.{name}": 40}, {"reasoning_tokens": 40})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from farthing.errors import ConfigError
 from farthing.lake.schemas import REJECTS, REQUESTS, SPANS
 from tests.collectors.traces import CALL, line, nanoseconds, span
 
@@ -60,6 +62,7 @@ def held(world: Any, source: str) -> list[Any]:
     ]
 
 
+@pytest.mark.heavy
 def test_every_form_of_a_file_lands_as_its_json_does(world: Any) -> None:
     lines = texts()
     forms = {
@@ -83,21 +86,19 @@ def test_every_form_of_a_file_lands_as_its_json_does(world: Any) -> None:
     assert not [path for path in Path(world.lake.path).rglob("*.parquet") if SECRET in path.read_bytes()]
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (framed(message(texts()[0]))[:-3], "ends in the middle of a frame"),
-        (b"\0\0\0", "ends in the middle of a frame"),
-        (b"\x05\0\0\0abc", "neither JSON lines nor frames of OTLP"),
-        (b"", "empty"),
-        (gzip.compress(b"{}\n" * 9999, mtime=0)[:-8], "cannot be unpacked to its end"),
-    ],
-)
-def test_a_file_that_is_not_whole_lands_nothing(world: Any, content: bytes, problem: str) -> None:
-    world.write("in.gz" if content[:2] == b"\x1f\x8b" else "in.binpb", content)
-    results = world.collect("otel", "in.*")
-    assert [result.status for result in results] == ["failed", "failed"]
-    assert all(problem in result.problem for result in results), results
+def test_a_file_that_is_not_whole_lands_nothing(world: Any) -> None:
+    told = {
+        "a.binpb": (framed(message(texts()[0]))[:-3], "ends in the middle of a frame"),
+        "b.binpb": (b"\0\0\0", "ends in the middle of a frame"),
+        "c.binpb": (b"\x05\0\0\0abc", "neither JSON lines nor frames of OTLP"),
+        "d.binpb": (b"", "empty"),
+        "e.jsonl.gz": (gzip.compress(b"{}\n" * 9999)[:-8], "cannot be unpacked to its end"),
+    }
+    for name, (content, _) in told.items():
+        world.write(name, content)
+    results = world.collect("otel", "?.*")
+    assert [result.status for result in results] == ["failed"] * 10
+    assert all(told[result.file][1] in result.problem for result in results), results
 
 
 def test_a_frame_that_is_no_message_is_refused_and_the_others_land(world: Any) -> None:
@@ -107,3 +108,10 @@ def test_a_frame_that_is_no_message_is_refused_and_the_others_land(world: Any) -
     assert (requests.landed, spans.landed, spans.rejected) == (1, 1, 3)
     assert [row["line"] for row in world.rows(REJECTS, "line")] == [2, 3, 4]
     assert SECRET.decode() not in str(world.rows(REJECTS))
+
+
+def test_protobuf_without_its_package_says_which_to_install(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1.trace_service_pb2", None)
+    world.write("in.binpb", framed(b"x"))
+    with pytest.raises(ConfigError, match=r"install `farthing\[otel\]`"):
+        world.collect("otel", "in.binpb")
