@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collectors.raw import LINE
@@ -57,7 +59,7 @@ def in_tables(made: Sequence[Made], files: Sequence[Path]) -> Iterator[pa.Table]
 def _schema(schema: pa.Schema) -> pl.Schema | None:
     if any(pa.types.is_nested(field.type) or pa.types.is_dictionary(field.type) for field in schema):
         return None
-    return pl.DataFrame(pl.from_arrow(schema.empty_table())).schema
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches([], schema))).schema
 
 
 def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]:
@@ -71,7 +73,7 @@ def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]
                 continue
             piece = table
             if LINE not in piece.column_names or len(files) > 1:
-                lines = pa.array(np.arange(before + 1, before + 1 + len(piece), dtype=np.int64))
+                lines = _array(np.arange(before + 1, before + 1 + len(piece)))
                 kept = [name for name in piece.column_names if name != LINE]
                 piece = piece.select(kept).append_column(LINE, lines)
             before += len(piece)
@@ -120,25 +122,30 @@ class _Coded:
         """The combinations of the columns `names`, and the one of each row; None where most are different ones."""
         count = len(self.rows)
         if not names:
-            return pa.table({"": pa.nulls(1)}), np.zeros(count, np.int64)
+            return _table({"": pa.nulls(1)}), np.zeros(count, np.int64)
         columns = [self.column(name) for name in names]
         numbers, known = np.zeros(count, np.int64), 1
         for column in columns:
             if column is None:
                 return None
+            if column.null_count in (0, count) and len(column.dictionary) <= 1:
+                continue  # the same in every row
             more = len(column.dictionary) + 1
-            own = column.indices.fill_null(more - 1).to_numpy(zero_copy_only=False)
+            own = pl.Series(
+                pl.from_arrow(pc.fill_null(column.indices, _array(np.array([more - 1], np.int32))[0]))
+            ).to_numpy()
             numbers, known = _fewer(numbers * more + own, known * more)
             if known > max(count // 4, 1):
                 return None
         first = np.zeros(known, np.int64)
         first[numbers[::-1]] = np.arange(count)[::-1]  # the first row with each combination
+        rows = _array(first)
         taken = {
-            name: column.take(pa.array(first)).dictionary_decode()
+            name: column.take(rows).dictionary_decode()
             for name, column in zip(names, columns, strict=True)
             if column is not None
         }
-        return pa.table(taken), numbers
+        return _table(taken), numbers
 
 
 def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
@@ -171,7 +178,7 @@ class _Plan:
     @property
     def nothing(self) -> pa.Table:
         """The columns without a row."""
-        return pa.table({name: pa.array([], kind) for name, kind in self.types.items()})
+        return _table({name: pa.nulls(0, kind) for name, kind in self.types.items()})
 
     def table(self, coded: _Coded) -> pa.Table:
         """The rows that are made of a piece."""
@@ -191,7 +198,7 @@ class _Plan:
                 columns |= _spread(*found, expressions, self.types)
         if each:
             columns |= _evaluated(coded.rows, each, self.types)
-        return pa.table({name: columns[name] for name in self.types})
+        return _table({name: columns[name] for name in self.types})
 
     @staticmethod
     def _kept(coded: _Coded, where: pl.Expr) -> pa.Array:
@@ -205,7 +212,7 @@ def _spread(
     combinations: pa.Table, numbers: _Numbers, expressions: Sequence[pl.Expr], types: Mapping[str, pa.DataType]
 ) -> dict[str, pa.Array]:
     """What is made of `combinations`, in the rows: text as a dictionary, in which each text is once and no null."""
-    indices, spread = pa.array(numbers.astype(np.int32)), {}
+    indices, spread = _array(numbers.astype(np.int32)), {}
     for name, values in _evaluated(combinations, expressions, types).items():
         if pa.types.is_string(values.type):
             once = values.dictionary_encode()
@@ -218,16 +225,27 @@ def _spread(
 def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
     """`expressions` over `rows`, by name."""
     needed = sorted({root for one in expressions for root in one.meta.root_names()}) or rows.column_names[:1]
-    plain = pl.DataFrame(pl.from_arrow(pa.table({name: _decoded(_whole(rows[name])) for name in needed})))
+    plain = pl.DataFrame(pl.from_arrow(_table({name: _decoded(_whole(rows[name])) for name in needed})))
     made = plain.lazy().with_columns(expressions).collect().to_arrow()
     return {name: _whole(made[name]).cast(types[name]) for name in (one.meta.output_name() for one in expressions)}
+
+
+# `pa.table`, `pa.array` and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
+
+
+def _table(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _array(numbers: npt.NDArray[Any]) -> pa.Array:
+    return pl.Series(values=numbers).to_arrow()
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+            column = column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
     return column
 
 
