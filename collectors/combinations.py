@@ -7,11 +7,13 @@ and is handed on as a dictionary again, so that neither polars nor the writer of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -19,12 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from collectors.raw import LINE
+from collectors import focus
+from collectors.raw import LINE, PROBLEM, RAW, REPEATED, TOGETHER
+from collectors.values import quoted
 
 PIECE_ROWS = 131_072
 _Numbers = npt.NDArray[np.int64]
 #: So many numbers are told apart by a table of them, which is faster than to sort.
 _TABLE = 1 << 21
+#: So many columns next to each other are worth making their text together; AWS describes a product in sixty.
+_RUN = 3
 
 
 @dataclass(frozen=True)
@@ -64,24 +70,66 @@ def _schema(schema: pa.Schema) -> pl.Schema | None:
 
 def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]:
     before = 0
-    yield plans[0].nothing  # a table is a table when nothing is in it
-    for path in files:
-        texts = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)]
-        file = pq.ParquetFile(path, read_dictionary=texts)
-        for table in _pieces(file):
-            if not len(table):
+    runs: list[list[str]] | None = None
+    with duckdb.connect() as con:
+        con.execute("set threads = 1")  # some hundred rows at a time
+        for path in files:
+            texts = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)]
+            file = pq.ParquetFile(path, read_dictionary=texts)
+            for table in _pieces(file):
+                if not len(table):
+                    continue
+                piece = table
+                if LINE not in piece.column_names or len(files) > 1:
+                    lines = _array(np.arange(before + 1, before + 1 + len(piece)))
+                    kept = [name for name in piece.column_names if name != LINE]
+                    piece = piece.select(kept).append_column(LINE, lines)
+                before += len(piece)
+                coded = _Coded(piece)
+                for made in (plan.table(coded) for plan in plans):
+                    if runs is None:
+                        runs = _runs(made)
+                    if made.num_rows:
+                        yield _with_runs(made, runs, con)
+    if not before:
+        yield plans[0].nothing  # a table is a table when nothing is in it
+
+
+def _runs(rows: pa.Table) -> list[list[str]]:
+    """Columns that FOCUS does not know, next to each other and with few combinations: their text is made together."""
+    known = {name.lower() for name in focus.KIND.dialect.types} | {LINE, RAW, PROBLEM, REPEATED}
+    coded, most = _Coded(rows), len(rows) // 16
+    found: list[list[str]] = [[]]
+    numbers, count = np.zeros(len(rows), np.int64), 1
+    for name in (name for name in rows.column_names if name.lower() not in known):
+        column = coded.column(name) if pa.types.is_dictionary(rows[name].type) else None
+        if column is not None:
+            more, many = _joined(numbers, count, column)
+            if many > most:
+                found.append([])
+                more, many = _joined(np.zeros(len(rows), np.int64), 1, column)
+            if many <= most:
+                found[-1].append(name)
+                numbers, count = more, many
                 continue
-            piece = table
-            if LINE not in piece.column_names or len(files) > 1:
-                lines = _array(np.arange(before + 1, before + 1 + len(piece)))
-                kept = [name for name in piece.column_names if name != LINE]
-                piece = piece.select(kept).append_column(LINE, lines)
-            before += len(piece)
-            coded = _Coded(piece)
-            for plan in plans:
-                made = plan.table(coded)
-                if made.num_rows:
-                    yield made
+        found.append([])
+        numbers, count = np.zeros(len(rows), np.int64), 1
+    return [run for run in found if len(run) >= _RUN]
+
+
+def _with_runs(rows: pa.Table, runs: Sequence[Sequence[str]], con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """`rows` and, for each of `runs`, its pairs as text: of each combination once."""
+    coded = _Coded(rows)
+    for run in runs:
+        found = coded.combined(run)
+        texts = found[0] if found else _table({name: _decoded(_whole(rows[name])) for name in run})
+        con.register("texts", texts)
+        pairs = ", ".join(focus.KIND.dialect.pair(name, quoted(name)) for name in run)
+        [made] = con.sql(f"select nullif(concat_ws(',', {pairs}), '') as pairs from texts").to_arrow_table().columns
+        con.unregister("texts")
+        pairs_of_rows = _repeated(_whole(made), _array(found[1].astype(np.int32))) if found else made
+        rows = rows.append_column(TOGETHER + json.dumps(list(run), ensure_ascii=False), pairs_of_rows)
+    return rows
 
 
 def _pieces(file: pq.ParquetFile) -> Iterator[pa.Table]:
@@ -128,13 +176,7 @@ class _Coded:
         for column in columns:
             if column is None:
                 return None
-            if column.null_count in (0, count) and len(column.dictionary) <= 1:
-                continue  # the same in every row
-            more = len(column.dictionary) + 1
-            own = pl.Series(
-                pl.from_arrow(pc.fill_null(column.indices, _array(np.array([more - 1], np.int32))[0]))
-            ).to_numpy()
-            numbers, known = _fewer(numbers * more + own, known * more)
+            numbers, known = _joined(numbers, known, column)
             if known > max(count // 4, 1):
                 return None
         first = np.zeros(known, np.int64)
@@ -146,6 +188,15 @@ class _Coded:
             if column is not None
         }
         return _table(taken), numbers
+
+
+def _joined(numbers: _Numbers, known: int, column: pa.DictionaryArray) -> tuple[_Numbers, int]:
+    """The combinations `numbers`, of which there are `known`, with those of one more column."""
+    if column.null_count in (0, len(column)) and len(column.dictionary) <= 1:
+        return numbers, known  # the same in every row
+    more = len(column.dictionary) + 1
+    filled = pc.fill_null(column.indices, _array(np.array([more - 1], np.int32))[0])
+    return _fewer(numbers * more + pl.Series(pl.from_arrow(filled)).to_numpy(), known * more)
 
 
 def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
@@ -214,12 +265,15 @@ def _spread(
     """What is made of `combinations`, in the rows: text as a dictionary, in which each text is once and no null."""
     indices, spread = _array(numbers.astype(np.int32)), {}
     for name, values in _evaluated(combinations, expressions, types).items():
-        if pa.types.is_string(values.type):
-            once = values.dictionary_encode()
-            spread[name] = pa.DictionaryArray.from_arrays(once.indices.take(indices), once.dictionary)
-        else:
-            spread[name] = values.take(indices)
+        spread[name] = _repeated(values, indices)
     return spread
+
+
+def _repeated(values: pa.Array, indices: pa.Array) -> pa.Array:
+    if not pa.types.is_string(values.type):
+        return values.take(indices)
+    once = values.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(once.indices.take(indices), once.dictionary)
 
 
 def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
-from collectors import combinations
+from collectors import combinations, focus
 from collectors.combinations import Made, in_tables
-from collectors.raw import LINE
+from collectors.mapping import ColumnMap
+from collectors.raw import LINE, ParquetFile
 from collectors.statements import rows_of
+from farthing.config import Source
 
 ROWS = 400
 BILL = pl.DataFrame(
@@ -94,3 +97,30 @@ def test_files_with_maps_or_of_other_columns_are_left_to_polars(tmp_path: Path) 
     assert in_tables([Made(rows_of(maps, tmp_path), [pl.col(LINE)])], maps) is None
     two = parquet(tmp_path, BILL) + parquet(tmp_path, BILL.with_columns(pl.lit("x").alias("new")), "new.parquet")
     assert in_tables([Made(rows_of(two, tmp_path), [pl.col(LINE)])], two) is None
+
+
+def extra_of(file: ParquetFile, **columns: str) -> list[tuple[str | None]]:
+    source = Source(kind="aws", path="bill", columns={**columns})
+    foreign, _ = ColumnMap("aws", source, focus.KIND.dialect, file, "bill").values["x_extra"]
+    with duckdb.connect() as con:
+        return con.execute(f"select {foreign.sql} from {file.relation} order by _line").fetchall()
+
+
+def test_columns_with_their_text_together_give_the_same_x_extra_also_where_one_of_them_is_mapped(
+    tmp_path: Path,
+) -> None:
+    odd = ["", "NULL", " ", "\u00a0", 'a"b\\c', "\n\t\x01\x7f", "ü/€", "plain", None, "x"]
+    names = ("product_a", "product_b", 'product_"c', "product_d")
+    texts = {name: (odd[number:] + odd[:number]) * 40 for number, name in enumerate(names)}
+    lines = pl.DataFrame({"usage": range(400), **texts, "other": [None] * 399 + ["x"]})
+    [bill] = parquet(tmp_path, lines)
+    made = Made(rows_of([bill], tmp_path), [pl.col(LINE), *map(pl.col, lines.columns)])
+    tables = in_tables([made], [bill])
+    assert tables is not None
+    table = next(tables)
+    pq.write_table(table, tmp_path / "together.parquet", store_schema=False)
+    together = ParquetFile(tmp_path / "together.parquet")
+    assert [run[:4] for run in together.together.values()] == [list(names)]
+    assert together.columns == lines.columns
+    assert extra_of(together) == extra_of(ParquetFile(bill))
+    assert extra_of(together, RegionName="product_b") == extra_of(ParquetFile(bill), RegionName="product_b")
