@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,16 @@ class Dialect:
     def staged_types(self) -> dict[str, pa.DataType]:
         """Every column of a staged row."""
         return {**self._own, **self.extra, **self.made}
+
+    def filled(self, text: str, value: str) -> str:
+        """`value`, unless `text` means null; both are SQL."""
+        words = ", ".join(literal(word) for word in ("", *self.null_text))
+        return f"case when trim({text}) not in ({words}) then {value} end"
+
+    def pair(self, name: str, text: str) -> str:
+        """`"name":"text"` as JSON has it, null where `text` (SQL) means null."""
+        key = literal(json.dumps(name, ensure_ascii=False) + ":")
+        return self.filled(text, f"concat_ws({key}, '', to_json({text}))")
 
     @property
     def _own(self) -> dict[str, pa.DataType]:
@@ -442,10 +452,8 @@ class ColumnMap:
             return None
         return Foreign(_field(f"to_json({column})", keys))
 
-    def _null_texts(self, sql: str, value: str = "") -> str:
-        """`value`, or `sql` itself, unless the text `sql` means null."""
-        words = ", ".join(literal(word) for word in ("", *self.dialect.null_text))
-        return f"case when trim({sql}) not in ({words}) then {value or sql} end"
+    def _null_texts(self, sql: str) -> str:
+        return self.dialect.filled(sql, sql)
 
     def _rest(self) -> str:
         """A JSON object of what the file has and the lake does not know; null when there is nothing."""
@@ -460,16 +468,30 @@ class ColumnMap:
             return "null::varchar"
         # Text by text instead of one object: what is null adds nothing. `concat_ws`, and `case` outside instead of
         # inside of `to_json`, because DuckDB then makes the text of a value that comes many times only once.
-        pairs = ", ".join(self._pair(name) for name in unknown)
+        pairs = ", ".join(self._pairs(unknown))
         return f"nullif(concat('{{', concat_ws(',', {pairs}), '}}'), '{{}}')"
+
+    def _pairs(self, names: list[str]) -> Iterator[str]:
+        """The pairs of `names`; those that the file has together as they are there."""
+        together = self.file.together if isinstance(self.file, ParquetFile) else {}
+        place = 0
+        while place < len(names):
+            for column, some in together.items():
+                if names[place : place + len(some)] == some:
+                    yield quoted(column)
+                    place += len(some)
+                    break
+            else:
+                yield self._pair(names[place])
+                place += 1
 
     def _pair(self, name: str) -> str:
         """`"name":value` as JSON has it; null where there is no value."""
-        key = literal(json.dumps(name, ensure_ascii=False) + ":")
         if isinstance(self.file, ParquetFile) and kind_of(self.file.types[name]) != "text":
+            key = literal(json.dumps(name, ensure_ascii=False) + ":")
             return f"{key} || to_json({self._column(name).sql})::varchar"
         value = f"{quoted(name)}::varchar" if isinstance(self.file, ParquetFile) else self._raw_text(name)
-        return self._null_texts(value, f"concat_ws({key}, '', to_json({value}))")
+        return self.dialect.pair(name, value)
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
 #: Columns of a Parquet file that a collector made: the row's line, negative for a second charge of that line; of a
 #: line that is no row its text and why; and whether another delivery has the row already.
 LINE, RAW, PROBLEM, REPEATED = "~line", "~raw", "~problem", "~repeated"
+#: Begins the name of a column that has several others as text, `"a":"x","b":"y"`; a JSON list of them follows.
+TOGETHER = "~together "
 #: Where a line holds several rows, the first has the line's number and each next one so much more.
 ROWS_APART = 1 << 32
 
@@ -85,7 +87,12 @@ class ParquetFile:
     @property
     def columns(self) -> list[str]:
         """Names of the top-level columns."""
-        return [name for name in self.types if name not in self.notes]
+        return [name for name in self.types if name not in self.notes and not name.startswith(TOGETHER)]
+
+    @property
+    def together(self) -> dict[str, list[str]]:
+        """The columns that have the pairs of others as text, each with the names of those."""
+        return {name: json.loads(name.removeprefix(TOGETHER)) for name in self.types if name.startswith(TOGETHER)}
 
     @property
     def relation(self) -> str:
