@@ -5,7 +5,7 @@
 -- adding up by one number is far faster than by eight texts.
 -- materialized: view
 with requests as (
-    select * from settings.requests
+    select * from calls
 ),
 
 batch_days as (
