@@ -50,7 +50,7 @@ TABLES = {
     "gpu_hours": "what the GPUs of each replica did and cost in each hour",
     "job_days": "what each training or batch job held, cost and lost on each day",
     "unmatched_days": "what the joins of each day did not match; `unmatched` adds it up",
-    "same_calls": "log lines that are part of a call that counts under another line: seen by client, gateway and server",
+    "same_calls": "log lines that are part of a call that counts under another line, as both client and gateway wrote",
     "stated_days": "what builds said each full day and pool cost, whenever it changed; `restatements` has the changes",
     "quality_days": "how much of requests, GPUs, busy time and cost each join matched; `data_quality` adds the share",
     "prefill_laws": "how long a prompt keeps a replica busy, as learned from each day's own requests",

@@ -187,6 +187,40 @@ REQUESTS = Table(
     required=("request_id", "started_at", "model", "usage_quality"),
 )
 
+#: Spans of traces, also of those that hold requests: who asked, and on whose behalf, often stands on a parent span.
+SPANS = Table(
+    "spans",
+    _schema(
+        {
+            "day": DAY,
+            "trace_id": TEXT,  # 32 hexadecimal digits, as in requests
+            "span_id": TEXT,  # 16
+            "parent_span_id": TEXT,
+            "request_id": TEXT,  # of the request that this span is itself; null: it is none
+            "started_at": TIME,
+            "ended_at": TIME,
+            "name": TEXT,
+            "span_kind": TEXT,  # client, server, internal, producer or consumer
+            "operation": TEXT,
+            "status": TEXT,
+            "user_id": TEXT,
+            "team_id": TEXT,
+            "customer_id": TEXT,
+            "agent": TEXT,
+            "tool": TEXT,
+            "session_id": TEXT,
+            "feature": TEXT,
+            "environment": TEXT,
+            "service": TEXT,
+            "service_instance": TEXT,
+            "provider_request_id": TEXT,
+        }
+    ),
+    partition_by=("day",),
+    key=("x_source", "trace_id", "span_id"),
+    required=("trace_id", "span_id", "started_at"),
+)
+
 JOBS = Table(
     "jobs",
     _schema(
@@ -557,5 +591,5 @@ BUILT = (
 
 COLLECTED = (
     *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS),
-    *(VENDOR_USAGE, EXCHANGE_RATES),
+    *(VENDOR_USAGE, EXCHANGE_RATES, SPANS),
 )

@@ -11,7 +11,7 @@ parts as (
 
 final as (
     select
-        batch_days.day,
+        parts.day,
         parts.x_source,
         parts.request_id,
         firsts.x_source as call_source,
@@ -19,11 +19,12 @@ final as (
     from parts
     inner join batch_days
         on
-            parts.started_at >= batch_days.started_at
-            and parts.started_at < batch_days.ended_at
+            parts.day = batch_days.day
+            and parts.started_at >= batch_days.started_at
     left join parts as firsts
         on
-            parts.call = firsts.call
+            parts.day = firsts.day
+            and parts.call = firsts.call
             and firsts.inwards = 1
     where
         parts.call is null

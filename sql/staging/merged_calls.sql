@@ -1,6 +1,6 @@
 -- merged_calls: each call that several log lines tell of, and each line that lacked what the spans around it say, as one
 -- request.
--- grain: x_source, request_id, those of the line of the one who asked
+-- grain: day, x_source, request_id, those of the line of the one who asked
 -- Who asked knows the user and the tags; who answered knows the replica, the model and when the first token was there.
 -- The tokens are all from one line: the one that was told them, and more kinds of them than the others.
 with requests as (
@@ -14,7 +14,7 @@ parts as (
 
 lines as (
     select
-        requests.* exclude (user_id, team_id, customer_id, session_id, agent, feature, environment),
+        requests.* exclude (day, user_id, team_id, customer_id, session_id, agent, feature, environment),
         coalesce(requests.user_id, parts.user_id) as user_id,
         coalesce(requests.team_id, parts.team_id) as team_id,
         coalesce(requests.customer_id, parts.customer_id) as customer_id,
@@ -22,10 +22,11 @@ lines as (
         coalesce(requests.agent, parts.agent) as agent,
         coalesce(requests.feature, parts.feature) as feature,
         coalesce(requests.environment, parts.environment) as environment,
+        parts.day,
         parts.call,
         parts.inwards,
         row_number() over (
-            partition by parts.call
+            partition by parts.day, parts.call
             order by
                 case requests.usage_quality when 'reported' then 0 when 'estimated' then 1 else 2 end,
                 (requests.input_tokens is null)::integer
@@ -45,7 +46,7 @@ lines as (
 
 final as (
     select
-        arg_min(day, started_at) as day,
+        day,
         arg_min(x_source, inwards) as x_source,
         arg_min(request_id, inwards) as request_id,
         arg_max(provider_request_id, inwards) as provider_request_id,
@@ -90,7 +91,7 @@ final as (
             lambda inner_tags, outer_tags : json_merge_patch(inner_tags, outer_tags)::varchar
         ) as tags
     from lines
-    group by call
+    group by day, call
 )
 
 select * from final

@@ -1,13 +1,18 @@
-"""One call that client, gateway and server each logged is one request, and each line that is no call of its own is told."""
+"""A call that client, gateway and server each logged is one request; each line that is no call of its own is told."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from farthing.console import Sheet
+from farthing.explain import explain_request
+from farthing.lake import Lake
+from farthing.warehouse import open_warehouse
 from tests.farthing.build.test_gpus import NEARLY
 from tests.farthing.build.world import Ran, World, at
 
@@ -125,6 +130,42 @@ def test_equal_span_ids_of_two_traces_are_two_spans() -> None:
     assert usage(one.run(), "user_id", "requests") == [("Ann", 1), ("Bob", 1)]
 
 
+def test_the_user_of_a_request_is_on_the_nearest_span_above_that_names_one() -> None:
+    one = api()
+    one.span("top", user_id="Zoe", team_id="search", environment="prod")
+    one.span("step", "top", user_id="Ann")
+    one.span("leaf", "step")
+    line(one, "call", trace_id="t", span_id="leaf", parent_span_id="step")
+    ran = one.run()
+    assert usage(ran, "user_id", "team_id", "environment", "requests") == [("Ann", "search", "prod", 1)]
+    assert same(ran) == []
+
+
+def test_a_request_that_names_its_user_keeps_it_whatever_the_spans_above_say() -> None:
+    one = api()
+    one.span("top", user_id="Zoe")
+    line(one, "call", user="Ann", trace_id="t", span_id="leaf", parent_span_id="top")
+    assert usage(one.run(), "user_id", "requests") == [("Ann", 1)]
+
+
+def test_two_requests_are_one_call_also_when_spans_that_are_no_requests_lie_between_them() -> None:
+    one = api()
+    one.span("a")
+    one.span("http", "a")
+    line(one, "client", user="Ann", trace_id="t", span_id="a", seen_by="client")
+    line(one, "server", trace_id="t", span_id="b", parent_span_id="http", seen_by="server")
+    assert usage(one.run(), "user_id", "requests") == [("Ann", 1)]
+
+
+def test_a_span_whose_only_request_begins_much_later_is_no_call() -> None:
+    one = api()
+    line(one, "session", TEN, at("11:00"), user="Ann", trace_id="t", span_id="a")
+    line(one, "call", at("10:15:01"), at("10:16"), trace_id="t", span_id="b", parent_span_id="a")
+    ran = one.run()
+    assert usage(ran, "user_id", "requests") == [("Ann", 1)]
+    assert same(ran) == [("log", "session", None, None)]
+
+
 def test_spans_in_a_circle_end() -> None:
     one = api()
     line(one, "one", trace_id="t", span_id="a", parent_span_id="b", user="Ann")
@@ -151,3 +192,39 @@ def test_what_the_asker_wrote_in_a_tag_wins_over_what_the_answerer_wrote() -> No
     line(one, "client", provider_request_id="x", seen_by="client", tags='{"project": "alpha"}')
     line(one, "server", provider_request_id="x", seen_by="server", tags='{"project": "beta", "queue": "q"}')
     assert usage(one.run(), "dimensions", "requests") == [('{"project":"alpha","queue":"q"}', 1)]
+
+
+def explained(one: World, folder: Path, request: str) -> dict[str, Sheet]:
+    config = one.config(folder)
+    with open_warehouse(config) as con:
+        return {sheet.name: sheet for sheet in explain_request(con, config, request)}
+
+
+def test_a_request_shows_the_lines_of_its_call_and_its_cost_stands_on_the_first(tmp_path: Path) -> None:
+    one = api()
+    line(one, "agent", user="Ann", trace_id="t", span_id="a")
+    line(one, "first", trace_id="t", span_id="b", parent_span_id="a", provider_request_id="x", seen_by="client")
+    line(one, "second", trace_id="t", span_id="c", parent_span_id="a")
+    line(one, "gateway", provider_request_id="x", seen_by="gateway")
+    one.land(Lake(one.config(tmp_path).lake_path))
+    one.build(tmp_path)
+    outer, inner, whole = (explained(one, tmp_path, name) for name in ("first", "gateway", "agent"))
+    assert [row[1] for row in outer["lines"].rows] == [row[1] for row in inner["lines"].rows] == ["first", "gateway"]
+    assert [row[4] for row in outer["costs"].rows] == [30]
+    assert inner["costs"].rows == [] == whole["costs"].rows
+    assert "stands on the first line" in inner["costs"].note
+    assert "finer lines" in whole["costs"].note
+    assert "lines" not in whole
+
+
+def test_a_call_over_midnight_counts_once_when_each_day_reads_its_own_files(tmp_path: Path) -> None:
+    one = World(API_POOL)
+    for day in (1, 2):
+        one.charge(60, at(day=day), at(day=day + 1), resource=None, ProviderName="OpenAI")
+    end = at("00:00:30", 2)
+    line(one, "client", at("23:59:59"), end, user="Ann", provider_request_id="x", seen_by="client")
+    line(one, "server", at("00:00:01", 2), end, provider_request_id="x", seen_by="server")
+    one.land(Lake(one.config(tmp_path).lake_path))
+    one.build(tmp_path)
+    with open_warehouse(one.config(tmp_path)) as con:
+        assert con.execute("select day, user_id, requests from usage_days").fetchall() == [(at().date(), "Ann", 1)]

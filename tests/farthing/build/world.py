@@ -32,6 +32,7 @@ from farthing.lake.schemas import (
     JOBS,
     METRICS,
     REQUESTS,
+    SPANS,
     TIME,
     Table,
 )
@@ -42,7 +43,8 @@ DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
 _TABLES = {
-    table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS)
+    table.name: table
+    for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, SPANS, JOBS, IDENTITIES, METRICS)
 }
 _OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
@@ -199,6 +201,23 @@ class World:
             }
         )
 
+    def span(
+        self, id: str, parent: str | None = None, start: datetime = TEN, end: datetime | None = None, **more: Any
+    ) -> None:
+        """A span `id` of trace t below `parent`."""
+        self.rows["spans"].append(
+            {
+                "x_source": "log",
+                "day": start.date(),
+                "trace_id": "t",
+                "span_id": id,
+                "parent_span_id": parent,
+                "started_at": start,
+                "ended_at": end or start + timedelta(minutes=1),
+                **more,
+            }
+        )
+
     def job(self, start: datetime, end: datetime | None, *, id: str | None = None, **more: Any) -> None:
         """A training job from `start` to `end`."""
         self.rows["jobs"].append({"job_id": id or f"job-{next(_COUNT)}", "started_at": start, "ended_at": end, **more})
@@ -256,7 +275,7 @@ class World:
         config = self.config()
         found = runner.models("staging", "core", "checks/bill", "checks/day")
         made = frozenset(model.name for model in runner.in_order(found, building._BILL_TABLES))
-        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}), horizon, found, made)
+        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}, {}), horizon, found, made)
         carried = dict(laws or {})
         days = [day for (day,) in con.execute("select day from bill_fingerprints").fetchall()]
         logged = [row["day"] for row in (*self.rows["requests"], *self.rows["gpu_usage"])]
