@@ -40,18 +40,8 @@ CHAPTERS = {
         "totals",
     ),
     "What a build computes of a day": (
-        *(
-            "usage_days",
-            "price_days",
-            "trueup_days",
-            "trace_days",
-            "gpu_days",
-            "gpu_hours",
-            "job_days",
-            "quality_days",
-            "unmatched_days",
-        ),
-        *("stated_days", "prefill_laws"),
+        *("usage_days", "price_days", "trueup_days", "trace_days", "gpu_days", "gpu_hours", "job_days"),
+        *("quality_days", "unmatched_days", "same_calls", "stated_days", "prefill_laws"),
     ),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "gpu_prices", "jobs", "identities", "metrics", "revenue"),

@@ -64,6 +64,7 @@ TABLES = {
     "gpu_hours": "what the GPUs of each replica did and cost in each hour",
     "job_days": "what each training or batch job held, cost and lost on each day",
     "unmatched_days": "what the joins of each day did not match; `unmatched` adds it up",
+    "same_calls": "log lines that are part of a call that counts under another line, as both client and gateway wrote",
     "stated_days": "what builds said each full day and pool cost, whenever it changed; `restatements` has the changes",
     "quality_days": "how much of requests, GPUs, busy time and cost each join matched; `data_quality` adds the share",
     "prefill_laws": "how long a prompt keeps a replica busy, as learned from each day's own requests",
@@ -435,6 +436,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "gpu_seconds": "its GPU-seconds; null where it is not about GPUs",
         "BillingCurrency": "currency of cost; null where no money is known of it",
         "cost": "money that stands on it",
+    },
+    "same_calls": {
+        "day": "day on which the line begins, UTC",
+        "x_source": "source of the line",
+        "request_id": "the line, by its id there",
+        "call_source": "source of the line that the call counts under; null where several finer lines are calls each",
+        "call_request_id": "the request that the call counts under; null as call_source is",
     },
     "stated_days": {
         "day": "day of the ledger, UTC",

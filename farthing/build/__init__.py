@@ -33,6 +33,8 @@ from models.prefill_law import PrefillLaw
 __all__ = ["BuildResult", "Progress", "Total", "bill_preview", "build"]
 
 _BILL_TABLES = ("api_bill_ends", "charge_spans", "pool_days", "bill_totals", "bill_fingerprints")
+#: Of what those read, what is of the days that are open: each batch of days makes it for itself.
+_OF_OPEN_DAYS = frozenset({"call_parts", "merged_calls", "calls"})
 
 
 class Progress(Protocol):
@@ -106,8 +108,7 @@ def build(
             raise ConfigError(
                 "the lake has nothing to build from.", file=config.root, fix="run `farthing collect` first."
             )
-        made = frozenset(model.name for model in runner.in_order(found, _BILL_TABLES))
-        plan = Plan(config, lake, inputs, horizon, found, made)
+        plan = Plan(config, lake, inputs, horizon, found, made_for_all_days(found))
         built = _build_days(con, plan, out, days, first_day, progress)
         statements.state(con, out, horizon)
         progress.message("publishing the warehouse")
@@ -139,10 +140,16 @@ def _read_bill(
         ).fetchall()
     ]
     open_from = settings.day_of(min(ends)) if ends else date.max
-    inputs_.open_requests_from(con, lake, inputs, open_from)
-    model_prices.put(con, config)
+    settings.open_days(con, dict.fromkeys(inputs_.open_requests_from(con, lake, inputs, open_from), 0))
     made = {model.name for model in runner.in_order(found, ["api_bill_ends", "bill_charges"])}
+    runner.run(con, found, ["merged_calls"], without=made)
+    model_prices.put(con, config)
     runner.run(con, found, _BILL_TABLES, without=made)
+
+
+def made_for_all_days(found: dict[str, runner.Model]) -> frozenset[str]:
+    """The tables of the bill and what they read, as far as it is the same for every day."""
+    return frozenset(model.name for model in runner.in_order(found, _BILL_TABLES)) - _OF_OPEN_DAYS
 
 
 @contextmanager

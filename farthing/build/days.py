@@ -122,6 +122,7 @@ def run_days(
         return inherited
 
     attribution = plan.config.attribution
+    make("merged_calls")
     model_prices.put(con, plan.config)
     model_prices.put_billed(con, plan.config)
     make("law_samples")

@@ -300,12 +300,14 @@ def _owner(model: ModelInfo) -> Provider:
 
 
 def put(con: duckdb.DuckDBPyConnection, config: Config) -> None:
-    """Make `settings.request_prices`: what each model of the requests in `lake.requests` costs, as they are logged."""
+    """Make `settings.request_prices`: what each model costs, by the names that requests and merged calls have."""
     providers = {(pool.provider or "").lower() for pool in config.pools if pool.kind == "api"}
     logged, vendors = [], []
     if providers:
         logged = con.execute(
-            "select distinct provider, coalesce(response_model, model), model from lake.requests"
+            "select distinct provider, coalesce(response_model, model), model"
+            " from (select provider, response_model, model from lake.requests"
+            " union all select provider, response_model, model from merged_calls)"
             " where ? or lower(provider) in (select unnest(?::varchar[]))",
             ["" in providers, sorted(providers)],
         ).fetchall()

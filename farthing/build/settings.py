@@ -205,7 +205,7 @@ def prepare(
     con.execute(f"create or replace view settings.unbilled_resources as {unbilled_sql(config)}")
     pairs = ", ".join(f"{text(name)}, {tag('tags', name)}" for name in config.ledger.dimensions)
     dimensions = f"cast(json_object({pairs}) as varchar)" if pairs else "'{}'"
-    con.execute(f"create or replace view settings.requests as select *, {dimensions} as dimensions from lake.requests")
+    con.execute(f"create or replace macro ledger_dimensions(tags) as {dimensions}")
 
 
 def open_days(con: duckdb.DuckDBPyConnection, days: Mapping[date, int]) -> None:

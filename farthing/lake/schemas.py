@@ -575,6 +575,15 @@ JOB_DAYS = _built(
         "lost_cost": MONEY,  # of it: after the last checkpoint of a job that failed
     },
 )
+SAME_CALLS = _built(
+    "same_calls",
+    {
+        "x_source": TEXT,
+        "request_id": TEXT,
+        "call_source": TEXT,
+        "call_request_id": TEXT,
+    },
+)
 UNMATCHED_DAYS = _built(
     "unmatched_days",
     {
@@ -636,6 +645,7 @@ BUILT = (
     JOB_DAYS,
     QUALITY_DAYS,
     UNMATCHED_DAYS,
+    SAME_CALLS,
     PREFILL_LAWS,
 )
 

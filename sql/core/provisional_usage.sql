@@ -14,13 +14,15 @@ with pools as (
 -- narrowed by the build to the days from the earliest end of a bill on
 requests as (
     select requests.*
-    from lake.requests as requests
+    from calls as requests
     anti join lake.gpu_inventory as inventory
         on
             requests.replica_id = inventory.replica_id
             and inventory.valid_from < requests.day + 1
             and coalesce(inventory.valid_to, timestamp 'infinity') > requests.day
-    where not coalesce(requests.gateway_cache_hit, false)
+    where
+        not coalesce(requests.gateway_cache_hit, false)
+        and requests.day = cast(requests.started_at as date)
 ),
 
 prices as (

@@ -1,11 +1,13 @@
 -- day_requests: every request that lived in the days of the batch, with who made it; times in microseconds of the day.
 -- grain: day, x_source, request_id; a request that lived in two days is in both
--- A request of the day before has a negative start; `starts_today` says whose day counts it. One without an end may live
--- on into the next day and no further. `party_key` stands for the day and all ledger columns that describe a request:
--- adding up by one number is far faster than by eight texts.
+-- A request of the day before has a negative start; `starts_today` says whose day counts it. `party_key` stands for the
+-- day and all ledger columns that describe a request: adding up by one number is far faster than by eight texts.
 -- materialized: view
 with requests as (
-    select * from settings.requests
+    select
+        *,
+        ledger_dimensions(tags) as dimensions
+    from calls
 ),
 
 batch_days as (
@@ -24,7 +26,7 @@ sentinel_users as (
 
 named as (
     select
-        batch_days.day,
+        requests.day,
         requests.x_source,
         requests.request_id,
         epoch_us(requests.started_at) - batch_days.start_us as started_us,
@@ -61,11 +63,7 @@ named as (
         -- an answer from a gateway's cache cost nothing upstream
         coalesce(requests.gateway_cache_hit, false) as is_cache_hit
     from requests
-    inner join batch_days
-        on
-            requests.day <= batch_days.day
-            and requests.started_at < batch_days.ended_at
-            and coalesce(requests.ended_at, requests.day + 1) >= batch_days.started_at
+    inner join batch_days on requests.day = batch_days.day
     left join identity_windows
         on
             requests.user_id = identity_windows.id

@@ -32,6 +32,7 @@ from farthing.lake.schemas import (
     JOBS,
     METRICS,
     REQUESTS,
+    SPANS,
     TIME,
     VENDOR_USAGE,
     Table,
@@ -44,7 +45,9 @@ DAY = date(2026, 10, 1)
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
 _TABLES = {
     table.name: table
-    for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
+    for table in [
+        *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, SPANS, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
+    ]
 }
 _OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
@@ -201,6 +204,23 @@ class World:
             }
         )
 
+    def span(
+        self, id: str, parent: str | None = None, start: datetime = TEN, end: datetime | None = None, **more: Any
+    ) -> None:
+        """A span `id` of trace t below `parent`."""
+        self.rows["spans"].append(
+            {
+                "x_source": "log",
+                "day": start.date(),
+                "trace_id": "t",
+                "span_id": id,
+                "parent_span_id": parent,
+                "started_at": start,
+                "ended_at": end or start + timedelta(minutes=1),
+                **more,
+            }
+        )
+
     def job(self, start: datetime, end: datetime | None, *, id: str | None = None, **more: Any) -> None:
         """A training job from `start` to `end`."""
         self.rows["jobs"].append({"job_id": id or f"job-{next(_COUNT)}", "started_at": start, "ended_at": end, **more})
@@ -271,8 +291,8 @@ class World:
             _put(con, "done", table, table.schema.empty_table())
         config = self.config()
         found = runner.models("staging", "core", "checks/bill", "checks/day")
-        made = frozenset(model.name for model in runner.in_order(found, building._BILL_TABLES))
-        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}), horizon, found, made)
+        made = building.made_for_all_days(found)
+        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}, {}), horizon, found, made)
         carried = dict(laws or {})
         days = [day for (day,) in con.execute("select day from bill_fingerprints").fetchall()]
         logged = [row["day"] for row in (*self.rows["requests"], *self.rows["gpu_usage"])]
@@ -294,8 +314,10 @@ class World:
         for table in _TABLES.values():
             _put(con, "lake", table, self.arrow(table.name))
         settings.prepare(con, self.config(), horizon, self.logged())
-        model_prices.put(con, self.config())
+        settings.open_days(con, dict.fromkeys(sorted({row["day"] for row in self.rows["requests"]}), 0))
         found = runner.models("staging", "core", "checks/bill", "checks/day")
+        runner.run(con, found, ["merged_calls"])
+        model_prices.put(con, self.config())
         runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         return con
