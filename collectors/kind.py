@@ -62,6 +62,27 @@ class Deliverable(Protocol):
         """
 
 
+class OfFile:
+    """A delivery that is made of one file, and goes by the file's name, size and identity."""
+
+    file: Deliverable
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.file.size
+
+    @property
+    def identity(self) -> str:
+        """That of the file."""
+        return self.file.identity
+
+
 @dataclass(frozen=True)
 class LoadResult:
     """What became of one file: the equation of its rows, and what rounding to 12 decimals took, per currency.

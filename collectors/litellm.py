@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from collectors import requests
 from collectors.json_rows import NOTHING, JsonRows, Refused, json_rows
-from collectors.kind import Deliverable, Kind, LoadResult, Report, Row
+from collectors.kind import Deliverable, Kind, LoadResult, OfFile, Report, Row
 from collectors.landing import Files
 from collectors.litellm_fields import HASHED, hash_parameters, payload_sql
 from collectors.litellm_requests import target_of, write_requests
@@ -48,7 +48,7 @@ KIND: Kind = replace(
 
 
 @dataclass
-class Payloads:
+class Payloads(OfFile):
     """A file of StandardLoggingPayloads; of their text nothing is kept but what a request has columns for."""
 
     form: ClassVar[str] = "LiteLLM payloads"
@@ -56,16 +56,6 @@ class Payloads:
     file: Deliverable
     source: Source = field(repr=False)
     beginning: bool = False  # only the first megabytes are read: to look at
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.file.size
 
     @property
     def identity(self) -> str:

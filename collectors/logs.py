@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from collectors.kind import Deliverable, Kind, LoadResult, Report
+from collectors.kind import Deliverable, Kind, LoadResult, OfFile, Report
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.mapping import ColumnMap, Dialect
@@ -89,21 +89,11 @@ def dialect(extra: Mapping[str, pa.DataType], tags: Sequence[str]) -> Dialect:
 
 
 @dataclass(frozen=True)
-class Paired:
+class Paired(OfFile):
     """A file of requests and the files that lend to it; it is another delivery when one of them changes."""
 
     file: Deliverable
     lenders: tuple[Deliverable, ...]
-
-    @property
-    def name(self) -> str:
-        """That of the file of requests."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """That of the file of requests, in bytes."""
-        return self.file.size
 
     @property
     def form(self) -> str:

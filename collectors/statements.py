@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collectors.combinations import PIECE_ROWS, Made, in_tables
-from collectors.kind import Deliverable
+from collectors.kind import Deliverable, OfFile
 from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
 from farthing.objects import Found, is_url
@@ -73,7 +73,7 @@ class Statement:
 
 
 @dataclass
-class Download:
+class Download(OfFile):
     """A file that somebody downloaded; what its provider calls it shows in its header, or when it is read."""
 
     kind_of_bill: ClassVar[str]  # what it is taken for before that, for people
@@ -94,21 +94,6 @@ class Download:
             UnreadableError: it is none of this provider's.
         """
         raise NotImplementedError
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.file.size
-
-    @property
-    def identity(self) -> str:
-        """That of the file."""
-        return self.file.identity
 
     def fetch(self, folder: Path) -> Path:
         """Parquet with the rows in FOCUS columns.

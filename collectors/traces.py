@@ -12,7 +12,7 @@ from pathlib import Path
 
 from collectors import otlp, requests
 from collectors.checks import before
-from collectors.kind import Check, Deliverable, Kind, Row
+from collectors.kind import Check, Deliverable, Kind, OfFile, Row
 from collectors.landing import Files, Part
 from collectors.mapping import Dialect
 from collectors.otlp import Reading
@@ -70,7 +70,7 @@ _SPANS = Kind(
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(OfFile):
     """A file of traces: its rows for one table, which are decoded together with those for the other."""
 
     file: Deliverable
@@ -79,16 +79,6 @@ class Trace:
     made: dict[str, Path] = field(default_factory=dict, repr=False, compare=False)
 
     form = "OTLP"
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.file.size
 
     @property
     def identity(self) -> str:
