@@ -233,7 +233,7 @@ lines as (
             and requests.line = told.line
 ),
 
--- a line may share its answer with one and its chain with another: twice over both reaches all that a call can have
+-- a line may share its answer with one and its chain with another: from there once more by answers, and all are reached
 reached_once as (
     select
         *,
@@ -249,18 +249,11 @@ reached_twice as (
     from reached_once
 ),
 
-reached_again as (
-    select
-        *,
-        min(by_chain) over (partition by day, answer) as by_answer_again
-    from reached_twice
-),
-
 called as (
     select
         *,
-        min(by_answer_again) over (partition by day, chain) as call
-    from reached_again
+        min(by_chain) over (partition by day, answer) as call
+    from reached_twice
 ),
 
 counted as (

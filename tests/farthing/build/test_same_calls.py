@@ -107,6 +107,17 @@ def test_a_gateway_line_without_a_span_joins_the_client_and_the_server_by_the_an
     assert same(ran) == [("gate", "gateway", "log", "client"), ("vllm", "server", "log", "client")]
 
 
+def test_lines_are_one_call_also_when_only_others_of_it_share_anything_with_both() -> None:
+    one = api()
+    line(one, "gateway", user="Ann", provider_request_id="x", seen_by="gateway", x_source="gate")
+    line(one, "client", trace_id="t", span_id="a", provider_request_id="x", seen_by="client")
+    line(one, "server", trace_id="t", span_id="b", parent_span_id="a", provider_request_id="y", seen_by="server")
+    line(one, "engine", provider_request_id="y", seen_by="server", x_source="engine")
+    ran = one.run()
+    assert usage(ran, "user_id", "requests") == [("Ann", 1)]
+    assert [row[1] for row in same(ran)] == ["engine", "gateway", "server"]
+
+
 def test_an_answer_from_the_cache_of_a_gateway_is_a_call_of_its_own() -> None:
     one = api()
     line(one, "asked", user="Ann", provider_request_id="x")
@@ -166,6 +177,16 @@ def test_a_span_whose_only_request_begins_much_later_is_no_call() -> None:
     assert same(ran) == [("log", "session", None, None)]
 
 
+def test_the_way_up_stays_in_the_trace() -> None:
+    one = api()
+    one.span("top", trace_id="u")
+    one.span("a", "top", trace_id="u")
+    one.span("a")
+    one.span("top", user_id="Zoe")  # of this trace, and above nothing
+    line(one, "call", trace_id="t", span_id="b", parent_span_id="a")
+    assert usage(one.run(), "user_id", "requests") == [(None, 1)]
+
+
 def test_spans_in_a_circle_end() -> None:
     one = api()
     line(one, "one", trace_id="t", span_id="a", parent_span_id="b", user="Ann")
@@ -180,10 +201,13 @@ def test_a_call_over_midnight_counts_once_on_the_day_on_which_it_was_asked(toget
         one.charge(60, at(day=day), at(day=day + 1), resource=None, ProviderName="OpenAI")
     end = at("00:00:30", 2)
     line(one, "client", at("23:59:59"), end, user="Ann", provider_request_id="x", seen_by="client")
+    line(one, "gateway", at("23:59:59.5"), end, provider_request_id="x", seen_by="gateway")
     line(one, "server", at("00:00:01", 2), end, provider_request_id="x", seen_by="server")
     line(one, "next", at("12:00", 2), at("12:01", 2), user="Bob")
     ran = one.run(together=together)
     assert usage(ran, "day", "user_id", "requests") == [(at().date(), "Ann", 1), (at(day=2).date(), "Bob", 1)]
+    told = ran.ask("select day, request_id, call_request_id from done.same_calls order by all")
+    assert told == [(at().date(), "gateway", "client"), (at(day=2).date(), "server", "client")]
 
 
 def test_what_the_asker_wrote_in_a_tag_wins_over_what_the_answerer_wrote() -> None:
