@@ -101,6 +101,7 @@ def measured(rows: int, sample: int, threads: int = 2) -> dict[str, Any]:
         con = duckdb.connect(str(Path(folder) / "price.duckdb"), config={"threads": threads})
         con.execute("set TimeZone = 'UTC'")
         found = _prepare(con, rows)
+        runner.run(con, found, ["merged_calls"])
         laid, _ = _timed("the price table for the names of the log", rows, lambda: model_prices.put(con, _CONFIG))
         runner.run(con, found, ["priced_requests"])
         con.execute(_SUMMED).fetchall()  # the file is in memory then, for every rival alike
