@@ -130,7 +130,7 @@ class Logs(Files):
             return files
         lend = re.compile(self.log.lenders.where)
         lenders = [file for file in files if lend.search(file.name.lower())]
-        requests = [file for file in files if file not in lenders]
+        requests = [file for file in files if not lend.search(file.name.lower())]
         if not requests:
             raise SourceError(
                 f"all that path matches is {self.log.lenders.name}, which are no requests.",
@@ -200,7 +200,7 @@ def _near(
     """The lenders of the same time, of the one before and the one after; all, where they are few."""
     if len(lenders) <= 2 * _NEIGHBOURS + 1:
         return tuple(lenders)
-    place = bisect_left([when for when, _ in places], _when(file, lend))
+    place = bisect_left(places, (_when(file, lend), -1))
     chosen = places[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1]
     return tuple(lenders[number] for _, number in chosen)
 
