@@ -50,6 +50,12 @@ def fill_the_disk(full: bool) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000 if full else hard, hard))
 
 
+def _resident_kb() -> int:
+    """What the process holds in memory now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() // 1000
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
     clock = FileClock(given["clock"], given["wall_offset"], given.get("steps", []))
@@ -58,6 +64,7 @@ def main() -> None:
     width = given.get("interval", 10)
     agent = Agent(Nvml(), spool, node_id="node-1", interval_seconds=width, clock=clock, log=log.append)
     agent.step(clock.now())
+    resident_kb, told_us = [], clock.now().boot_us
     while clock.now().boot_us < given["until"]:
         at = following(clock.now(), width * SECOND_US)
         for begin, end in given.get("pauses", []):
@@ -65,10 +72,13 @@ def main() -> None:
         clock.set(at)
         fill_the_disk(given["full"][0] <= at < given["full"][1] if "full" in given else False)
         agent.step(clock.now())
+        if at - told_us >= 1_000 * SECOND_US:
+            told_us = at
+            resident_kb.append(_resident_kb())
     if given.get("finish"):
         agent.finish(clock.now())
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"log": log, "seconds": used.ru_utime + used.ru_stime}))
+    print(json.dumps({"log": log, "seconds": used.ru_utime + used.ru_stime, "resident_kb": resident_kb}))
 
 
 if __name__ == "__main__":
