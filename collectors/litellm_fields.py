@@ -204,8 +204,9 @@ def _request() -> dict[str, str]:
         # The total of a batch may be logged again each time that somebody looks at it.
         "request_id": f"case when {total} then regexp_replace({_any('id', 'call_id')}, '_batch_cost$', '') "
         f"else {_any('call_id', 'id')} end",
-        "provider_request_id": "case when not from_cache and not of_batch and id is distinct from call_id "
-        f"then {_any('id')} end",
+        # What comes from the cache has the id of the answer that was kept.
+        "provider_request_id": "case when not of_batch and id is distinct from call_id "
+        f"then regexp_replace({_any('id')}, '_cache_hit.*$', '') end",
         "started_at": "began_at",
         # Without a stream LiteLLM puts the end here, and where nothing came of a stream too.
         "first_token_at": "case when streamed and first_at is distinct from ended_at and not of_batch "

@@ -5,17 +5,17 @@
 -- so it is no call of its own. `inwards` counts the lines of a call from the one who asked to the one who answered.
 -- Lines are one call when they carry the same id of the answer, or when a span contains just one other that is a request,
 -- and they begin within a quarter of an hour of each other. What a gateway answers from its cache carries the id of the
--- answer that was kept, and is a call by itself. A day sees the lines and spans that lived in it.
+-- answer that was kept, and is another call: its own, and that of a line with the same id in whose time it fell. A day sees
+-- the lines and spans that lived in it.
 with recursive batch_days as (
     select * from settings.batch_days
 ),
 
-requests as (
+logged as (
     select
         requests.* exclude (day),
         batch_days.day,
-        hash(requests.x_source, requests.request_id) as line,
-        case when not coalesce(requests.gateway_cache_hit, false) then requests.provider_request_id end as answer_id
+        hash(requests.x_source, requests.request_id) as line
     from lake.requests as requests
     inner join batch_days
         on
@@ -25,6 +25,49 @@ requests as (
     where
         requests.provider_request_id is not null
         or coalesce(requests.span_id, requests.parent_span_id) is not null
+),
+
+cache_hits as (
+    select
+        day,
+        provider_request_id,
+        line,
+        started_at
+    from logged
+    where gateway_cache_hit and provider_request_id is not null
+),
+
+-- who asked for what came from a cache saw the id of the kept answer too, and waited while the cache was looked into
+answered_from_cache as (
+    select
+        logged.day,
+        logged.line,
+        arg_min(cache_hits.line, cache_hits.started_at) as hit
+    from logged
+    inner join cache_hits
+        on
+            logged.day = cache_hits.day
+            and logged.provider_request_id = cache_hits.provider_request_id
+            and cache_hits.started_at between logged.started_at and logged.ended_at
+    where not coalesce(logged.gateway_cache_hit, false)
+    group by logged.day, logged.line
+    union all
+    select
+        day,
+        line,
+        line
+    from cache_hits
+),
+
+requests as (
+    select
+        logged.*,
+        coalesce(answered_from_cache.hit::varchar, logged.provider_request_id) as answer_id
+    from logged
+    left join answered_from_cache
+        on
+            logged.day = answered_from_cache.day
+            and logged.line = answered_from_cache.line
 ),
 
 spans as (

@@ -116,6 +116,21 @@ def test_an_answer_from_the_cache_of_a_gateway_is_a_call_of_its_own() -> None:
     assert ran.ledger("user_id") == {"Ann": 60}
 
 
+@pytest.mark.parametrize("minutes", ["05", "20"])
+def test_who_asked_for_what_came_from_the_cache_made_that_call_and_not_the_first_one(minutes: str) -> None:
+    one = api()
+    line(one, "first", user="Ann", provider_request_id="x", seen_by="client")
+    line(one, "asked", provider_request_id="x", seen_by="gateway", x_source="gate")
+    start, end = at(f"10:{minutes}"), at(f"10:{minutes}:02")
+    line(one, "second", start, end, user="Bob", provider_request_id="x", seen_by="client")
+    hit = {"gateway_cache_hit": True, "provider": "litellm-cache", "x_source": "gate", "seen_by": "gateway"}
+    line(one, "hit", at(f"10:{minutes}:01"), end, provider_request_id="x", **hit)
+    ran = one.run()
+    assert usage(ran, "user_id", "requests") == [("Ann", 1), ("Bob", 1)]
+    assert ran.ledger("user_id") == {"Ann": 60}
+    assert same(ran) == [("gate", "asked", "log", "first"), ("gate", "hit", "log", "second")]
+
+
 def test_an_answer_id_that_comes_again_much_later_is_another_call() -> None:
     one = api()
     line(one, "one", user="Ann", provider_request_id="x")
