@@ -247,8 +247,9 @@ def _request() -> dict[str, str]:
 
 
 def _count(*facts: str) -> str:
-    """A number of tokens; null where LiteLLM writes 0 because it knows none."""
-    return f"case when not without_tokens then {_any(*facts)} end"
+    """A number of tokens; null where LiteLLM writes 0 as it knows none. Of two places, one that says 0 may lack it."""
+    some = ", ".join(f"nullif(nullif(trim({fact}), ''), '0')" for fact in facts)
+    return f"case when not without_tokens then coalesce({some}, {_any(*facts)}) end"
 
 
 def _known_user(value: str) -> str:

@@ -187,7 +187,7 @@ HOUR = case(
 
 
 def test_cache_writes_of_an_hour_are_told_apart(landed: Landed) -> None:
-    """litellm#42663, PR 36762: at the rate of five minutes they cost 37 % too little."""
+    """litellm PR#36762: at the rate of five minutes they cost 37 % too little."""
     assert tokens(landed[HOUR]) == (4050, 3000, 1000, 400, 20, None)
 
 

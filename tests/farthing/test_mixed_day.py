@@ -5,6 +5,7 @@ The files come in pieces, out of order and some of them twice; most spans of the
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -128,7 +129,7 @@ def answered(call: str, number: int, tokens: tuple[int, int], parent: int | None
 
 
 def write(folder: Path) -> None:
-    """What is there on the next morning: the bills, the telemetry, the servers' spans, half of the gateway's log and one client's."""
+    """What is there on the next morning: bills, telemetry, the servers' spans, half of the gateway's log."""
     (folder / "farthing.toml").write_text(TOML)
     for name in ("gateway", "app", "servers"):
         (folder / name).mkdir()
@@ -146,7 +147,7 @@ def write(folder: Path) -> None:
     write_csv(folder / "bill.csv", columns, [dict(zip(columns, row, strict=True)) for row in rows])
     edges = sorted({-10 * HOUR, 14 * HOUR, *(edge for edges in SERVED.values() for edge in edges)})
     watched = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         times = [(BEGIN + timedelta(seconds=edge)).isoformat() for edge in (start, end)]
         busy = end - start if (start, end) in SERVED.values() else 0
         watched.append(dict(zip(USAGE, ("GPU-0", *times, end - start, busy), strict=True)))
@@ -169,10 +170,7 @@ def gateway() -> list[dict[str, Any]]:
     return [
         logged("plain", 0.005, 1800.01, (120, 30)),
         logged("streamed", HOUR + 0.005, HOUR + 720.01, (1000, 200), stream=True),
-        logged(
-            *("text", 2 * HOUR, 2 * HOUR + 360.01, (50, 10)),
-            **{"id": "cmpl-text", "call_type": "atext_completion", "metadata__user_api_key_user_id": "bob"},
-        ),
+        logged("text", 2 * HOUR, 2 * HOUR + 360.01, (50, 10), id="cmpl-text", metadata__user_api_key_user_id="bob"),
         logged("aborted", 3 * HOUR + 0.005, 3 * HOUR + 300, (8, 5), **hung_up),
         logged("vendor", 5 * HOUR, 5 * HOUR + 30, (2_000_000, 50_000)),
         logged("refused", 6 * HOUR, 6 * HOUR + 0.2, (0, 0), error_information={"error_code": "429"}, **refused),
@@ -196,7 +194,7 @@ def servers() -> str:
 
 
 def clients(first: int = 9) -> str:
-    """So many spans: eight calls, one without an answer and some without tokens, and the span of an agent that sums two of them."""
+    """So many spans: eight calls, some without tokens, one without an answer; an agent's has the sums of two."""
     retry = (1_000_000, 25_000)
     ann, bob = {"user.id": "ann"}, {"user.id": "bob"}
     cat = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "user.id": "cat"}
