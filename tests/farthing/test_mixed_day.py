@@ -114,16 +114,17 @@ def used(call: str, tokens: tuple[int, int], **more: Any) -> dict[str, Any]:
     }
 
 
-def answered(call: str, number: int, tokens: tuple[int, int], parent: int | None = None, **more: Any) -> dict[str, Any]:
+def answered(
+    call: str, number: int, tokens: tuple[int, int], parent: int | None = None, *, id: str | None = None
+) -> dict[str, Any]:
     """A span of the server, which names nobody."""
     start, end = SERVED[call]
     values = {
-        "gen_ai.request.id": f"chatcmpl-{call}",
+        "gen_ai.request.id": id or f"chatcmpl-{call}",
         "gen_ai.usage.prompt_tokens": tokens[0],
         "gen_ai.usage.completion_tokens": tokens[1],
         "gen_ai.latency.time_in_queue": 0.25,
         "gen_ai.latency.time_to_first_token": 60.0,
-        **more,
     }
     return {**made(number, start + 0.01, end, values, parent), "name": "llm_request", "kind": 2}
 
@@ -186,7 +187,7 @@ def servers() -> str:
     spans = [
         answered("plain", 101, (120, 30)),
         answered("streamed", 12, (1000, 200), parent=11),
-        answered("text", 102, (50, 10), **{"gen_ai.request.id": "cmpl-text-0"}),
+        answered("text", 102, (50, 10), id="cmpl-text-0"),
         answered("aborted", 22, (2006, 300), parent=21),
         answered("step", 33, (700, 70), parent=31),
     ]
