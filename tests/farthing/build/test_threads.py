@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from farthing.lake.schemas import REQUESTS
 from tests.collectors.conftest import World as Folder
 from tests.collectors.test_litellm import lines, payload
 from tests.collectors.test_logs_langfuse import seen
+from tests.collectors.traces import CALL, line, span
 from tests.farthing.build.test_model_prices import costs, priced, world
 
 
@@ -28,7 +30,7 @@ def logged(folder: Path, kind: str, row: dict[str, Any], price: dict[str, str], 
     """What the line of a log lands as, and what it costs at `price` for a million tokens."""
     there = Folder(folder)
     there.write("log.jsonl", lines(row))
-    assert there.one(kind, "log.jsonl", **settings).rejected == 0, there.rejects()
+    assert {one.rejected for one in there.collect(kind, "log.jsonl", **settings)} == {0}, there.rejects()
     [landed] = there.rows(REQUESTS)
     one = world(prices=[{"model": landed["response_model"] or landed["model"], **price}])
     times = {name: value.replace(tzinfo=UTC) for name, value in landed.items() if isinstance(value, datetime)}
@@ -84,6 +86,17 @@ def test_cached_input_that_a_sender_left_inside_of_input_is_not_added_to_it(
     price = {"input": "1", "cached_input": "0.1", "output": "0"}
     landed, cost = logged(tmp_path, "langfuse", row, price, **settings)
     assert (landed["input_tokens"], cost) == (17_903, Decimal("0.0018677"))
+
+
+def test_input_of_a_trace_has_its_cached_parts_inside_also_for_anthropic(tmp_path: Path) -> None:
+    """langfuse#12306: 130,213 of input, all but 5 of it read from or written to a cache, were shown as 260,421."""
+    usage = {"input_tokens": 130_213, "cache_read_tokens": 128_955, "cache_write_tokens": 1253, "output_tokens": 0}
+    told = {**CALL, "gen_ai.request.model": "claude", "gen_ai.provider.name": "anthropic"}
+    row = json.loads(line([span(1, told | {f"gen_ai.usage.{name}": count for name, count in usage.items()})]))
+    price = {"input": "10", "cached_input": "1", "cache_write": "12.5", "output": "50"}
+    landed, cost = logged(tmp_path, "otel", row, price)
+    assert landed["input_tokens"] == 130_213
+    assert cost == Decimal("0.00005") + Decimal("0.128955") + Decimal("0.0156625")
 
 
 def test_a_model_is_priced_as_itself_and_not_as_its_faster_variant() -> None:
