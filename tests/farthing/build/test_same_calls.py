@@ -138,6 +138,20 @@ def test_an_answer_id_that_comes_again_much_later_is_another_call() -> None:
     assert usage(one.run(), "user_id", "requests") == [("Ann", 1), ("Bob", 1)]
 
 
+def test_a_span_that_was_exported_to_two_tools_is_one_call_also_in_an_agent_and_around_a_server() -> None:
+    """Langfuse's own library writes spans that a collector of OpenTelemetry may get too."""
+    one = api()
+    one.span("agent", user_id="Ann")
+    for source in ("log", "langfuse"):
+        for call in ("b", "c"):
+            ids = {"trace_id": "t", "span_id": call, "parent_span_id": "agent", "x_source": source}
+            line(one, f"{source}-{call}", seen_by="client", **ids)
+    line(one, "server", trace_id="t", span_id="d", parent_span_id="c", seen_by="server", x_source="vllm")
+    ran = one.run()
+    assert usage(ran, "user_id", "requests", "input_tokens") == [("Ann", 2, 2000)]
+    assert len(same(ran)) == 3
+
+
 def test_equal_span_ids_of_two_traces_are_two_spans() -> None:
     one = api()
     line(one, "one", user="Ann", trace_id="t", span_id="a")
