@@ -204,8 +204,9 @@ def _request() -> dict[str, str]:
         # The total of a batch may be logged again each time that somebody looks at it.
         "request_id": f"case when {total} then regexp_replace({_any('id', 'call_id')}, '_batch_cost$', '') "
         f"else {_any('call_id', 'id')} end",
-        "provider_request_id": "case when not from_cache and not of_batch and id is distinct from call_id "
-        f"then {_any('id')} end",
+        # What comes from the cache has the id of the answer that was kept.
+        "provider_request_id": "case when not of_batch and id is distinct from call_id "
+        f"then regexp_replace({_any('id')}, '_cache_hit.*$', '') end",
         "started_at": "began_at",
         # Without a stream LiteLLM puts the end here, and where nothing came of a stream too.
         "first_token_at": "case when streamed and first_at is distinct from ended_at and not of_batch "
@@ -246,8 +247,9 @@ def _request() -> dict[str, str]:
 
 
 def _count(*facts: str) -> str:
-    """A number of tokens; null where LiteLLM writes 0 because it knows none."""
-    return f"case when not without_tokens then {_any(*facts)} end"
+    """A number of tokens; null where LiteLLM writes 0 as it knows none. Of two places, one that says 0 may lack it."""
+    some = ", ".join(f"nullif(nullif(trim({fact}), ''), '0')" for fact in facts)
+    return f"case when not without_tokens then coalesce({some}, {_any(*facts)}) end"
 
 
 def _known_user(value: str) -> str:

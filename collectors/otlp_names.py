@@ -30,10 +30,16 @@ SPAN = {
     "service_tier": ("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
     "input_tokens": _usage("input_tokens", "prompt_tokens"),
     "cached_input_tokens": _usage(
-        *("cache_read.input_tokens", "cache_read_input_tokens", "cached_tokens", "input_tokens.cached"),
+        *("cache_read.input_tokens", "cache_read_input_tokens", "cache_read_tokens", "cached_tokens"),
+        "input_tokens.cached",
     ),
     "cache_write_tokens": _usage(
-        *("cache_creation.input_tokens", "cache_creation_input_tokens", "cache_write.input_tokens"),
+        *(
+            "cache_creation.input_tokens",
+            "cache_creation_input_tokens",
+            "cache_write.input_tokens",
+            "cache_write_tokens",
+        ),
     ),
     "output_tokens": _usage("output_tokens", "completion_tokens"),
     "reasoning_tokens": _usage("reasoning.output_tokens", "reasoning_tokens"),

@@ -27,6 +27,8 @@ _SERVER = "coalesce(server_address, regexp_extract(server_url, '^[a-z]+://([^/:]
 _TAGS = ("queue_seconds", "server_address", "error_type")
 _LATEST_NANOSECONDS = 7_258_118_400_000_000_000  # 2200-01-01
 _LONGEST_SECONDS = 1_000_000
+#: vLLM counts the prompts of a call behind its id, and the answers to one prompt before it.
+_FIRST_OF_CALL = "^(?:0_)?(?:((?:cmpl|embd|pool|classify|score|rerank)-.+)-0|(.+))$"
 
 _OF_BOTH = (
     *("day", "request_id", "trace_id", "span_id", "parent_span_id", "started_at", "ended_at", "operation", "status"),
@@ -203,8 +205,11 @@ def _shaped(provider: str | None, *, server: bool) -> str:
         f"when {name} is null and {name}_text is not null then {_shown(name, name + '_text')} || ' is no whole number'"
         for name in _TOKENS
     )
+    # What an engine counts of a call, first of its prompts or answers, has the id of the call.
+    called = f"regexp_replace(provider_request_id, {literal(_FIRST_OF_CALL)}, '\\1\\2')"
     return f"""
-        select *, started_at::date as day,
+        select * replace (case when {engine} then {called} else provider_request_id end as provider_request_id),
+            started_at::date as day,
             coalesce(operation in ({calls}) or operation is null and {used}, false) as qualifies,
             case when qualifies then trace_id || '/' || span_id end as request_id,
             {engine} as engine,

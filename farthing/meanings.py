@@ -379,7 +379,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "BillingCurrency": "currency of the bill",
         "provisional": "whether no bill has confirmed it yet",
         "requests": "logged requests",
-        "requests_not_reported": "those of them whose tokens are estimated or missing",
+        "requests_not_reported": "those of them whose tokens are estimated or missing, but for failures without any",
         "input_tokens": "logged input tokens, cache reads and writes included",
         "cached_input_tokens": "logged tokens read from a cache",
         "cache_write_tokens": "logged tokens written to a cache",

@@ -47,7 +47,7 @@ ours as (
         sum(requests.output_tokens) as output_tokens,
         sum(requests.pico) as priced_pico,
         count(*) filter (where requests.pico > 0 and requests.usage_quality = 'reported') as reported,
-        count(*) filter (where requests.usage_quality <> 'reported') as not_reported,
+        count(*) filter (where requests.usage_quality <> 'reported' and not requests.is_refused) as not_reported,
         count(distinct requests.model) filter (
             where requests.currency is null
             and coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0) > 0

@@ -94,7 +94,7 @@ on_apis as (
         output_tokens,
         billed_as as share_group,
         has_prices,
-        has_prices and usage_quality <> 'reported' as takes_volume,
+        has_prices and usage_quality <> 'reported' and not is_refused as takes_volume,
         pico as price_pico
     from requests
 ),

@@ -7,7 +7,7 @@
 -- column BillingCurrency: currency of the bill
 -- column provisional: whether no bill has confirmed it yet: then the price is all there is
 -- column requests: logged requests
--- column requests_not_reported: those of them whose tokens are estimated or missing
+-- column requests_not_reported: those of them whose tokens are estimated or missing, but for those that failed before there were any
 -- column input_tokens: logged input tokens, cache reads and writes included; null: none logged
 -- column cached_input_tokens: logged tokens read from a cache
 -- column cache_write_tokens: logged tokens written to a cache

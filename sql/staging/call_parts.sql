@@ -3,19 +3,20 @@
 -- grain: day, x_source, request_id; a line that is the only one of its call, and lacks nothing, is not here
 -- `call` is the same for all lines of one call; null: finer lines (an attempt and its retry) tell what this one covers,
 -- so it is no call of its own. `inwards` counts the lines of a call from the one who asked to the one who answered.
--- Lines are one call when they carry the same id of the answer, or when a span contains just one other that is a request,
+-- Lines are one call when they are the same span, told to several tools, when they carry the same id of the answer, or when
+-- a span contains just one other that is a request,
 -- and they begin within a quarter of an hour of each other. What a gateway answers from its cache carries the id of the
--- answer that was kept, and is a call by itself. A day sees the lines and spans that lived in it.
+-- answer that was kept, and is another call: its own, and that of a line with the same id in whose time it fell. A day sees
+-- the lines and spans that lived in it.
 with recursive batch_days as (
     select * from settings.batch_days
 ),
 
-requests as (
+logged as (
     select
         requests.* exclude (day),
         batch_days.day,
-        hash(requests.x_source, requests.request_id) as line,
-        case when not coalesce(requests.gateway_cache_hit, false) then requests.provider_request_id end as answer_id
+        hash(requests.x_source, requests.request_id) as line
     from lake.requests as requests
     inner join batch_days
         on
@@ -25,6 +26,68 @@ requests as (
     where
         requests.provider_request_id is not null
         or coalesce(requests.span_id, requests.parent_span_id) is not null
+),
+
+cache_hits as (
+    select
+        day,
+        provider_request_id,
+        line,
+        started_at
+    from logged
+    where gateway_cache_hit and provider_request_id is not null
+),
+
+-- who asked for what came from a cache saw the id of the kept answer too, and waited while the cache was looked into
+answered_from_cache as (
+    select
+        logged.day,
+        logged.line,
+        arg_min(cache_hits.line, cache_hits.started_at) as hit
+    from logged
+    inner join cache_hits
+        on
+            logged.day = cache_hits.day
+            and logged.provider_request_id = cache_hits.provider_request_id
+            and cache_hits.started_at between logged.started_at and logged.ended_at
+    where not coalesce(logged.gateway_cache_hit, false)
+    group by logged.day, logged.line
+    union all
+    select
+        day,
+        line,
+        line
+    from cache_hits
+),
+
+-- a span that was exported to several places
+exported_again as (
+    select
+        day,
+        trace_id,
+        span_id,
+        min(line) as node
+    from logged
+    where trace_id is not null and span_id is not null
+    group by all
+    having count(*) > 1
+),
+
+requests as (
+    select
+        logged.*,
+        coalesce(exported_again.node, logged.line) as node,
+        coalesce(answered_from_cache.hit::varchar, logged.provider_request_id) as answer_id
+    from logged
+    left join answered_from_cache
+        on
+            logged.day = answered_from_cache.day
+            and logged.line = answered_from_cache.line
+    left join exported_again
+        on
+            logged.day = exported_again.day
+            and logged.trace_id = exported_again.trace_id
+            and logged.span_id = exported_again.span_id
 ),
 
 spans as (
@@ -60,7 +123,8 @@ parents as (
 above as (
     select
         day,
-        line,
+        node,
+        started_at,
         trace_id,
         parent_span_id as span_id,
         1 as depth
@@ -69,7 +133,8 @@ above as (
     union
     select
         above.day,
-        above.line,
+        above.node,
+        above.started_at,
         above.trace_id,
         parents.parent_span_id,
         above.depth + 1
@@ -83,33 +148,30 @@ above as (
 ),
 
 containers as (
-    select distinct
+    select
         requests.day,
-        requests.line as outer_line,
-        above.line as inner_line,
-        inner_lines.started_at <= requests.started_at + interval 15 minutes as is_soon
+        requests.node as outer_node,
+        above.node as inner_node,
+        bool_or(above.started_at <= requests.started_at + interval 15 minutes) as is_soon
     from above
     inner join requests
         on
             above.day = requests.day
             and above.trace_id = requests.trace_id
             and above.span_id = requests.span_id
-    inner join requests as inner_lines
-        on
-            above.day = inner_lines.day
-            and above.line = inner_lines.line
-    where requests.line <> above.line
+    where requests.node <> above.node
+    group by requests.day, requests.node, above.node
 ),
 
 -- of each line that contains others, those that contain none
 innermost as (
     select
         day,
-        outer_line,
-        min(inner_line) as inner_line,
+        outer_node,
+        min(inner_node) as inner_node,
         count(*) > 1 or not bool_and(is_soon) as is_several
     from containers
-    where (day, inner_line) not in (select (day, outer_line) from containers)
+    where (day, inner_node) not in (select (day, outer_node) from containers)
     group by all
 ),
 
@@ -146,7 +208,7 @@ tellers as (
 told as (
     select
         above.day,
-        above.line,
+        above.node,
         arg_min(tellers.user_id, above.depth) as user_id,
         arg_min(tellers.team_id, above.depth) as team_id,
         arg_min(tellers.customer_id, above.depth) as customer_id,
@@ -160,7 +222,7 @@ told as (
             above.day = tellers.day
             and above.trace_id = tellers.trace_id
             and above.span_id = tellers.span_id
-    group by above.day, above.line
+    group by above.day, above.node
 ),
 
 repeated as (
@@ -216,13 +278,13 @@ lines as (
         requests.ended_at,
         coalesce(innermost.is_several, false) as is_several,
         coalesce(answers.answer, requests.line) as answer,
-        coalesce(innermost.inner_line, requests.line) as chain,
-        told.* exclude (day, line)
+        coalesce(innermost.inner_node, requests.node) as chain,
+        told.* exclude (day, node)
     from requests
     left join innermost
         on
             requests.day = innermost.day
-            and requests.line = innermost.outer_line
+            and requests.node = innermost.outer_node
     left join answers
         on
             requests.day = answers.day
@@ -230,7 +292,7 @@ lines as (
     left join told
         on
             requests.day = told.day
-            and requests.line = told.line
+            and requests.node = told.node
 ),
 
 -- a line may share its answer with one and its chain with another: from there once more by answers, and all are reached

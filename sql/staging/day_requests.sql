@@ -56,6 +56,13 @@ named as (
         requests.output_tokens,
         requests.reasoning_tokens,
         requests.usage_quality,
+        -- failed before a token was read or made: nobody bills that
+        coalesce(
+            requests.usage_quality = 'missing'
+            and requests.first_token_at is null
+            and lower(requests.status) in ('error', 'failure'),
+            false
+        ) as is_refused,
         requests.work_units,
         requests.reported_cost,
         requests.trace_id,

@@ -133,7 +133,11 @@ def test_a_row_of_the_spend_log_is_the_request_that_its_payload_is(log: Collecte
     assert one["first_token_at"] is not None
     assert (two["status"], two["usage_quality"], two["first_token_at"]) == ("cancelled", "estimated", None)
     assert (failed["usage_quality"], failed["input_tokens"], failed["user_id"]) == ("missing", None, None)
-    assert (hit["provider"], hit["gateway_cache_hit"], hit["provider_request_id"]) == ("litellm-cache", True, None)
+    assert (hit["provider"], hit["gateway_cache_hit"], hit["provider_request_id"]) == (
+        "litellm-cache",
+        True,
+        "chatcmpl-1",
+    )
 
 
 def test_a_second_collection_reads_nothing_and_a_changed_row_is_taken_from_the_day_of_its_change(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from farthing.lake.schemas import REQUESTS
-from tests.collectors.traces import BEGIN, CALL, line, span
+from tests.collectors.traces import BEGIN, CALL, attributes, line, span
 
 #: What `vllm serve --otlp-traces-endpoint` says of a request.
 SERVED = {
@@ -57,3 +57,13 @@ def test_a_server_that_names_no_model_is_refused_until_the_settings_do(world: An
     assert (requests.landed, world.rejects()) == (0, [(1, "model is missing")])
     world.collect("vllm", "in.jsonl", columns={"model": "service.name"})
     assert [row["model"] for row in world.rows(REQUESTS)] == ["llama"]
+
+
+def test_the_first_prompt_or_answer_of_a_call_has_the_id_that_its_caller_sees(world: Any) -> None:
+    names = ("cmpl-a-0", "cmpl-a-1", "0_chatcmpl-b", "1_chatcmpl-b", "0_cmpl-c-0", "embd-d-0", "chatcmpl-e-0")
+    spans = [served(number, attributes=attributes({**SERVED, "gen_ai.request.id": name}))
+             for number, name in enumerate(names, 1)]  # fmt: skip
+    world.write("in.jsonl", line(spans))
+    world.collect("vllm", "in.jsonl", constants={"model": "llama"})
+    found = [row["provider_request_id"] for row in world.rows(REQUESTS, "started_at")]
+    assert found == ["cmpl-a", "cmpl-a-1", "chatcmpl-b", "1_chatcmpl-b", "cmpl-c", "embd-d", "chatcmpl-e-0"]

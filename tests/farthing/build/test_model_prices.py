@@ -173,7 +173,7 @@ def test_prices_change_on_their_day_and_by_the_minute() -> None:
 
 
 def test_writes_for_an_hour_cost_more_than_those_for_five_minutes() -> None:
-    """litellm PR#37407 priced them as those for five minutes: 37 % too little."""
+    """litellm PR#36762 priced them as those for five minutes: 37 % too little."""
     written = {"model": "claude-sonnet-4-5", "provider": "anthropic", "cache_write_tokens": MILLION // 10}
     sizes = {"input_tokens": MILLION // 10}
     short, long = costs({**written, **sizes}, {**written, **sizes, "cache_write_1h_tokens": MILLION // 10})

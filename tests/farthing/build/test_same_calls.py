@@ -127,11 +127,40 @@ def test_an_answer_from_the_cache_of_a_gateway_is_a_call_of_its_own() -> None:
     assert ran.ledger("user_id") == {"Ann": 60}
 
 
+@pytest.mark.parametrize("minutes", ["05", "20"])
+def test_who_asked_for_what_came_from_the_cache_made_that_call_and_not_the_first_one(minutes: str) -> None:
+    one = api()
+    line(one, "first", user="Ann", provider_request_id="x", seen_by="client")
+    line(one, "asked", provider_request_id="x", seen_by="gateway", x_source="gate")
+    start, end = at(f"10:{minutes}"), at(f"10:{minutes}:02")
+    line(one, "second", start, end, user="Bob", provider_request_id="x", seen_by="client")
+    hit = {"gateway_cache_hit": True, "provider": "litellm-cache", "x_source": "gate", "seen_by": "gateway"}
+    line(one, "hit", at(f"10:{minutes}:01"), end, provider_request_id="x", **hit)
+    ran = one.run()
+    assert usage(ran, "user_id", "requests") == [("Ann", 1), ("Bob", 1)]
+    assert ran.ledger("user_id") == {"Ann": 60}
+    assert same(ran) == [("gate", "asked", "log", "first"), ("gate", "hit", "log", "second")]
+
+
 def test_an_answer_id_that_comes_again_much_later_is_another_call() -> None:
     one = api()
     line(one, "one", user="Ann", provider_request_id="x")
     line(one, "two", at("10:15:01"), at("10:16"), user="Bob", provider_request_id="x")
     assert usage(one.run(), "user_id", "requests") == [("Ann", 1), ("Bob", 1)]
+
+
+def test_a_span_that_was_exported_to_two_tools_is_one_call_also_in_an_agent_and_around_a_server() -> None:
+    """Langfuse's own library writes spans that a collector of OpenTelemetry may get too."""
+    one = api()
+    one.span("agent", user_id="Ann")
+    for source in ("log", "langfuse"):
+        for call in ("b", "c"):
+            ids = {"trace_id": "t", "span_id": call, "parent_span_id": "agent", "x_source": source}
+            line(one, f"{source}-{call}", seen_by="client", **ids)
+    line(one, "server", trace_id="t", span_id="d", parent_span_id="c", seen_by="server", x_source="vllm")
+    ran = one.run()
+    assert usage(ran, "user_id", "requests", "input_tokens") == [("Ann", 2, 2000)]
+    assert len(same(ran)) == 3
 
 
 def test_equal_span_ids_of_two_traces_are_two_spans() -> None:
