@@ -134,7 +134,12 @@ def test_who_asked_for_what_came_from_the_cache_made_that_call_and_not_the_first
     line(one, "asked", provider_request_id="x", seen_by="gateway", x_source="gate")
     start, end = at(f"10:{minutes}"), at(f"10:{minutes}:02")
     line(one, "second", start, end, user="Bob", provider_request_id="x", seen_by="client")
-    hit = {"gateway_cache_hit": True, "provider": "litellm-cache", "x_source": "gate", "seen_by": "gateway"}
+    hit: dict[str, Any] = {
+        "gateway_cache_hit": True,
+        "provider": "litellm-cache",
+        "x_source": "gate",
+        "seen_by": "gateway",
+    }
     line(one, "hit", at(f"10:{minutes}:01"), end, provider_request_id="x", **hit)
     ran = one.run()
     assert usage(ran, "user_id", "requests") == [("Ann", 1), ("Bob", 1)]
@@ -155,7 +160,7 @@ def test_a_span_that_was_exported_to_two_tools_is_one_call_also_in_an_agent_and_
     one.span("agent", user_id="Ann")
     for source in ("log", "langfuse"):
         for call in ("b", "c"):
-            ids = {"trace_id": "t", "span_id": call, "parent_span_id": "agent", "x_source": source}
+            ids: dict[str, Any] = {"trace_id": "t", "span_id": call, "parent_span_id": "agent", "x_source": source}
             line(one, f"{source}-{call}", seen_by="client", **ids)
     line(one, "server", trace_id="t", span_id="d", parent_span_id="c", seen_by="server", x_source="vllm")
     ran = one.run()
