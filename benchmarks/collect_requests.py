@@ -144,7 +144,7 @@ CONTESTS = {
         "requests.parquet",
         _write_parquet,
         {"kind": "requests", "columns": _MAPPED, "token_convention": "inclusive"},
-        f"copy (select {', '.join(_MAPPED.values())} from '{{file}}') to '{{target}}' (format parquet, compression zstd)",
+        f"copy (select {', '.join(_MAPPED.values())} from '{{file}}') to '{{target}}' (compression zstd)",
         bar=4,
         rows=10_000_000,
     ),
