@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 import duckdb
 
 import collectors
+from benchmarks.collect_cur import peak_bytes
 from farthing import config
 from farthing.lake import Lake
 
@@ -199,9 +199,7 @@ def _only(name: str, what: str, rows: int, file: Path) -> Measure:
         else:
             _collect(name, file, rows, Path(folder))
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_bytes = peak if sys.platform == "darwin" else peak * 1024
-    return Measure(name, what, rows, file.stat().st_size, seconds, cpu_seconds, peak_bytes)
+    return Measure(name, what, rows, file.stat().st_size, seconds, cpu_seconds, peak_bytes())
 
 
 class _Silence:
@@ -242,7 +240,7 @@ def main() -> None:
     """Print the contests."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collect_requests", description=__doc__)
     parser.add_argument("contests", nargs="*", help=f"of {', '.join(CONTESTS)}; all without")
-    parser.add_argument("--rows", type=int, default=50_000, help="requests in the log")
+    parser.add_argument("--rows", type=int, help="requests in each log, in place of its own number")
     parser.add_argument("--repeats", type=int, default=3, help="how often each side runs; the median is shown")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--only", help=argparse.SUPPRESS)
@@ -257,7 +255,8 @@ def main() -> None:
     measures = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="farthing-collect-") as folder:
-            measures += contest(name, arguments.rows, Path(folder), arguments.repeats)
+            rows = arguments.rows or CONTESTS[name].rows
+            measures += contest(name, rows, Path(folder), arguments.repeats)
     if arguments.json:
         print(json.dumps([asdict(one) for one in measures], indent=1))
     else:
