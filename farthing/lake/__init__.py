@@ -139,8 +139,9 @@ class Lake:
     def append(self, table: Table, data: Any, *, load: str, number: int = 1) -> bool:
         """Add the rows of `data` (a query, or anything with an Arrow C stream) to `table`.
 
-        Rows of a query go straight into a file for each partition, with no stop in Arrow. A writer that
-        comes again and again has one `load` and counts: what has a `number` up to the last committed is not written.
+        Rows of a query that are of one partition, or of some that it may be read for one by one, go straight into
+        files, with no stop in Arrow. A writer that comes again and again has one `load` and counts: what has a
+        `number` up to the last committed is not written.
         """
         if isinstance(data, Query):
             with scratch() as folder:

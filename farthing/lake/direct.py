@@ -31,15 +31,15 @@ class Query:
     """Rows as SQL over a connection, with all columns of a table; times are naive UTC, as in the lake's views.
 
     `settled` is called when all rows were read and none is in the lake yet: it raises where they may not land.
-    `nothing` are columns that are null in every row: no file gets them. `within` is true for the rows of a partition,
-    and maybe for others: what lets the engine pass over most of the rest.
+    `nothing` are columns that are null in every row: no file gets them. `within` is said of queries that may be read
+    once for each partition: it gives what can be added to the SQL of one, so that the engine passes over most others.
     """
 
     con: duckdb.DuckDBPyConnection
     sql: str
     settled: Callable[[], None] = field(default=lambda: None, compare=False)
     nothing: frozenset[str] = frozenset()
-    within: Callable[[Mapping[str, str]], str] = field(default=lambda _: "", compare=False)
+    within: Callable[[Mapping[str, str]], str] | None = field(default=None, compare=False)
 
     def part(self, partition: Mapping[str, str], table: Table) -> str:
         """The rows of one partition of `table`, as SQL."""
@@ -47,7 +47,7 @@ class Query:
             f"{quoted(name)} = {text(value)}::{duckdb_type(table.schema.field(name).type)}"
             for name, value in partition.items()
         )
-        return f"select * from ({self.sql}{self.within(partition)}) where {same}"
+        return f"select * from ({self.sql}{self.within(partition) if self.within else ''}) where {same}"
 
     def stream(self, table: Table) -> pa.RecordBatchReader:
         """The rows in `table`'s schema, batch by batch."""
@@ -83,11 +83,10 @@ def written(table: Table, query: Query, folder: Path) -> list[DataFile] | None:
         other = sorted(name for name in found | wanted if found.get(name) != wanted.get(name))
         raise ValueError(f"table {table.name}: missing, unknown or of another type: {', '.join(other)}")
     parts = ", ".join(map(quoted, table.partition_by)) or "1"
-    values = con.execute(
-        f"select distinct {parts} from ({query.sql}) order by all limit {_MOST_PARTITIONS + 1}"
-    ).fetchall()
+    most = _MOST_PARTITIONS if query.within else 1
+    values = con.execute(f"select distinct {parts} from ({query.sql}) order by all limit {most + 1}").fetchall()
     partitions = [dict(zip(table.partition_by, map(str, row), strict=False)) for row in values]
-    if not 0 < len(values) <= _MOST_PARTITIONS or (table.partition_by and any(None in row for row in values)):
+    if not 0 < len(values) <= most or (table.partition_by and any(None in row for row in values)):
         return None
     if not all(_PLAIN.fullmatch(value) for partition in partitions for value in partition.values()):
         return None
