@@ -90,10 +90,10 @@ def _only(what: str, form: str, rows: int, file: Path) -> Measure:
         else:
             _collect(file, rows, Path(folder))
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-    return Measure(what, form, rows, seconds, cpu_seconds, _peak_bytes())
+    return Measure(what, form, rows, seconds, cpu_seconds, peak_bytes())
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """This process's own: on Linux `ru_maxrss` begins with that of the process that started it."""
     status = Path("/proc/self/status")
     if status.exists():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 import duckdb
 
 import collectors
+from benchmarks.collect_cur import peak_bytes
 from farthing import config
 from farthing.lake import Lake
 
@@ -34,6 +34,7 @@ class Contest:
     source: dict[str, Any]
     floor: str  # SQL with {file}, and {target} to write to
     bar: float  # collecting may take so many times the processor time of it
+    rows: int = 50_000  # unless it is asked for others
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,51 @@ def _write_litellm(path: Path, rows: int) -> None:
             file.write(json.dumps(payload) + "\n")
 
 
+_MAPPED = {
+    "request_id": "id",
+    "started_at": "start_time",
+    "ended_at": "end_time",
+    "user_id": "user_name",
+    "team_id": "team",
+    "model": "model_name",
+    "provider": "provider",
+    "input_tokens": "prompt_tokens",
+    "cached_input_tokens": "cached_tokens",
+    "output_tokens": "completion_tokens",
+    "trace_id": "trace",
+    "status": "status",
+}
+_DAYS = 3
+
+
+def _write_parquet(path: Path, rows: int) -> None:
+    """A gateway's log of a few days, in the order of time, with ids and traces that no codec makes small."""
+    with duckdb.connect() as con:
+        con.execute(f"set threads = {_THREADS}")
+        con.execute("set memory_limit = '1GB'")
+        con.execute(
+            "copy (select md5(n::varchar) as id, "
+            f"make_timestamp({int(_START * 1e6)} + n * {_DAYS * 86_400_000_000} // {rows})::timestamptz as start_time, "
+            "start_time + to_microseconds((500000 + hash(n) % 20000000)::bigint) as end_time, "
+            "'user-' || (hash(n + 1) % 5000) as user_name, 'team-' || (hash(n + 1) % 40) as team, "
+            "['gpt-5', 'gpt-5-mini', 'claude-sonnet-4-5', 'gemini-2.5-pro'][(1 + hash(n + 2) % 4)::int] as model_name, "
+            "['openai', 'openai', 'anthropic', 'google'][(1 + hash(n + 2) % 4)::int] as provider, "
+            "(200 + hash(n + 3) % 8000)::bigint as prompt_tokens, (hash(n + 4) % 200)::bigint as cached_tokens, "
+            "(1 + hash(n + 5) % 2000)::bigint as completion_tokens, md5((n // 3 - 1)::varchar) as trace, "
+            "case when hash(n + 6) % 50 = 0 then 'error' else 'success' end as status, "
+            f"repeat('words of a prompt ', 2) as prompt from range({rows}) numbers (n)) to '{path}' (format parquet)"
+        )
+
+
 CONTESTS = {
+    "parquet": Contest(
+        "requests.parquet",
+        _write_parquet,
+        {"kind": "requests", "columns": _MAPPED, "token_convention": "inclusive"},
+        f"copy (select {', '.join(_MAPPED.values())} from '{{file}}') to '{{target}}' (compression zstd)",
+        bar=4,
+        rows=10_000_000,
+    ),
     "litellm": Contest(
         "payloads.jsonl",
         _write_litellm,
@@ -154,9 +199,7 @@ def _only(name: str, what: str, rows: int, file: Path) -> Measure:
         else:
             _collect(name, file, rows, Path(folder))
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_bytes = peak if sys.platform == "darwin" else peak * 1024
-    return Measure(name, what, rows, file.stat().st_size, seconds, cpu_seconds, peak_bytes)
+    return Measure(name, what, rows, file.stat().st_size, seconds, cpu_seconds, peak_bytes())
 
 
 class _Silence:
@@ -197,7 +240,7 @@ def main() -> None:
     """Print the contests."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collect_requests", description=__doc__)
     parser.add_argument("contests", nargs="*", help=f"of {', '.join(CONTESTS)}; all without")
-    parser.add_argument("--rows", type=int, default=50_000, help="requests in the log")
+    parser.add_argument("--rows", type=int, help="requests in each log, in place of its own number")
     parser.add_argument("--repeats", type=int, default=3, help="how often each side runs; the median is shown")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--only", help=argparse.SUPPRESS)
@@ -212,7 +255,8 @@ def main() -> None:
     measures = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="farthing-collect-") as folder:
-            measures += contest(name, arguments.rows, Path(folder), arguments.repeats)
+            rows = arguments.rows or CONTESTS[name].rows
+            measures += contest(name, rows, Path(folder), arguments.repeats)
     if arguments.json:
         print(json.dumps([asdict(one) for one in measures], indent=1))
     else:

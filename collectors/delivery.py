@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -67,6 +67,8 @@ class Delivery:
         self.x_loads = [file.name]  # of its rows; several where small files land together
         self._staged: list[str] = []
         self._seen: dict[str, int | None] = {}  # versions of the lake's tables that the stage shows
+        self._in_place = False  # whether `staged` reads the rows from their file
+        self._read: tuple[Path, tuple[int, ...]] | None = None  # somebody's file that is read where it lies, as it was
         self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
@@ -91,21 +93,27 @@ class Delivery:
             path = self.file.fetch(self._folder)
             self.stage_rows(path)
         except (UnreadableError, OSError) as error:
-            problem = (
-                str(error) if isinstance(error, UnreadableError) else f"cannot be read ({error.strerror or error})"
-            )
-            result = LoadResult(self.name, self.table.name, self.x_load, "failed", problem=problem)
-            if past is None or (past.identity, past.status) != (self.identity, "failed"):
-                self._record(result, load, past)
-            return result
-        self._drop_repeated(yields=past is not None and (past.identity, past.status) == (self.identity, "recalled"))
-        past = self._take_back(past, load)
-        self._commit_rejects()
-        self._commit_rows(load)
-        result = self._result()
+            return self._failed(error, load, past)
+        try:
+            with self._as_it_was():
+                yields = past is not None and (past.identity, past.status) == (self.identity, "recalled")
+                self._drop_repeated(yields=yields)
+                result = self._result()
+                past = self._take_back(past, load)
+                self._commit_rejects()
+                self._commit_rows(load)
+        except UnreadableError as error:
+            return self._failed(error, load, past)
         if result.aside:
             self._message(f"{self.x_load}: {result.aside:,} lines are no {self.table.name}, and stand aside")
         self._record(result, load, past)
+        return result
+
+    def _failed(self, error: UnreadableError | OSError, load: str, past: Past | None) -> LoadResult:
+        problem = str(error) if isinstance(error, UnreadableError) else f"cannot be read ({error.strerror or error})"
+        result = LoadResult(self.name, self.table.name, self.x_load, "failed", problem=problem)
+        if past is None or (past.identity, past.status) != (self.identity, "failed"):
+            self._record(result, load, past)
         return result
 
     # -- staging ------------------------------------------------------------------------------------------------
@@ -132,8 +140,9 @@ class Delivery:
                 self._told_repeated = f"select _line from {file.relation} where _repeated"
             if batches:
                 self._judge(columns, f"(from {file.relation} limit 1000)")
-            elif self._stays(path):
-                self._judge_in_place(columns, file.relation)
+            elif self._stays(columns):
+                with self._as_it_was(path):
+                    self._judge_in_place(columns, file.relation)
             else:
                 self._judge(columns, file.relation)
             self._advance(self.file.size)
@@ -191,10 +200,31 @@ class Delivery:
         absent = [f"null::{sql_type(types[name])} as {quoted(name)}" for name in types if name not in self._staged]
         self._stage.execute(f"create or replace view staged as select {', '.join([*absent, '*'])} from {rows}")
 
-    def _stays(self, path: Path) -> bool:
-        """Whether `path` is ours and nothing will be done to its rows, so that they need not be kept a second time."""
-        key, finish = self.kind.duplicate_key(self.source), self.kind.finish(self.source)
-        return path.is_relative_to(self._folder) and not key and not finish
+    def _stays(self, columns: ColumnMap) -> bool:
+        """Whether nothing will be done to the rows, so that they need not be kept a second time.
+
+        Duplicates are looked for in the file itself: by what it says, not by what is dear to make of it.
+        """
+        return not self.kind.finish(self.source) and columns.mapped.issuperset(self.kind.duplicate_key(self.source))
+
+    @contextmanager
+    def _as_it_was(self, path: Path | None = None) -> Iterator[None]:
+        """Rows that are read where they lie are read several times: of one and the same file, or none lands.
+
+        Raises:
+            UnreadableError: somebody wrote the file at `path` meanwhile, or took it away.
+        """
+        if path and not path.is_relative_to(self._folder):
+            self._read = path, _marks(path)
+        try:
+            yield
+        except Exception:
+            self._unchanged()
+            raise
+
+    def _unchanged(self) -> None:
+        if self._read and _marks(self._read[0]) != self._read[1]:
+            raise UnreadableError("it was changed while it was read; it is read again when it stays as it is")
 
     def _judge(self, columns: ColumnMap, batch: str) -> None:
         names = [quoted(name) for name in self._staged]
@@ -233,6 +263,7 @@ class Delivery:
             f"create or replace view staged_in_place as {good} union all select {blank}, * from refused"
         )
         self._show("staged_in_place")
+        self._in_place = True
 
     def _derivable(self, columns: ColumnMap) -> set[str]:
         """Our columns that the kind makes of others."""
@@ -324,12 +355,23 @@ class Delivery:
             return
         names = ", ".join(quoted(name) for name in key)
         same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
-        last = f"arg_max(_line, {self._rank('')})" if self.kind.wins else "max(_line)"
+        # First by their hashes, which are small: most files have no two keys alike, and are done with that.
+        mark = f"hash({names})"
         self._stage.execute(
-            f"insert into repeated select s._line from staged s join (select {names}, {last} as last from staged "
-            f"where _reason is null group by all having count(*) > 1) k on {same} "
-            "where s._reason is null and s._line <> k.last"
+            f"create or replace table alike as select {mark} as mark from staged where _reason is null "
+            "group by all having count(*) > 1"
         )
+        if self._count("alike"):
+            last = f"arg_max(_line, {self._rank('')})" if self.kind.wins else "max(_line)"
+            some = f"_reason is null and {mark} in (from alike)"
+            self._stage.execute(
+                f"create or replace table last_of as select {names}, {last} as last from staged where {some} "
+                "group by all having count(*) > 1"
+            )
+            self._stage.execute(
+                f"insert into repeated select s._line from (select {names}, _line from staged where {some}) s "
+                f"join last_of k on {same} where s._line <> k.last"
+            )
         if self.lake.version(self.table) is None:
             return
         self._see(self.table)
@@ -351,10 +393,27 @@ class Delivery:
             "where not own and _line not in (from repeated)"
         )
         if "day" in self.table.partition_by and "x_source" in self.table.key:  # a redelivered request keeps its day
+            self._keep_days()
+
+    def _keep_days(self) -> None:
+        """Leave rows that the lake knows on the day that they have there."""
+        self._stage.execute(
+            "create or replace table moved as select s._line, k.day from staged s "
+            "join (select _line, min(day) as day from known group by _line) k on s._line = k._line "
+            "where s._reason is null and s.day <> k.day"
+        )
+        if not self._count("moved"):
+            return
+        if not self._in_place:
             self._stage.execute(
-                "update staged_rows set day = k.day from (select _line, min(day) as day from known group by _line) k "
-                "where staged_rows._line = k._line and staged_rows._reason is null and staged_rows.day <> k.day"
+                "update staged_rows set day = moved.day from moved where staged_rows._line = moved._line "
+                "and staged_rows._reason is null"
             )
+            return
+        self._show(
+            "(select rows.* replace (coalesce(moved.day, rows.day) as day) from staged_in_place rows "
+            "left join moved on rows._reason is null and rows._line = moved._line)"
+        )
 
     def _rank(self, of: str, line: str = "_line") -> str:
         """What the greater of two rows with a key has more of; nothing is less than anything."""
@@ -381,8 +440,8 @@ class Delivery:
         """SQL over a staged row: the file that it is of."""
         return literal(self.x_load)
 
-    def landing_sql(self) -> str:
-        """The rows that land, in the table's columns, with `_line`."""
+    def landing_sql(self, *, line: bool = True) -> str:
+        """The rows that land, in the table's columns, and `_line`."""
         columns = [
             literal(self.name) + " as x_source"
             if name == "x_source"
@@ -391,7 +450,22 @@ class Delivery:
             else quoted(name)
             for name in self.table.columns
         ]
-        return f"select {', '.join(columns)}, _line from staged where _reason is null"
+        return f"select {', '.join([*columns, *(['_line'] if line else [])])} from staged where _reason is null"
+
+    def _within(self) -> Callable[[Mapping[str, str]], str] | None:
+        """SQL that narrows `landing_sql` to lines among which are all those of a day; a log is mostly in order.
+
+        Bills are not read month by month: what is made of a line of theirs is dear, and would be made every time.
+        """
+        if self.table.partition_by != ("day",):
+            return None
+        if not self._in_place:
+            return lambda _: ""
+        spans = self._stage.execute(
+            "select day::varchar, min(_line), max(_line) from staged where _reason is null group by all"
+        ).fetchall()
+        between = {day: f" and _line between {first} and {last}" for day, first, last in spans}
+        return lambda partition: between[partition["day"]]
 
     def _commit_rejects(self) -> None:
         where: dict[str, object] = {"x_source": self.name, "x_load": self.x_loads, "table": self.table.name}
@@ -417,10 +491,13 @@ class Delivery:
         """One commit: this file's rows instead of what it landed before, and instead of other files' outdated rows."""
         before = self._landed_before(self.table)
         losers = self._stage.execute("select distinct x_source, x_load from replaced order by all").fetchall()
-        rows = f"select * exclude (_line) from ({self.landing_sql()} and _line not in (from repeated))"
+        new = " and _line not in (from repeated)" if self._count("repeated") else ""
+        rows = self.landing_sql(line=False) + new
         if not before and not losers:
             if self._count("staged where _reason is null and _line not in (from repeated)"):
-                self.lake.append(self.table, Query(self._stage, rows), load=f"{self.table.name}:{load}")
+                nothing = frozenset(self.table.columns).difference(self._staged, _ORIGIN)
+                query = Query(self._stage, rows, self._unchanged, nothing, self._within())
+                self.lake.append(self.table, query, load=f"{self.table.name}:{load}")
             return
         where: dict[str, object] = {"x_source": self.name, "x_load": self.x_loads}
         if losers:
@@ -559,7 +636,7 @@ class Delivery:
 
     def _reader(self, table: Table, query: str) -> pa.RecordBatchReader:
         """The rows of `query` in `table`'s schema, batch by batch."""
-        return Query(self._stage, query).stream(table)
+        return Query(self._stage, query, settled=self._unchanged).stream(table)
 
     def _count(self, what: str) -> int:
         return self._value(f"select count(*) from {what}") or 0
@@ -585,3 +662,12 @@ def _first_of(checks: Sequence[Check]) -> str:
 def _after(newest: datetime | None) -> datetime:
     """Now, but later than `newest`: a file's newest delivery is told by its time, so no two may have the same."""
     return max(clock.now(), newest + timedelta(microseconds=1)) if newest else clock.now()
+
+
+def _marks(path: Path) -> tuple[int, ...]:
+    """What tells whether a file is still the same one, with the same content; nothing where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -139,15 +139,16 @@ class Lake:
     def append(self, table: Table, data: Any, *, load: str, number: int = 1) -> bool:
         """Add the rows of `data` (a query, or anything with an Arrow C stream) to `table`.
 
-        Rows of a query that are all of one partition go straight into a file, with no stop in Arrow. A writer that
-        comes again and again has one `load` and counts: what has a `number` up to the last committed is not written.
+        Rows of a query that are of one partition, or of some that it may be read for one by one, go straight into
+        files, with no stop in Arrow. A writer that comes again and again has one `load` and counts: what has a
+        `number` up to the last committed is not written.
         """
         if isinstance(data, Query):
             with scratch() as folder:
-                file = written(table, data, folder)
-                if file is not None:
+                files = written(table, data, folder)
+                if files is not None:
                     return self._commit(
-                        table, load, lambda handle: self._adopt(handle, table, file, load, number), number
+                        table, load, lambda handle: self._adopt(handle, table, files, load, number), number
                     )
             data = data.stream(table)
         with arranged(table, data) as rows:
@@ -213,19 +214,20 @@ class Lake:
                 raise ValueError(f"table {table.name}: key ({', '.join(table.key)}) given twice, for example {twice}")
             return self._commit(table, load, lambda handle: self._merge(handle, table, rows, con, load))
 
-    def _adopt(self, handle: DeltaTable, table: Table, file: DataFile, load: str, number: int) -> None:
-        key = file.action.path
-        if is_url(self.path):
-            try:
-                obstore.put(open_store(self._uri(table), self._store_options), key, file.path)
-            except BaseError as error:
-                raise unreachable(self._uri(table), error) from error
-        elif file.path.exists():  # not there when this write is repeated
-            target = Path(self._uri(table)) / key
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file.path, target)
+    def _adopt(self, handle: DeltaTable, table: Table, files: Sequence[DataFile], load: str, number: int) -> None:
+        for file in files:
+            key = file.action.path
+            if is_url(self.path):
+                try:
+                    obstore.put(open_store(self._uri(table), self._store_options), key, file.path)
+                except BaseError as error:
+                    raise unreachable(self._uri(table), error) from error
+            elif file.path.exists():  # not there when this write is repeated
+                target = Path(self._uri(table)) / key
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(file.path, target)
         handle.create_write_transaction(
-            [file.action],
+            [file.action for file in files],
             "append",
             handle.schema(),
             list(table.partition_by),

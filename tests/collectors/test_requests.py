@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from collectors.delivery import Delivery
 from farthing import clock
 from farthing.errors import ConfigError
 from farthing.lake.schemas import REJECTS, REQUESTS
@@ -228,3 +229,86 @@ def test_latencies_stamped_at_the_end_become_requests_with_a_start(world: Any, s
         for row in world.rows(REQUESTS)
     )
     assert ours == Counter((row["container_ip"], row["ts"], round(float(row["value"]), 2)) for row in theirs)
+
+
+MANY = {"request_id": "id", "started_at": "began", "model": "model", "input_tokens": "tokens", "session_id": "session"}
+
+
+def _log(world: Any, *rows: tuple[object, ...]) -> Path:
+    values = ", ".join(f"('{name}', timestamptz '{at}+00', {tokens}, null::varchar)" for name, at, tokens in rows)
+    return Path(
+        world.parquet(
+            "log.parquet",
+            f"select id, began, 'm' as model, tokens, session from (values {values}) v(id, began, tokens, session)",
+        )
+    )
+
+
+def _one(world: Any) -> Any:
+    return world.one("requests", "log.parquet", columns=MANY, token_convention="inclusive")
+
+
+def test_parquet_of_several_days_lands_as_a_file_for_each_and_the_last_of_a_key_wins(world: Any) -> None:
+    _log(
+        world,
+        ("a", "2026-10-01 23:59:59", 1),
+        ("b", "2026-10-02 00:00:01", 2),
+        ("c", "2026-10-01 23:00:00", -1),
+        ("a", "2026-10-02 00:00:02", 3),
+        ("d", "2026-10-01 12:00:00", 4),
+        ("b", "2026-10-02 00:00:01", 5),
+    )
+    result = _one(world)
+    assert (result.read, result.landed, result.duplicate, result.rejected) == (6, 3, 2, 1)
+    rows = world.query(
+        REQUESTS, "select request_id, day::varchar as day, input_tokens, tool from lake.requests order by 1"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("a", "2026-10-02", 3, None),
+        ("b", "2026-10-02", 5, None),
+        ("d", "2026-10-01", 4, None),
+    ]
+    files = world.lake.files(REQUESTS)
+    assert [(str(file.partition["day"]), file.rows) for file in files] == [("2026-10-01", 1), ("2026-10-02", 2)]
+    assert {file.nulls["tool"] for file in files} == {1, 2}
+    _log(world, ("d", "2026-10-01 12:00:00", 6), ("e", "2026-10-03 12:00:00", 7))
+    assert _one(world).landed == 2
+    assert {row["request_id"]: row["input_tokens"] for row in world.rows(REQUESTS)} == {"d": 6, "e": 7}
+
+
+def test_a_request_of_parquet_that_comes_again_keeps_its_day(world: Any) -> None:
+    _log(world, ("a", "2026-10-01 23:59:59", 1))
+    _one(world)
+    _log(world, ("a", "2026-10-02 00:00:01", 2), ("b", "2026-10-02 00:00:01", 3))
+    assert _one(world).landed == 2
+    rows = world.query(REQUESTS, "select request_id, day::varchar as day, input_tokens from lake.requests order by 1")
+    assert [tuple(row.values()) for row in rows] == [("a", "2026-10-01", 2), ("b", "2026-10-02", 3)]
+
+
+@pytest.mark.parametrize("step", ["_drop_repeated", "_commit_rejects"])
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("landed_before", [False, True])
+def test_parquet_that_changes_while_it_is_read_does_not_land_and_lands_when_it_stays(
+    world: Any, monkeypatch: pytest.MonkeyPatch, step: str, gone: bool, landed_before: bool
+) -> None:
+    if landed_before:
+        _log(world, ("old", "2026-09-30 12:00:00", 1))
+        _one(world)
+    path = _log(world, ("a", "2026-10-01 12:00:00", 1))
+    whole = getattr(Delivery, step)
+
+    def meddled(self: Delivery, **given: Any) -> None:
+        path.unlink()
+        if not gone:
+            _log(world, ("a", "2026-10-01 12:00:00", 1), ("b", "2026-10-01 12:00:01", 2))
+        whole(self, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Delivery, step, meddled)
+        result = _one(world)
+    assert result.status == "failed"
+    assert "changed while it was read" in result.problem
+    assert "a" not in {row["request_id"] for row in (world.rows(REQUESTS) if landed_before else [])}
+    _log(world, ("a", "2026-10-01 12:00:00", 1), ("b", "2026-10-01 12:00:01", 2))
+    assert _one(world).landed == 2
+    assert [row["request_id"] for row in world.rows(REQUESTS, "request_id")] == ["a", "b"]

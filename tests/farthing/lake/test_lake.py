@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -387,13 +387,17 @@ def test_files_carry_partition_rows_size_and_statistics(lake: Lake) -> None:
     assert lake.files(THINGS, partitions={"day": ["2026-10-03"]}) == []
 
 
+@pytest.mark.parametrize("within", [None, lambda _: ""])
 @pytest.mark.parametrize("days", [1, 2])
-def test_the_rows_of_a_query_land_once_and_exactly_of_one_partition_or_of_several(lake: Lake, days: int) -> None:
+def test_the_rows_of_a_query_land_once_and_exactly_of_one_partition_or_of_several(
+    lake: Lake, days: int, within: Callable[[Mapping[str, str]], str] | None
+) -> None:
     rows = [row("1", at=NOON, count=1, cost="0.000000000001", real=0.1), row("2", day=days, count=5, flag=True)]
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'Asia/Tokyo'")
         con.register("given", things(rows))
-        query = Query(con, 'select * replace (make_timestamp(epoch_us("at")) as "at") from given')
+        given = 'select * replace (make_timestamp(epoch_us("at")) as "at") from given'
+        query = Query(con, given, within=within)
         assert lake.append(THINGS, query, load="1")
         assert not lake.append(THINGS, query, load="1")
     other = Lake(f"{lake.path}-other", lake._store_options)
