@@ -16,6 +16,8 @@ from collectors.telemetry import SECOND_US, GpuFault, Moment, Span
 _USUAL_PERIOD_US = 166_667
 #: Assumed of a ring that is empty.
 _USUAL_RING_US = 16 * SECOND_US
+#: So many samples tell how far apart they are and how many the driver keeps.
+_TELLING = 20
 #: A stamp that is further from a clock than this was not made by it.
 _KNOWN_CLOCK_US = 24 * 3600 * SECOND_US
 _GRAPHICS_UTIL, _SM_UTIL = 1, 2
@@ -62,7 +64,7 @@ class Ring:
         self._until: int | None = None
         self._dries = False
         self._void: set[int] = set()
-        self._known_length = False
+        self._measure_us = 0
 
     @classmethod
     def probed(cls, nvml: ModuleType, handle: Any) -> Ring | None:
@@ -76,8 +78,10 @@ class Ring:
 
     def look(self, moment: Moment) -> Looked:
         """Drain what is new."""
-        samples = self._samples(self._seen)
-        if not self._known_length and len(samples) > 2:
+        measuring = moment.boot_us >= self._measure_us
+        samples = self._samples(0 if measuring else self._seen)
+        if measuring:
+            self._measure_us = moment.boot_us + 60 * SECOND_US
             self._measure([stamp for stamp, _ in samples])
         if self.clock == "unknown" and samples:
             self.clock = _clock_of(samples[-1][0], moment)
@@ -128,11 +132,13 @@ class Ring:
         return sorted(pair for pair in found if pair[0] > 0)
 
     def _measure(self, stamps: list[int]) -> None:
+        """A ring that has just begun, or is dry, tells nothing of its length."""
+        if len(stamps) < _TELLING:
+            return
         distances = sorted(after - before for before, after in pairwise(stamps))
         self.period_us = max(distances[len(distances) // 2], 1000)
         self.ring_us = len(stamps) * self.period_us
         self.pause_us = max(min(SECOND_US, self.ring_us // 4), SECOND_US // 10)
-        self._known_length = True
 
     def _offset(self, moment: Moment, samples: Sequence[tuple[int, float]]) -> int:
         """What to add to a stamp to have the wall clock."""

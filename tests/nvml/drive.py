@@ -2,7 +2,7 @@
 
 Its one argument is JSON: `spool`, `clock` (the stub's file), `wall_offset`, `steps` of the wall clock as the stub has
 them, `until` (microseconds since boot), `interval`, `quota`, `pauses` (pairs of times between which the process stands
-still), `finish`.
+still), `full` (from when to when the disk is full), `finish`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ def following(moment: Moment, width_us: int) -> int:
     return moment.boot_us + wall - moment.wall_us
 
 
+def fill_the_disk(full: bool) -> None:
+    """No file may grow beyond 5,000 bytes, or any: a real short write, as a full disk gives it."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000 if full else hard, hard))
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
     clock = FileClock(given["clock"], given["wall_offset"], given.get("steps", []))
@@ -57,6 +63,7 @@ def main() -> None:
         for begin, end in given.get("pauses", []):
             at = end if begin <= at < end else at
         clock.set(at)
+        fill_the_disk(given["full"][0] <= at < given["full"][1] if "full" in given else False)
         agent.step(clock.now())
     if given.get("finish"):
         agent.finish(clock.now())
