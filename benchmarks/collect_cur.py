@@ -90,8 +90,17 @@ def _only(what: str, form: str, rows: int, file: Path) -> Measure:
         else:
             _collect(file, rows, Path(folder))
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Measure(what, form, rows, seconds, cpu_seconds, peak if sys.platform == "darwin" else peak * 1024)
+    return Measure(what, form, rows, seconds, cpu_seconds, _peak_bytes())
+
+
+def _peak_bytes() -> int:
+    """This process's own: on Linux `ru_maxrss` begins with that of the process that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        [peak] = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(peak) * 1024
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_rss if sys.platform == "darwin" else peak_rss * 1024
 
 
 def _collect(file: Path, rows: int, project: Path) -> None:

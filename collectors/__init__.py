@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 if TYPE_CHECKING:  # the agent of a GPU node reads this room too, and must stay small
     import polars as pl
@@ -22,8 +22,10 @@ _GROUP = "farthing.collectors"
 #: Those of this folder, which also work from a checkout that is not installed.
 _OWN = (
     *("costs", "focus", "gpu_inventory", "gpu_prices", "gpu_usage", "identities", "invoices", "jobs", "metrics"),
-    *("requests", "revenue", "exchange_rates", "assets"),
+    *("litellm", "requests", "revenue", "exchange_rates", "assets", "otel", "vllm"),
     *("aws", "azure", "gcp", "openai", "openai_usage", "anthropic", "anthropic_usage"),
+    *("prometheus", "vllm_totals", "slurm", "kubernetes", "kubernetes_gpus"),
+    *("bedrock", "langfuse", "helicone", "apim", "vertex"),
 )
 
 
@@ -48,6 +50,9 @@ class Collector(Protocol):
 
     def remarks(self, name: str, source: Source) -> list[str]:
         """What the provider says beside the bill that helps to judge it, a sentence each."""
+
+    def gaps(self, name: str, source: Source, config: Config) -> list[tuple[Literal["finding", "note"], str, str]]:
+        """What the first file lacks or cannot show though its rows land: how bad, what, and the fix."""
 
     def totals(self, name: str, source: Source, month: date, report: Report, *, pay: bool) -> list[Total] | None:
         """What the provider itself says that a month came to; null where there is nobody to ask."""

@@ -17,8 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from collectors import focus
 from collectors.aws_access import client, reached
 from collectors.aws_cur import form_of, in_focus
@@ -27,7 +25,7 @@ from collectors.kind import Deliverable, Report, Total
 from collectors.landing import Files
 from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW
-from collectors.statements import Download, Statement, in_pieces, recognised, rows_of
+from collectors.statements import Download, Pieces, Statement, in_parquet, in_pieces, recognised, rows_of
 from farthing.config import Config, Source
 from farthing.errors import ConfigError, SourceError
 
@@ -83,11 +81,12 @@ class CostAndUsageFile(Download):
         """What AWS calls a bill with these columns."""
         return form_of(columns)
 
-    def read(self, folder: Path) -> Iterator[pl.LazyFrame]:
+    def read(self, folder: Path) -> Pieces:
         """The rows in FOCUS columns, in pieces."""
-        rows = rows_of([_unpacked(self.file.fetch(folder), folder)], folder)
+        files = in_parquet([_unpacked(self.file.fetch(folder), folder)], folder)
+        rows = rows_of(files, folder)
         self.form = form_of([name for name in rows.collect_schema() if name not in (LINE, RAW, PROBLEM)])
-        return in_pieces(*in_focus(rows))
+        return in_pieces(in_focus(rows), files)
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
@@ -178,14 +177,15 @@ class Export:
             except UnreadableError:
                 form = "no known bill of AWS"
 
-        def read(folder: Path) -> Iterator[pl.LazyFrame]:
+        def read(folder: Path) -> Pieces:
             if isinstance(told, UnreadableError):
                 raise told
             keys = self._data_keys(told, manifest)
             place = folder / f"{manifest.period:%Y-%m}"
             paths = [_unpacked(self._fetched(key, place / str(number)), place) for number, key in enumerate(keys)]
             self._demand_unchanged(manifest)
-            return in_pieces(*in_focus(rows_of(paths, place)))
+            files = in_parquet(paths, place)
+            return in_pieces(in_focus(rows_of(files, place)), files)
 
         title = f"s3://{self.bucket}/{self.folder} {manifest.period:%Y-%m}"
         return Statement(title, 0, manifest.identity, form, read)

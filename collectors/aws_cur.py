@@ -14,6 +14,7 @@ import polars as pl
 
 from collectors import regions
 from collectors.aws_services import part_of_ec2, service_category
+from collectors.combinations import Made
 from collectors.frames import NOTHING, case, filled, json_object, json_of_entries
 from collectors.lines import UnreadableError
 from collectors.machines import aws_gpus, price_details
@@ -95,7 +96,7 @@ def form_of(columns: Sequence[str]) -> str:
     return "CUR 2.0" if report.has("resource_tags") or report.has("product") else "CUR (legacy), Parquet"
 
 
-def in_focus(rows: pl.LazyFrame) -> list[pl.LazyFrame]:
+def in_focus(rows: pl.LazyFrame) -> list[Made]:
     """The rows of a report or of a FOCUS export of AWS in FOCUS columns; each is made of one line alone.
 
     Raises:
@@ -105,7 +106,8 @@ def in_focus(rows: pl.LazyFrame) -> list[pl.LazyFrame]:
     names = [name for name in schema if name not in (LINE, RAW, PROBLEM)]
     if form_of(names).startswith("FOCUS"):
         parties = [name for name in ("ProviderName", "ServiceProviderName", "InvoiceIssuerName") if name in names]
-        return [rows.with_columns(normal(pl.col(name)).alias(name) for name in parties)]
+        normalised = [normal(pl.col(name)).alias(name) if name in parties else pl.col(name) for name in schema]
+        return [Made(rows, normalised)]
     return Report(names, schema).in_focus(rows)
 
 
@@ -123,22 +125,18 @@ class Report:
         """Whether the report has all the columns `names`, in either spelling."""
         return all(_letters(name) in self._by_letters for name in names)
 
-    def in_focus(self, rows: pl.LazyFrame) -> list[pl.LazyFrame]:
+    def in_focus(self, rows: pl.LazyFrame) -> list[Made]:
         """The lines in FOCUS columns, with what is left of the report's own; then what nobody used of their fees."""
         self._net = self._bills_net(rows)
         kept = [name for name in (LINE, RAW, PROBLEM) if name in self._schema]
         made = {**self._same(), **self._what(), **self._sku(), **self._costs(), **self._amounts(), "Tags": self._tags()}
         rest = [name for name in self._columns if name not in self._used]
-        lines = rows.select(
-            *kept,
-            *(expression.alias(name) for name, expression in made.items()),
-            *(self._own(name) for name in rest),
-        )
+        columns = [*map(pl.col, kept), *(expression.alias(name) for name, expression in made.items())]
+        lines = Made(rows, [*columns, *(self._own(name) for name in rest)])
         unused = {**made, **self._as_unused(), LINE: -pl.col(LINE)}
-        parts = rows.filter(self._idle).select(
-            unused.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in lines.collect_schema().items()
-        )
-        return [lines, parts]
+        kinds = lines.frame.collect_schema()
+        parts = [unused.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in kinds.items()]
+        return [lines, Made(rows, parts, where=self._idle)]
 
     def _as_unused(self) -> dict[str, pl.Expr]:
         """What is other in the row for what nobody used of a fee; what was paid stays with the row of the fee."""

@@ -59,8 +59,10 @@ def unknown_exchange_currency(column: str) -> Check:
     return f"{condition} and {quoted(column)} not in ({former})", reason
 
 
-def one_of(column: str, allowed: Iterable[str]) -> Check:
-    """`column` must be one of `allowed`, or null."""
+def one_of(column: str, allowed: Iterable[str], shown: str = "") -> Check:
+    """`column` must be one of `allowed`, or null; `shown` is SQL of what is said of another value."""
     words = ", ".join(literal(word) for word in allowed)
-    reason = f"{literal(column + ' is ')} || {quoted(column)} || {literal(', not one of ' + ', '.join(allowed))}"
+    reason = (
+        f"{literal(column + ' is ')} || {shown or quoted(column)} || {literal(', not one of ' + ', '.join(allowed))}"
+    )
     return f"{quoted(column)} not in ({words})", reason

@@ -8,6 +8,7 @@ was there.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,18 +21,21 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Row
+from collectors.kind import ASIDE, REACHING, Check, Deliverable, Kind, LoadResult, Report, Row
 from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
-from collectors.mapping import ColumnMap
+from collectors.mapping import KEYED, ColumnMap
 from collectors.raw import REPEATED, ROWS_APART, ParquetFile, open_file
-from collectors.values import literal, quoted, sql_type
+from collectors.values import literal, pads, quoted, sql_type
 from farthing import clock
 from farthing.config import Source
+from farthing.errors import ConfigError
 from farthing.lake import Lake, Query
 from farthing.lake.schemas import LOADS, REJECTS, Table
 
 _ORIGIN = ("x_source", "x_load")
 _TEXT = {"problem": pl.String}  # null alone has no type
+_REFUSED = f"_reason <> {literal(ASIDE)}"  # null, which is not true, for a good row
+_HASH_KEY = "FARTHING_HASH_KEY"
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,14 @@ class Delivery:
     ) -> None:
         self.kind, self.name, self.source, self.file = kind, name, source, file
         self.table, self.x_load = kind.table, file.name
+        self.x_loads = [file.name]  # of its rows; several where small files land together
         self._staged: list[str] = []
         self._seen: dict[str, int | None] = {}  # versions of the lake's tables that the stage shows
         self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
-        told = source.model_dump_json(exclude=set(REACHING)).encode()
+        unsaid = {"providers"} - source.model_fields_set  # a setting that is newer than files that landed without it
+        told = source.model_dump_json(exclude=set(REACHING) | unsaid).encode()
         # The same bytes under another column map are another delivery: a mended map lands by itself.
         self.identity = f"{file.identity}-{hashlib.sha256(told).hexdigest()[:8]}"
 
@@ -97,6 +103,8 @@ class Delivery:
         self._commit_rejects()
         self._commit_rows(load)
         result = self._result()
+        if result.aside:
+            self._message(f"{self.x_load}: {result.aside:,} lines are no {self.table.name}, and stand aside")
         self._record(result, load, past)
         return result
 
@@ -115,6 +123,8 @@ class Delivery:
         else:
             columns.require(self.kind.needed(self.source))
         self.kind.demand(self.name, self._row(columns))
+        if KEYED in columns.mapped and KEYED not in self.source.constants:
+            self._set_hash_key()
         for path_ in dict.fromkeys(columns.missing_paths):
             self._message(f"{self.x_load}: the first rows have no '{path_}'")
         if isinstance(file, ParquetFile):
@@ -134,8 +144,29 @@ class Delivery:
                 self._stage.unregister("batch")
                 self._refuse(batch.broken)
                 self._advance(batch.consumed_bytes)
-        for statement in self.kind.finish(self.source):
+        self._finish()
+
+    def _finish(self) -> None:
+        """What a kind does when all rows are in, with what stands beside the file at hand."""
+        statements = self.kind.finish(self.source)
+        beside = self.kind.beside(self.file, self._folder) if statements else None
+        if beside is not None:
+            self._stage.register("beside", beside)
+        for statement in statements:
             self._stage.execute(statement)
+        if beside is not None:
+            self._stage.unregister("beside")
+
+    def _set_hash_key(self) -> None:
+        key = os.environ.get(_HASH_KEY, "")
+        if not key:
+            raise ConfigError(
+                f"a hash of prompts needs a key, and {_HASH_KEY} is not set: without one, prompts could be guessed.",
+                key=f"sources.{self.name}.columns.{KEYED}",
+                fix=f"set {_HASH_KEY} in the environment to a long random text, the same for all collections.",
+            )
+        for variable, pad in pads(key.encode()).items():
+            self._stage.execute(f"set variable {variable} = ?", [pad])
 
     def _row(self, columns: ColumnMap) -> Row:
         return Row(self.source, self.x_load, frozenset(filter(columns.gives, columns.mapped)), columns)
@@ -145,7 +176,7 @@ class Delivery:
         types = self.kind.dialect.staged_types
         self._staged = list(types)
         if not self.kind.finish(self.source):
-            given = {*columns.mapped, *self.kind.derived(self._row(columns)), *self.kind.duplicate_key(self.source)}
+            given = {*columns.mapped, *self._derivable(columns), *self.kind.duplicate_key(self.source)}
             self._staged = [name for name in types if name in given]
         stored = [f"{quoted(name)} {sql_type(types[name])}" for name in self._staged]
         self._stage.execute(
@@ -170,8 +201,8 @@ class Delivery:
         with self._readable():
             self._stage.execute(
                 f"insert into staged_rows select {', '.join(names)}, _line, _reason, "
-                f"case when _reason is not null then {self._excerpt(columns)} end, "
-                f"case when _reason is not null then {self._said} end "
+                f"case when {_REFUSED} then {self._excerpt(columns)} end, "
+                f"case when {_REFUSED} then {self._said} end "
                 f"from ({self._judged(columns, batch)})"
             )
 
@@ -203,11 +234,21 @@ class Delivery:
         )
         self._show("staged_in_place")
 
+    def _derivable(self, columns: ColumnMap) -> set[str]:
+        """Our columns that the kind makes of others."""
+        row = self._row(columns)
+        return {*self.kind.prepared(row), *self.kind.derived(row)}
+
     def _made(self, columns: ColumnMap, batch: str) -> str:
-        """The rows of `batch` with every column typed and derived."""
-        row, typed = self._row(columns), columns.typed_sql(batch)
-        derived = ", ".join(f"{sql} as {quoted(ours)}" for ours, sql in self.kind.derived(row).items())
-        return f"select * replace ({derived}) from ({typed})" if derived else typed
+        """The rows of `batch` with every column typed, prepared and derived."""
+        row, made = self._row(columns), columns.typed_sql(batch)
+        prepared = self.kind.prepared(row)
+        if prepared:  # it may take a value for none, which is not to be unable to read it
+            made = f"select *, {_first_of(columns.unreadable())} as _unreadable from ({made})"
+        for step in (prepared, self.kind.derived(row)):
+            replaced = ", ".join(f"{sql} as {quoted(ours)}" for ours, sql in step.items())
+            made = f"select * replace ({replaced}) from ({made})" if replaced else made
+        return made
 
     def _judged(self, columns: ColumnMap, batch: str) -> str:
         """The same, with the reason of those that cannot land."""
@@ -220,16 +261,18 @@ class Delivery:
         required = [
             (f"{quoted(name)} is null", literal(f"{name} is missing"))
             for name in dict.fromkeys((*self.kind.needed(self.source), *self.table.required))
-            if name in columns.mapped or name in self.kind.derived(row)
+            if name in columns.mapped or name in self._derivable(columns)
         ]
         # What a kind says of a row comes before what the lake misses: it speaks of the file's own columns.
-        checks = [*columns.unreadable(), *self.kind.checks(row), *required]
-        reason = " ".join(f"when {condition} then {text}" for condition, text in checks)
-        return f"select *, case {reason} end as _reason from ({self._made(columns, batch)})"
+        noted = [("_unreadable is not null", "_unreadable")] if self.kind.prepared(row) else columns.unreadable()
+        checks = [*noted, *self.kind.checks(row), *required]
+        if aside := self.kind.aside(row):
+            checks.insert(0, (aside, literal(ASIDE)))
+        return f"select *, {_first_of(checks)} as _reason from ({self._made(columns, batch)})"
 
     @staticmethod
     def _excerpt(columns: ColumnMap) -> str:
-        return f"left({columns.raw_sql}, {RAW_LIMIT_BYTES})"
+        return f"left({columns.excerpt_sql}, {RAW_LIMIT_BYTES})"
 
     @property
     def _said(self) -> str:
@@ -248,11 +291,12 @@ class Delivery:
 
     def _refuse(self, broken: Sequence[Broken]) -> None:
         if broken:
+            hidden = self.kind.dialect.private
             table = pa.table(
                 {
                     "line": [one.line for one in broken],
                     "reason": [one.reason for one in broken],
-                    "raw": [one.raw for one in broken],
+                    "raw": ["not kept: it may hold a prompt" if hidden else one.raw for one in broken],
                 }
             )
             self._stage.register("broken", table)
@@ -280,22 +324,24 @@ class Delivery:
             return
         names = ", ".join(quoted(name) for name in key)
         same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
+        last = f"arg_max(_line, {self._rank('')})" if self.kind.wins else "max(_line)"
         self._stage.execute(
-            f"insert into repeated select s._line from staged s join (select {names}, max(_line) as last from staged "
+            f"insert into repeated select s._line from staged s join (select {names}, {last} as last from staged "
             f"where _reason is null group by all having count(*) > 1) k on {same} "
-            "where s._reason is null and s._line < k.last"
+            "where s._reason is null and s._line <> k.last"
         )
         if self.lake.version(self.table) is None:
             return
         self._see(self.table)
-        own = f"k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}"
+        own = self._own("k.")
         scope = f" and k.x_source = {literal(self.name)}" if "x_source" in self.table.key else ""
         content = [name for name in self.table.columns if name not in (*_ORIGIN, "day")]
         left, right = (", ".join(f"{side}.{quoted(name)}" for name in content) for side in "sk")
         first_day = "k.day" if "day" in self.table.partition_by else "null::date"
+        outdated = f" or {self._rank('k.', '0')} > {self._rank('s.', '0')}" if self.kind.wins else ""
         self._stage.execute(
             f"create or replace table known as select s._line, k.x_source, k.x_load, {first_day} as day, "
-            f"{own} as own, {yields} or ({left}) is not distinct from ({right}) as same "
+            f"{own} as own, {yields} or ({left}) is not distinct from ({right}){outdated} as same "
             f"from staged s join lake.{self.table.name} k on {same}{scope} "
             "where s._reason is null and s._line not in (from repeated)"
         )
@@ -310,6 +356,12 @@ class Delivery:
                 "where staged_rows._line = k._line and staged_rows._reason is null and staged_rows.day <> k.day"
             )
 
+    def _rank(self, of: str, line: str = "_line") -> str:
+        """What the greater of two rows with a key has more of; nothing is less than anything."""
+        parts = [f"{of}{quoted(name)} is not null, {of}{quoted(name)}" for name in self.kind.wins]
+        fields = ", ".join(f"'{number}': {part}" for number, part in enumerate(", ".join([*parts, line]).split(", ")))
+        return f"{{{fields}}}"
+
     def _see(self, table: Table) -> None:
         """Show the newest version of `table` as `lake.NAME`; it is looked for anew only when there is a newer one."""
         version = self.lake.version(table)
@@ -319,12 +371,22 @@ class Delivery:
 
     # -- commits ------------------------------------------------------------------------------------------------
 
+    def _own(self, prefix: str = "") -> str:
+        """SQL: whether a row of the lake is of this delivery."""
+        loads = ", ".join(map(literal, self.x_loads))
+        return f"{prefix}x_source = {literal(self.name)} and {prefix}x_load in ({loads})"
+
+    @property
+    def _x_load_sql(self) -> str:
+        """SQL over a staged row: the file that it is of."""
+        return literal(self.x_load)
+
     def landing_sql(self) -> str:
         """The rows that land, in the table's columns, with `_line`."""
         columns = [
             literal(self.name) + " as x_source"
             if name == "x_source"
-            else literal(self.x_load) + " as x_load"
+            else f"{self._x_load_sql} as x_load"
             if name == "x_load"
             else quoted(name)
             for name in self.table.columns
@@ -332,22 +394,22 @@ class Delivery:
         return f"select {', '.join(columns)}, _line from staged where _reason is null"
 
     def _commit_rejects(self) -> None:
-        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
-        some = self._count("staged where _reason is not null")
-        if not some and not self._landed_before(REJECTS):
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_loads, "table": self.table.name}
+        some = self._count(f"staged where {_REFUSED}")
+        if not some and not self._landed_before(REJECTS, f'and "table" = {literal(self.table.name)}'):
             return
         constants = {
             "table": literal(self.table.name),
-            "file": literal(self.x_load),
+            "file": self._x_load_sql,
             "rejected_at": f"timestamp {literal(clock.now().replace(tzinfo=None).isoformat(' '))}",
             "x_source": literal(self.name),
-            "x_load": literal(self.x_load),
+            "x_load": self._x_load_sql,
         }
         made = ", ".join(f"{sql} as {quoted(name)}" for name, sql in constants.items())
         data = self._reader(
             REJECTS,
             f"select {made}, abs(_line) % {ROWS_APART} as line, _raw as raw, _reason as reason, _said as said "
-            "from staged where _reason is not null order by line, _line",
+            f"from staged where {_REFUSED} order by x_load, line, _line",
         )
         self.lake.replace(REJECTS, data, where=where)
 
@@ -360,11 +422,11 @@ class Delivery:
             if self._count("staged where _reason is null and _line not in (from repeated)"):
                 self.lake.append(self.table, Query(self._stage, rows), load=f"{self.table.name}:{load}")
             return
-        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_load}
+        where: dict[str, object] = {"x_source": self.name, "x_load": self.x_loads}
         if losers:
             where = {
                 "x_source": sorted({self.name, *(loser[0] for loser in losers)}),
-                "x_load": sorted({self.x_load, *(loser[1] for loser in losers)}),
+                "x_load": sorted({*self.x_loads, *(loser[1] for loser in losers)}),
             }
             rows += " union all by name " + self._kept_sql(where)
         if before and self.kind.duplicate_key(self.source):
@@ -385,7 +447,7 @@ class Delivery:
         )
         return (
             f"select k.* from lake.{self.table.name} k where {inside} "
-            f"and not (k.x_source = {literal(self.name)} and k.x_load = {literal(self.x_load)}) "
+            f"and not ({self._own('k.')}) "
             f"and not exists (from staged s where s._reason is null and {scope}{same} "
             "and s._line in (select _line from replaced))"
         )
@@ -398,7 +460,7 @@ class Delivery:
         """
         key = self.kind.duplicate_key(self.source)
         same = " and ".join(f"s.{quoted(name)} is not distinct from k.{quoted(name)}" for name in key)
-        own = f"x_source = {literal(self.name)} and x_load = {literal(self.x_load)}"
+        own = self._own()
         self._see(self.table)
         if self.lake.version(LOADS) is None or not self._count(
             f"(select 1 from lake.{self.table.name} k where {own} "
@@ -443,7 +505,15 @@ class Delivery:
         self._write_load(result, self.identity, _after(past.loaded_at if past else None), load)
 
     def _write_load(self, result: LoadResult, identity: str, loaded_at: datetime, load: str) -> None:
-        row = {
+        self._write_loads([(result, identity)], loaded_at, load)
+
+    def _write_loads(self, told: Sequence[tuple[LoadResult, str]], loaded_at: datetime, load: str) -> None:
+        rows = [self._load_row(result, identity, loaded_at) for result, identity in told]
+        self.lake.append(LOADS, pl.DataFrame(rows, schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
+
+    @staticmethod
+    def _load_row(result: LoadResult, identity: str, loaded_at: datetime) -> dict[str, object]:
+        return {
             "table": result.table,
             "file": result.file,
             "identity": identity,
@@ -453,16 +523,17 @@ class Delivery:
             "landed": result.landed,
             "duplicate": result.duplicate,
             "rejected": result.rejected,
+            "aside": result.aside,
             "loaded_at": loaded_at,
             "x_source": result.source,
             "x_load": result.file,
         }
-        self.lake.append(LOADS, pl.DataFrame([row], schema_overrides=_TEXT), load=f"{LOADS.name}:{load}")
 
     def _result(self) -> LoadResult:
         # Lines are counted: a second charge of a line has its number, negative.
-        read = self._count("staged where _line > 0")
-        rejected = self._value("select count(distinct abs(_line)) from staged where _reason is not null") or 0
+        read = self._count(f"staged where _line > 0 and _reason is distinct from {literal(ASIDE)}")
+        rejected = self._value(f"select count(distinct abs(_line)) from staged where {_REFUSED}") or 0
+        aside = self._count("staged where _line > 0") - read
         repeated = self._count("repeated")
         rounding: dict[str, Decimal] = {}
         if self.kind.rounding:
@@ -475,19 +546,16 @@ class Delivery:
             )
         return LoadResult(
             self.name, self.table.name, self.x_load, "landed",
-            read, read - rejected - repeated, repeated, rejected, form=self.file.form, rounding=rounding,
+            read, read - rejected - repeated, repeated, rejected, aside, form=self.file.form, rounding=rounding,
         )  # fmt: skip
 
     # -- small things -------------------------------------------------------------------------------------------
 
-    def _landed_before(self, table: Table) -> bool:
+    def _landed_before(self, table: Table, also: str = "") -> bool:
         if self.lake.version(table) is None:
             return False
         self._see(table)
-        return (
-            self._count(f"lake.{table.name} where x_source = {literal(self.name)} and x_load = {literal(self.x_load)}")
-            > 0
-        )
+        return self._count(f"lake.{table.name} where {self._own()} {also}") > 0
 
     def _reader(self, table: Table, query: str) -> pa.RecordBatchReader:
         """The rows of `query` in `table`'s schema, batch by batch."""
@@ -507,6 +575,11 @@ class Delivery:
     def _message(self, text: str) -> None:
         if self._report:
             self._report.message(text)
+
+
+def _first_of(checks: Sequence[Check]) -> str:
+    """SQL of the reason of the first check that holds; null where none does."""
+    return f"case {' '.join(f'when {condition} then {reason}' for condition, reason in checks)} end"
 
 
 def _after(newest: datetime | None) -> datetime:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from collectors.checks import before, negative
-from collectors.kind import Check, Kind, Row
+from collectors.kind import Check, Deliverable, Kind, Row
 from collectors.landing import Files
 from collectors.mapping import Dialect
 from farthing.config import Source
@@ -15,6 +16,9 @@ from farthing.lake.schemas import GPU_USAGE, REAL, TIME
 #: A sample covers the time since the one before, at most this many times the nominal distance.
 _GAP = 2
 _TOLERANCE_SECONDS = 0.001
+#: What nodes call a file in an inbox: gpu_usage/NODE/SPOOL-NUMBER.parquet. It is written once and never changes.
+_SHIPPED = re.compile(r"(?:^|/)gpu_usage/[^/]+/[0-9a-f]{8}-\d{9,}\.parquet$")
+_TOGETHER_FILES, _TOGETHER_BYTES = 500, 128 << 20
 
 
 def _sampled(source: Source) -> bool:
@@ -100,4 +104,25 @@ KIND = Kind(
     key=lambda source: ("gpu_uuid", "ended_at" if _sampled(source) else "started_at"),
 )
 
-COLLECTOR = Files(KIND)
+
+class Usage(Files):
+    """Files of telemetry; those that nodes shipped to an inbox are many and small, and land together."""
+
+    def together(self, source: Source, new: Sequence[Deliverable]) -> list[list[Deliverable]]:
+        """Files as `farthing agent ship` names them, in groups of bounded size."""
+        if source.columns or source.constants or source.format:
+            return []
+        groups: list[list[Deliverable]] = []
+        size = 0
+        for one in new:
+            if not _SHIPPED.search(one.name):
+                continue
+            if not groups or len(groups[-1]) == _TOGETHER_FILES or size + one.size > _TOGETHER_BYTES:
+                groups.append([])
+                size = 0
+            groups[-1].append(one)
+            size += one.size
+        return groups
+
+
+COLLECTOR = Usage(KIND)

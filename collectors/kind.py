@@ -8,12 +8,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
 from collectors.mapping import ColumnMap, Dialect
 from farthing.config import Source
 from farthing.lake.schemas import Table
 
 #: Settings of a source that say what to reach, and how, but not how to read it; each kind takes some.
-REACHING = frozenset({"path", "export", "catalogue", "endpoint", "region", "since", "key_env", "maximum_bytes_billed"})
+REACHING = frozenset(
+    {"path", "export", "catalogue", "endpoint", "region", "since", "key_env", "maximum_bytes_billed"}
+    | {"exporter", "select"}  # they are in the identity of what a server is asked for
+)
 
 
 class Report(Protocol):
@@ -57,9 +62,33 @@ class Deliverable(Protocol):
         """
 
 
+class OfFile:
+    """A delivery that is made of one file, and goes by the file's name, size and identity."""
+
+    file: Deliverable
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.file.size
+
+    @property
+    def identity(self) -> str:
+        """That of the file."""
+        return self.file.identity
+
+
 @dataclass(frozen=True)
 class LoadResult:
-    """What became of one file: the equation of its rows, and what rounding to 12 decimals took, per currency."""
+    """What became of one file: the equation of its rows, and what rounding to 12 decimals took, per currency.
+
+    Lines that the format has for something else stand `aside`: they are none of the rows read.
+    """
 
     source: str
     table: str
@@ -69,6 +98,7 @@ class LoadResult:
     landed: int = 0
     duplicate: int = 0
     rejected: int = 0
+    aside: int = 0
     problem: str = ""
     form: str = ""
     rounding: Mapping[str, Decimal] = field(default_factory=dict)
@@ -106,6 +136,8 @@ class Row:
     map: ColumnMap
 
 
+#: The reason of a line that is no row; it is no reject.
+ASIDE = "~aside"
 #: (condition that is true for a bad row, its reason), both SQL over the typed columns.
 Check = tuple[str, str]
 
@@ -116,10 +148,14 @@ class Kind:
 
     dialect: Dialect
     needed: Callable[[Source], Sequence[str]]  # columns that the file must give
+    prepared: Callable[[Row], Mapping[str, str]] = lambda _: {}  # what a format's own columns say in ours
     derived: Callable[[Row], Mapping[str, str]] = lambda _: {}
+    aside: Callable[[Row], str] = lambda _: ""  # true for a line that is none of the table's rows by its nature
     checks: Callable[[Row], Sequence[Check]] = lambda _: ()
     finish: Callable[[Source], Sequence[str]] = lambda _: ()  # statements over `staged`, when all rows are in
+    beside: Callable[[Deliverable, Path], pa.Table | None] = lambda _file, _folder: None  # `beside`, for `finish`
     key: Callable[[Source], Sequence[str]] | None = None  # of a duplicate, when it is not the table's key
+    wins: tuple[str, ...] = ()  # of two rows with a key, the one with the greater values lands, else the later one
     rounding: Callable[[Source], tuple[str, str]] | None = None  # (currency, what rounding took), over `staged`
     demand: Callable[[str, Row], None] = lambda _name, _row: None  # raises ConfigError for a setting that is missing
     said: tuple[str, ...] = ()  # columns of a rejected row that are kept with it, as far as they could be read

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import polars as pl
 
 from collectors.delivery import Delivery, Past
-from collectors.kind import REACHING, Deliverable, Kind, LoadResult, Report, Total
+from collectors.gathered import Gathered
+from collectors.kind import ASIDE, REACHING, Deliverable, Kind, LoadResult, Report, Total
 from collectors.lines import UnreadableError
 from collectors.raw import ROWS_APART
 from collectors.values import literal
@@ -23,6 +26,19 @@ from farthing.locks import scratch
 from farthing.objects import find
 
 _STAGE_MEMORY = "500MB"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file lands in one table: its kind, the settings that are for it, and where its rows are."""
+
+    kind: Kind
+    source: Source
+    file: Deliverable
+
+
+def _key(part: Part) -> tuple[str, str]:
+    return part.kind.table.name, part.file.name
 
 
 class Files:
@@ -61,6 +77,10 @@ class Files:
             )
         return files
 
+    def parts(self, source: Source, one: Deliverable) -> Sequence[Part]:
+        """What `one` fills, a table each; the first is `table`."""
+        return [Part(self.kind, source, one)]
+
     def deliveries(self, name: str, source: Source, config: Config, _report: Report) -> Sequence[Deliverable]:
         """What a collection lands: what `find` finds, or what can be asked for at a price that `find` must not pay.
 
@@ -80,6 +100,10 @@ class Files:
         Raises:
             SourceError: rights are missing, or the provider does not answer.
         """
+        return []
+
+    def gaps(self, _name: str, _source: Source, _config: Config) -> list[tuple[Literal["finding", "note"], str, str]]:
+        """What the first file lacks or cannot show though its rows land: how bad, what, and the fix."""
         return []
 
     def totals(self, _name: str, _source: Source, _month: date, _report: Report, *, pay: bool) -> list[Total] | None:  # noqa: ARG002
@@ -124,20 +148,35 @@ class Files:
         """
         found = self.deliveries(name, source, config, report)
         report.start(len(found), sum(one.size for one in found))
-        history = _history(lake, self.table, name)
-        results: dict[str, LoadResult] = {}
-        recalled: set[str] = set()
+        results: dict[tuple[str, str], LoadResult] = {}
+        recalled: set[tuple[str, str]] = set()
+        history: dict[tuple[str, str], Past] = {}
         with _stage(config) as (stage, folder):
-            for one in found:
-                delivery = Delivery(self.kind, name, source, lake, report, stage, folder, one)
-                results[one.name] = delivery.land(history.get(one.name))
-                recalled |= delivery.recalled
-            history = _history(lake, self.table, name) if recalled else {}
-            for one in found:
-                if one.name in recalled:
-                    delivery = Delivery(self.kind, name, source, lake, None, stage, folder, one)
-                    results[one.name] = delivery.land(history.get(one.name))
-        return list(results.values())
+
+            def land(part: Part, told: Report | None) -> None:
+                delivery = Delivery(part.kind, name, part.source, lake, told, stage, folder, part.file)
+                results[_key(part)] = delivery.land(history.get(_key(part)))
+                recalled.update((part.kind.table.name, other) for other in delivery.recalled)
+
+            parts = [part for one in found for part in self.parts(source, one)]
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name)
+            new = [one for one in found if (self.table.name, one.name) not in history]
+            for group in self.together(source, new):
+                gathered = Gathered(self.kind, name, source, lake, report, stage, folder, group)
+                results |= {(result.table, result.file): result for result in gathered.land_together()}
+                recalled.update((self.table.name, other) for other in gathered.recalled)
+            for part in [part for part in parts if _key(part) not in results]:
+                land(part, report if part.kind.table == self.table else None)
+            again = set(recalled)
+            history = history_of(lake, dict.fromkeys(part.kind.table for part in parts), name) if again else {}
+            for part in parts:
+                if _key(part) in again:
+                    land(part, None)
+        return [results[key] for key in dict.fromkeys(map(_key, parts))]
+
+    def together(self, _source: Source, _new: Sequence[Deliverable]) -> list[list[Deliverable]]:
+        """Which of the files that never landed go into the lake in one commit: none, where files are not small."""
+        return []
 
     def preview(self, name: str, source: Source, config: Config) -> pl.DataFrame:
         """The first three rows as they would land; nothing is written.
@@ -146,15 +185,25 @@ class Files:
             ConfigError: the column map does not fit the file.
             SourceError: no file, an unreadable one, or not one good row at its beginning.
         """
-        one = self.find(name, source, config)[0]
+        return self.preview_of(name, source, config, self.find(name, source, config)[0])
+
+    def preview_of(self, name: str, source: Source, config: Config, one: Deliverable) -> pl.DataFrame:
+        """The first three rows of a delivery as they would land.
+
+        Raises:
+            ConfigError: the column map does not fit it.
+            SourceError: it cannot be read, or has not one good row at its beginning.
+        """
+        part = self.parts(source, one)[0]
         with _stage(config) as (stage, folder):
-            delivery = Delivery(self.kind, name, source, None, None, stage, folder, one)
+            delivery = Delivery(part.kind, name, part.source, None, None, stage, folder, one)
             try:
                 delivery.stage_rows(one.fetch(folder), batches=1)
             except UnreadableError as error:
                 raise SourceError(str(error), source=name, object_name=one.name) from error
             refused = stage.sql(
-                f"select abs(_line) % {ROWS_APART}, _reason from staged where _reason is not null order by 1 limit 1"
+                f"select abs(_line) % {ROWS_APART}, _reason from staged where _reason <> {literal(ASIDE)} "
+                "order by 1 limit 1"
             ).fetchall()
             rows = stage.sql(delivery.landing_sql() + " order by _line limit 3").to_arrow_table()
         if refused and not rows.num_rows:
@@ -162,6 +211,11 @@ class Files:
                 f"no row would land; line {refused[0][0]}: {refused[0][1]}", source=name, object_name=one.name
             )
         return pl.DataFrame(pl.from_arrow(rows)).drop("_line")
+
+
+def landed_files(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], str]:
+    """The identity of each file of the source `name` that has landed, by table and file."""
+    return {key: past.identity for key, past in history_of(lake, tables, name).items() if past.status == "landed"}
 
 
 @contextmanager
@@ -181,17 +235,19 @@ def _stage(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         yield stage, folder
 
 
-def _history(lake: Lake, table: Table, name: str) -> dict[str, Past]:
-    if lake.version(LOADS) is None:
+def history_of(lake: Lake, tables: Iterable[Table], name: str) -> dict[tuple[str, str], Past]:
+    """What the lake remembers of the files of the source `name`, by table and file."""
+    known = [table.name for table in tables]
+    if not known or lake.version(LOADS) is None:
         return {}
     with duckdb.connect() as con:
         lake.view(con, LOADS)
         rows = con.execute(
-            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at) "
-            'from lake.loads where x_source = ? and "table" = ? group by x_load',
-            [name, table.name],
+            "select x_load, arg_max(identity, loaded_at), arg_max(status, loaded_at), count(*), max(loaded_at), "
+            '"table" from lake.loads where x_source = ? and list_contains(?, "table") group by all',
+            [name, known],
         ).fetchall()
     return {
-        load: Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
-        for load, identity, status, deliveries, loaded_at in rows
+        (table, load): Past(identity, status, deliveries, loaded_at.replace(tzinfo=UTC))
+        for load, identity, status, deliveries, loaded_at, table in rows
     }

@@ -81,6 +81,23 @@ def blocks(path: Path) -> Iterator[Block]:
         yield Block(rest, line, consumed, broken)
 
 
+def pieces(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The content of `path` unpacked, without a byte order mark, and the bytes as stored that each piece took.
+
+    Raises:
+        UnreadableError: as `blocks` does.
+        OSError: the operating system refuses.
+    """
+    before, seen = 0, False
+    with path.open("rb") as file:
+        for piece in _inflated(file, path):
+            consumed, before = file.tell() - before, file.tell()
+            yield piece if seen else _without_mark(piece), consumed
+            seen = True
+    if not seen:
+        raise UnreadableError(f"{path.name} is empty (0 bytes)")
+
+
 def _without_mark(chunk: bytes) -> bytes:
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError("the file is UTF-16; write it as UTF-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from collectors.values import (
     epoch_time,
     flag,
     has_zone,
+    keyed,
     kind_of,
     literal,
     local_time,
@@ -40,6 +41,16 @@ _FACTORS: dict[str, dict[str, str]] = {
     "joules": {"joules": "1", "mj": "1e-3", "kwh": "3600000"},  # mj: millijoules, as NVML counts
     "seconds": SECONDS,
 }
+#: The column whose text is never kept: a hash that needs a key stands for it.
+KEYED = "prompt_hash"
+#: What logs of requests call the text that was asked or answered; a tag of such a name never lands.
+TEXTS = frozenset(
+    """
+    prompt prompts messages message input inputs output outputs completion completions content contents text
+    response request request_body response_body body choices query question answer instructions system
+    system_prompt input_messages output_messages
+    """.split()
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,9 @@ class Dialect:
     any_case: bool = False  # match column names whatever their case
     made: Mapping[str, pa.DataType] = field(default_factory=dict)  # columns that only the kind's own SQL gives
     rest: str | None = None  # the column that takes what is not ours, as one JSON object
+    tags: tuple[str, ...] = ()  # what is gathered in `tags` where the file has it, besides what the source asks for
+    named_only: bool = False  # a column of ours is only what the map names: another format's `tool` need not be ours
+    private: bool = False  # prompts stand beside the columns: only what is mapped is kept, also of a refused row
     timezone: str | None = None  # of times without a zone, when the source does not say
 
     @property
@@ -76,6 +90,16 @@ class Dialect:
     def staged_types(self) -> dict[str, pa.DataType]:
         """Every column of a staged row."""
         return {**self._own, **self.extra, **self.made}
+
+    def filled(self, text: str, value: str) -> str:
+        """`value`, unless `text` means null; both are SQL."""
+        words = ", ".join(literal(word) for word in ("", *self.null_text))
+        return f"case when trim({text}) not in ({words}) then {value} end"
+
+    def pair(self, name: str, text: str) -> str:
+        """`"name":"text"` as JSON has it, null where `text` (SQL) means null."""
+        key = literal(json.dumps(name, ensure_ascii=False) + ":")
+        return self.filled(text, f"concat_ws({key}, '', to_json({text}))")
 
     @property
     def _own(self) -> dict[str, pa.DataType]:
@@ -99,6 +123,7 @@ class ColumnMap:
         self.missing_paths: list[str] = []  # mapped paths that the first JSON rows lack
         self.values: dict[str, tuple[Foreign, str]] = {}  # ours -> (foreign value, typed SQL)
         self._durations: dict[str, str] = {}  # alias -> SQL of a column that plus or minus names
+        self._asked = {path for ours in source.columns for path in paths_of(source.columns[ours])}
         self._check_names()
         for ours, kind in dialect.types.items():
             self._map(ours, kind)
@@ -115,7 +140,7 @@ class ColumnMap:
         """Whether the file or a constant gives our column; for JSON rows, whether one of the first has it."""
         if ours not in self.mapped or ours in self.source.constants or not isinstance(self.file, JsonFile):
             return ours in self.mapped
-        return not self.file.columns or self._path(ours) in self.file.columns
+        return not self.file.columns or any(path in self.file.columns for path in self._paths(ours))
 
     def require(self, columns: Sequence[str]) -> None:
         """Say which of `columns` nothing gives.
@@ -148,12 +173,27 @@ class ColumnMap:
         if not isinstance(self.file, ParquetFile):
             return "_raw"
         kept = "_raw" if self._has(RAW) else "null"
+        return f"coalesce({kept}, {self._mapped_values(self.values)})"
+
+    @property
+    def excerpt_sql(self) -> str:
+        """What is kept of the text of a refused row: of one that stands beside prompts, only what is mapped."""
+        if not self.dialect.private:
+            return self.raw_sql
+        return self._mapped_values(ours for ours in self.values if ours != KEYED and ours not in self.dialect.extra)
+
+    def _mapped_values(self, columns: Iterable[str]) -> str:
         pairs = [
-            f"{literal(self._path(ours))}, {quoted(ours + '~in')}"
-            for ours in self.values
-            if ours not in self.source.constants
+            f"{literal(self._path(ours))}, {self._kept(ours)}" for ours in columns if ours not in self.source.constants
         ]
-        return f"coalesce({kept}, json_object({', '.join(pairs)})::varchar)"
+        return f"json_object({', '.join(pairs)})::varchar"
+
+    def _kept(self, ours: str) -> str:
+        """A value as a refused row keeps it: where a number or a time should be, no prose."""
+        value = quoted(ours + "~in")
+        if not self.dialect.private or self.dialect.staged_types[ours] == TEXT:
+            return value
+        return f"case when {_is_word(value)} then {value}::varchar else {_length(value)} end"
 
     def _has(self, noted: str) -> bool:
         """Whether rows carry their text, or what is wrong with them."""
@@ -176,6 +216,8 @@ class ColumnMap:
             if ours in self.values and kind in words:
                 value = quoted(ours + "~in")
                 shown = f"chr(39) || left({value}::varchar, 100) || chr(39)"
+                if self.dialect.private:
+                    shown = f"case when {_is_word(value)} then {shown} else {_length(value)} end"
                 text = f"{literal(ours + ': ')} || {shown} || {literal(' ' + words[kind])}"
                 condition = f"{quoted(ours)} is null and {value} is not null"
                 for alias in (alias for alias in self._durations if alias.startswith(ours + "~")):
@@ -199,14 +241,21 @@ class ColumnMap:
             column = None
         else:
             asked = self.source.columns.get(ours)
+            if asked is None and (self.dialect.named_only or ours == KEYED not in self.file.columns):
+                return
             column = asked if isinstance(asked, Column) else None
-            path = column.from_ if column else asked if isinstance(asked, str) else ours
-            found = self._find(path)
+            paths = paths_of(ours if asked is None else asked)
+            found = self._first(paths, optional=asked is None or (column is not None and column.optional))
+            if column and column.optional and not self._has_durations(column):
+                return
             if found is None:
-                if asked is not None:
-                    raise self._lacking(path, key)
+                if asked is not None and not (column and column.optional):
+                    raise self._lacking(paths[0], key)
                 return
             foreign = found
+            if ours == KEYED:
+                self.values[ours] = (foreign, keyed(quoted(ours + "~in")))
+                return
         value = quoted(ours + "~in")
         self.values[ours] = (foreign, self._typed(ours, kind, value, foreign, column, key))
 
@@ -269,6 +318,9 @@ class ColumnMap:
             raise ConfigError(f"a time cannot be in '{unit}'.", key=key, fix='unit = "s", "ms", "us" or "ns".')
         return epoch_time(value, unit, self.source.epoch)
 
+    def _has_durations(self, column: Column) -> bool:
+        return all(self._find(path) is not None for path in (column.plus, column.minus) if path)
+
     def _duration(self, ours: str, path: str, unit: str, key: str) -> str:
         foreign = self._find(path)
         if foreign is None:
@@ -278,19 +330,37 @@ class ColumnMap:
         return duration(quoted(alias), foreign.kind, unit)
 
     def _map_tags(self) -> None:
-        if not self.source.tags:
+        mapped = "tags" in self.source.columns or "tags" in self.source.constants
+        preset = () if mapped else self.dialect.tags
+        if not self.source.tags and not preset:
             return
         if "tags" not in self.dialect.types:
             raise ConfigError(f"{self.dialect.table.name} have no tags.", key=f"sources.{self.name}.tags")
-        if "tags" in self.source.columns or "tags" in self.source.constants:
+        if mapped:
             raise ConfigError(
                 "tags come from this list or from columns, not from both.", key=f"sources.{self.name}.tags"
             )
+        self._check_tags()
+        given = [path for path in preset if self._find(path.removesuffix(".*")) is not None]
         objects = [
-            self._whole_object(path) if path.endswith(".*") else self._one_tag(path) for path in self.source.tags
+            self._whole_object(path) if path.endswith(".*") else self._one_tag(path)
+            for path in dict.fromkeys((*given, *self.source.tags))
         ]
-        merged = f"json_merge_patch('{{}}', {', '.join(objects)})::varchar"
+        if not objects:
+            return
+        without = [f"'{json.dumps(dict.fromkeys(TEXTS))}'"] if self.dialect.private else []
+        merged = f"json_merge_patch('{{}}', {', '.join([*objects, *without])})::varchar"
         self.values["tags"] = (Foreign(f"nullif({merged}, '{{}}')"), quoted("tags~in"))
+
+    def _check_tags(self) -> None:
+        """Refuse tags whose name says that they are what somebody asked or was answered."""
+        for path in self.source.tags if self.dialect.private else ():
+            if path.rsplit(".", maxsplit=1)[-1] in TEXTS:
+                raise ConfigError(
+                    f"'{path}' is the text of prompts or answers, which never lands.",
+                    key=f"sources.{self.name}.tags",
+                    fix=f'{KEYED} = "{path}" in columns keeps a keyed hash of it.',
+                )
 
     def _one_tag(self, path: str) -> str:
         foreign = self._find(path)
@@ -314,12 +384,25 @@ class ColumnMap:
 
     # -- names in the file --------------------------------------------------------------------------------------
 
+    def _first(self, paths: Sequence[str], *, optional: bool) -> Foreign | None:
+        """The first value that one of `paths` gives; None when the file has none of them."""
+        before = len(self.missing_paths)
+        found = [foreign for path in paths if (foreign := self._find(path)) is not None]
+        if optional or len(self.missing_paths) - before < len(paths):
+            del self.missing_paths[before:]
+        if len(found) < 2:
+            return found[0] if found else None
+        kinds = {foreign.kind for foreign in found}
+        if len(kinds) == 1:
+            return Foreign(f"coalesce({', '.join(foreign.sql for foreign in found)})", found[0].kind)
+        if kinds & {"time", "zoned", "day"}:  # as text they would forget their zone
+            return found[0]
+        return Foreign(f"coalesce({', '.join(f'({foreign.sql})::varchar' for foreign in found)})")
+
     def _find(self, path: str) -> Foreign | None:
         """The value at `path`: a column, a field inside one, or None when the file has neither."""
         if isinstance(self.file, JsonFile):
-            known = path in self.file.columns
-            asked = {one.from_ if isinstance(one, Column) else one for one in self.source.columns.values()}
-            if not known and path in asked:
+            if path in self._asked and path not in self.file.columns:
                 self.missing_paths.append(path)
             return self._text_column(path)
         columns = self.file.columns
@@ -358,45 +441,57 @@ class ColumnMap:
 
     def _inside(self, stem: str, keys: list[str]) -> Foreign | None:
         """A field of a struct, or of JSON text in a column; None when a struct has no such field."""
-        path = literal("$." + ".".join('"' + key.replace('"', '\\"') + '"' for key in keys))
         if not isinstance(self.file, ParquetFile):
-            text = self._text_column(stem).sql
-            return Foreign(f"case when json_valid({text}) then json_extract_string({text}, {path}) end")
-        column = quoted(stem)
-        if kind_of(self.file.types[stem]) != "nested":
-            return Foreign(f"case when json_valid({column}) then json_extract_string({column}, {path}) end")
-        if not re.search(rf'"?{re.escape(keys[0])}"? ', self.file.types[stem]) and "MAP" not in self.file.types[stem]:
+            return Foreign(_field(self._text_column(stem).sql, keys))
+        column, kind = quoted(stem), self.file.types[stem]
+        if kind_of(kind) != "nested":
+            return Foreign(_field(f"{column}::varchar", keys))
+        if kind in ("VARCHAR[]", "JSON[]"):
+            return Foreign(_last(f"list_transform({column}, lambda one: {_field('one', keys)})"))
+        if not re.search(rf'"?{re.escape(keys[0])}"? ', kind) and "MAP" not in kind:
             return None
-        return Foreign(f"json_extract_string(to_json({column}), {path})")
+        return Foreign(_field(f"to_json({column})", keys))
 
-    def _null_texts(self, sql: str, value: str = "") -> str:
-        """`value`, or `sql` itself, unless the text `sql` means null."""
-        words = ", ".join(literal(word) for word in ("", *self.dialect.null_text))
-        return f"case when trim({sql}) not in ({words}) then {value or sql} end"
+    def _null_texts(self, sql: str) -> str:
+        return self.dialect.filled(sql, sql)
 
     def _rest(self) -> str:
         """A JSON object of what the file has and the lake does not know; null when there is nothing."""
-        ours = {one.from_ if isinstance(one, Column) else one for one in self.source.columns.values()}
+        ours = self._asked
         known = {name.lower() for name in (*self.dialect.types, *ours)}
         if isinstance(self.file, JsonFile):
             row = self._text_column("*").sql
-            names = json.dumps(dict.fromkeys([*self.dialect.types, *ours]))
+            names = json.dumps(dict.fromkeys([*self.dialect.types, *sorted(ours)]))
             return f"nullif(json_merge_patch('{{}}', json_merge_patch({row}, {literal(names)}))::varchar, '{{}}')"
         unknown = [name for name in self.file.columns if name.lower() not in known]
         if not unknown:
             return "null::varchar"
         # Text by text instead of one object: what is null adds nothing. `concat_ws`, and `case` outside instead of
         # inside of `to_json`, because DuckDB then makes the text of a value that comes many times only once.
-        pairs = ", ".join(self._pair(name) for name in unknown)
+        pairs = ", ".join(self._pairs(unknown))
         return f"nullif(concat('{{', concat_ws(',', {pairs}), '}}'), '{{}}')"
+
+    def _pairs(self, names: list[str]) -> Iterator[str]:
+        """The pairs of `names`; those that the file has together as they are there."""
+        together = self.file.together if isinstance(self.file, ParquetFile) else {}
+        place = 0
+        while place < len(names):
+            for column, some in together.items():
+                if names[place : place + len(some)] == some:
+                    yield quoted(column)
+                    place += len(some)
+                    break
+            else:
+                yield self._pair(names[place])
+                place += 1
 
     def _pair(self, name: str) -> str:
         """`"name":value` as JSON has it; null where there is no value."""
-        key = literal(json.dumps(name, ensure_ascii=False) + ":")
         if isinstance(self.file, ParquetFile) and kind_of(self.file.types[name]) != "text":
+            key = literal(json.dumps(name, ensure_ascii=False) + ":")
             return f"{key} || to_json({self._column(name).sql})::varchar"
         value = f"{quoted(name)}::varchar" if isinstance(self.file, ParquetFile) else self._raw_text(name)
-        return self._null_texts(value, f"concat_ws({key}, '', to_json({value}))")
+        return self.dialect.pair(name, value)
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 
@@ -436,8 +531,10 @@ class ColumnMap:
         )
 
     def _path(self, ours: str) -> str:
-        asked = self.source.columns.get(ours, ours)
-        return f"{asked.from_ if isinstance(asked, Column) else asked}"
+        return self._paths(ours)[0]
+
+    def _paths(self, ours: str) -> list[str]:
+        return paths_of(self.source.columns.get(ours, ours))
 
     def _columns_of_file(self) -> str:
         return f"{self.file_name} has: {', '.join(self.file.columns)}"
@@ -446,6 +543,35 @@ class ColumnMap:
         lowered = {column.lower(): column for column in self.file.columns}
         near = difflib.get_close_matches(name.lower(), lowered, 1, 0.0)
         return lowered[near[0]] if near else "THEIR_COLUMN"
+
+
+def _is_word(value: str) -> str:
+    """Whether a value is one word, as one that went wrong is, or a time; more words may be anything."""
+    return f"({value} is null or regexp_full_match({value}::varchar, '\\S{{0,40}}|[0-9T:.+ -]*'))"
+
+
+def _length(value: str) -> str:
+    return f"'a text of ' || length({value}::varchar) || ' characters'"
+
+
+def _field(text: str, keys: Sequence[str]) -> str:
+    """The field `keys` of JSON text; of a list of objects, that of the last one which has it."""
+    path = "".join('."' + key.replace('"', '\\"') + '"' for key in keys)
+    inside = f"json_extract_string({text}, {literal('$' + path)})"
+    of_list = _last(f"json_extract_string({text}, {literal('$[*]' + path)})")
+    return (
+        f"case when json_valid({text}) then case when json_type({text}) = 'ARRAY' then {of_list} else {inside} end end"
+    )
+
+
+def _last(values: str) -> str:
+    """The last value of a list that is not null."""
+    return f"list_filter({values}, lambda value: value is not null)[-1]"
+
+
+def paths_of(asked: str | Column) -> list[str]:
+    """The foreign columns or paths that an entry of a column map names."""
+    return asked.paths if isinstance(asked, Column) else [asked]
 
 
 def _constant(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import duckdb
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from collectors.lines import LINE_LIMIT_BYTES, Block, Broken, UnreadableError, blocks, excerpt
+from collectors.lines import LINE_LIMIT_BYTES, Broken, UnreadableError, blocks, excerpt, pieces
 from collectors.values import quoted
 
 csv.field_size_limit(LINE_LIMIT_BYTES)
@@ -31,6 +32,8 @@ _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
 #: Columns of a Parquet file that a collector made: the row's line, negative for a second charge of that line; of a
 #: line that is no row its text and why; and whether another delivery has the row already.
 LINE, RAW, PROBLEM, REPEATED = "~line", "~raw", "~problem", "~repeated"
+#: Begins the name of a column that has several others as text, `"a":"x","b":"y"`; a JSON list of them follows.
+TOGETHER = "~together "
 #: Where a line holds several rows, the first has the line's number and each next one so much more.
 ROWS_APART = 1 << 32
 
@@ -84,7 +87,12 @@ class ParquetFile:
     @property
     def columns(self) -> list[str]:
         """Names of the top-level columns."""
-        return [name for name in self.types if name not in self.notes]
+        return [name for name in self.types if name not in self.notes and not name.startswith(TOGETHER)]
+
+    @property
+    def together(self) -> dict[str, list[str]]:
+        """The columns that have the pairs of others as text, each with the names of those."""
+        return {name: json.loads(name.removeprefix(TOGETHER)) for name in self.types if name.startswith(TOGETHER)}
 
     @property
     def relation(self) -> str:
@@ -238,8 +246,8 @@ class JsonFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        first = next(blocks(path))
-        self._array = first.data.lstrip()[:1] == b"["
+        begin = next((data.lstrip() for data, _ in pieces(path) if data.strip()), b"")
+        self._array = begin[:1] == b"["
 
     @cached_property
     def columns(self) -> list[str]:
@@ -265,9 +273,12 @@ class JsonFile:
             lines = pa.array([row[0] for row in rows], pa.int64())
             yield Batch(_table(lines, pa.array([row[1] for row in rows], pa.string()), columns), broken, consumed)
 
-    def _objects(self) -> Iterator[tuple[list[tuple[int, str, dict[str, Any]]], list[Broken], int]]:
-        for block in self._elements() if self._array else blocks(self.path):
-            rows: list[tuple[int, str, dict[str, Any]]] = []
+    def _objects(self) -> Iterator[tuple[list[_Object], list[Broken], int]]:
+        return self._elements() if self._array else self._lines()
+
+    def _lines(self) -> Iterator[tuple[list[_Object], list[Broken], int]]:
+        for block in blocks(self.path):
+            rows: list[_Object] = []
             broken = list(block.broken)
             for number, data in enumerate(block.data.split(b"\n"), block.line):
                 if not data.strip():
@@ -275,37 +286,100 @@ class JsonFile:
                 try:
                     text = data.decode("utf-8")
                     value = _DECODER.decode(text)
-                    if "\\ud" in text:
-                        json.dumps(value, ensure_ascii=False).encode()
                 except UnicodeError:
-                    broken.append(Broken(number, excerpt(data), "the line is not Unicode text"))
+                    broken.append(Broken(number, excerpt(data), _NO_UNICODE))
                 except (ValueError, RecursionError) as error:
                     broken.append(Broken(number, excerpt(data), f"the line is not JSON ({error})"))
                 else:
-                    if isinstance(value, dict):
-                        rows.append((number, text, value))
-                    else:
-                        broken.append(Broken(number, excerpt(data), "the line is not a JSON object"))
+                    _sort(number, text, value, rows, broken)
             yield rows, broken, block.consumed_bytes
 
-    def _elements(self) -> Iterator[Block]:
-        """The elements of one array as lines; an array is read whole, so it is limited to 256 MB."""
-        data = b"".join(block.data for block in blocks(self.path))
-        if len(data) > 256 << 20:
-            raise UnreadableError("one JSON array of more than 256 MB; write JSON lines instead")
+    def _elements(self) -> Iterator[tuple[list[_Object], list[Broken], int]]:
+        """The elements of one array, or of several after each other; a row's line is its place among all of them.
+
+        What lies in memory is a piece of the file and an element, however long a line is.
+        """
+        decoder, reader = codecs.getincrementaldecoder("utf-8")(), _Elements()
+        number = 0
         try:
-            text = data.decode("utf-8")
-            values = json.loads(text)
-        except ValueError as error:
-            raise UnreadableError(f"the file begins as a JSON array and is not one ({error})") from error
-        place = text.index("[") + 1
-        lines: list[str] = []
-        for _ in values:
-            place = _GAP.match(text, place).end()  # type: ignore[union-attr]  # the pattern matches anywhere
-            _, end = _DECODER.raw_decode(text, place)
-            lines.append(text[place:end].replace("\n", " "))
-            place = end
-        yield Block("\n".join(lines).encode(), 1, self.path.stat().st_size)
+            for data, consumed in pieces(self.path):
+                rows: list[_Object] = []
+                broken: list[Broken] = []
+                for text, value in reader.take(decoder.decode(data)):
+                    number += 1
+                    _sort(number, text, value, rows, broken)
+                if len(reader.rest) > LINE_LIMIT_BYTES:
+                    reader.fail(f"element {number + 1} is no JSON, or longer than {LINE_LIMIT_BYTES >> 20} MB")
+                yield rows, broken, consumed
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            reader.fail(str(error))
+        reader.end()
+
+
+def _sort(line: int, text: str, value: Any, rows: list[_Object], broken: list[Broken]) -> None:
+    """Put a JSON value to `rows`, or to `broken` with the reason."""
+    reason = "" if isinstance(value, dict) else "the line is not a JSON object"
+    if "\\ud" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeError:
+            reason = _NO_UNICODE
+    if reason:
+        broken.append(Broken(line, excerpt(text.encode()), reason))
+    else:
+        rows.append((line, text, value))
+
+
+class _Elements:
+    """The elements of arrays in a text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self.rest = ""  # what is not taken yet
+        self._expected = "["  # what comes next: [ or the end; , or ]; an element; or an element or ]
+
+    def take(self, piece: str) -> Iterator[tuple[str, Any]]:
+        """The text, on one line, and the value of each element that is whole by now."""
+        text, place = self.rest + piece, 0
+        while True:
+            place = _BLANK.match(text, place).end()  # type: ignore[union-attr]  # the pattern matches anywhere
+            if place == len(text):
+                self.rest = ""
+                return
+            sign = text[place]
+            if sign in "[,]" and sign in self._expected:
+                self._expected = {"[": "element]", ",": "element", "]": "["}[sign]
+                place += 1
+                continue
+            if "element" not in self._expected:
+                self.fail(f"'{sign}' stands where {' or '.join(self._expected)} should")
+            try:
+                value, end = _DECODER.raw_decode(text, place)
+            except (ValueError, RecursionError):
+                end = len(text)
+            if end == len(text):  # it is not whole yet, or a number that may go on
+                self.rest = text[place:]
+                return
+            yield text[place:end].replace("\n", " ").replace("\r", " "), value
+            place, self._expected = end, ",]"
+
+    def end(self) -> None:
+        """Nothing comes any more.
+
+        Raises:
+            UnreadableError: the last array is not whole.
+        """
+        if self._expected != "[":
+            try:
+                _DECODER.decode(self.rest or "[")
+            except (ValueError, RecursionError) as error:
+                self.fail(str(error))
+            self.fail("it does not end")
+
+    @staticmethod
+    def fail(reason: str) -> NoReturn:
+        """Say that this is no array."""
+        raise UnreadableError(f"the file begins as a JSON array and is not one ({reason})")
 
 
 class _Exact(float):
@@ -319,7 +393,10 @@ class _Exact(float):
         return value
 
 
-_GAP = re.compile(r"[\s,]*")
+_BLANK = re.compile(r"\s*")
+_NO_UNICODE = "the line is not Unicode text"
+#: A row: its line, its text, and its fields.
+_Object = tuple[int, str, dict[str, Any]]
 _DECODER = json.JSONDecoder(parse_float=_Exact)
 
 
@@ -339,13 +416,33 @@ def _pick(path: str) -> Callable[[dict[str, Any]], str | None]:
 
     def pick(row: dict[str, Any]) -> str | None:
         value: Any = row.get(path)
-        if value is None:
-            value = row
-            for key in keys:
-                value = value.get(key) if isinstance(value, dict) else None
-        return _text(value)
+        return _text(_inside(row, keys) if value is None else value)
 
     return pick
+
+
+def _inside(value: Any, keys: Sequence[str]) -> Any:
+    """The field `keys` of an object, or of text that is one; of a list of them, that of the last which has it."""
+    for place, key in enumerate(keys):
+        if isinstance(value, str):
+            value = _object(value)
+        if isinstance(value, list):
+            found = (_inside(one, keys[place:]) for one in reversed(value))
+            return next((one for one in found if one is not None), None)
+        value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            return None
+    return value
+
+
+def _object(text: str) -> Any:
+    """What JSON text holds, when it begins like an object or a list."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return _DECODER.decode(text)
+        except (ValueError, RecursionError):
+            return None
+    return None
 
 
 def _text(value: Any) -> str | None:

@@ -26,7 +26,8 @@ _TOKENS = (
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
-def _derived(row: Row) -> Mapping[str, str]:
+def derived(row: Row) -> Mapping[str, str]:
+    """What the lake has of a request beside what its log says, with tokens in the lake's convention."""
     made = {
         "day": "started_at::date",
         "usage_quality": "coalesce(usage_quality, case when input_tokens is not null or output_tokens is not null "
@@ -41,8 +42,8 @@ def _derived(row: Row) -> Mapping[str, str]:
     return made
 
 
-def _checks(_row: Row) -> Sequence[Check]:
-    latest = literal((clock.now() + _CLOCK_SKEW).replace(tzinfo=None).isoformat(" "))
+def checks(_row: Row) -> Sequence[Check]:
+    """What no request can be."""
     hint = "(nearly always the wrong token_convention)"
     return [
         *negative([*_TOKENS, "work_units"]),
@@ -54,12 +55,18 @@ def _checks(_row: Row) -> Sequence[Check]:
         ),
         _more("cache_write_1h_tokens", "cache_write_tokens", "cache_write_1h_tokens", hint),
         _more("reasoning_tokens", "output_tokens", "reasoning_tokens", hint),
-        one_of("usage_quality", USAGE_QUALITIES),
+        one_of("usage_quality", USAGE_QUALITIES, shown="left(usage_quality, 40)"),
         before("ended_at", "started_at"),
         before("first_token_at", "started_at"),
         before("ended_at", "first_token_at"),
-        (f"started_at > timestamp {latest}", "'started_at ' || started_at || ' is in the future'"),
+        in_the_future(),
     ]
+
+
+def in_the_future() -> Check:
+    """Nothing has begun that is not yet; clocks may differ by five minutes."""
+    latest = literal((clock.now() + _CLOCK_SKEW).replace(tzinfo=None).isoformat(" "))
+    return f"started_at > timestamp {latest}", "'started_at ' || started_at || ' is in the future'"
 
 
 def _more(part: str, whole: str, words: str, hint: str) -> Check:
@@ -78,10 +85,10 @@ def _demand_convention(name: str, row: Row) -> None:
 
 
 KIND = Kind(
-    Dialect(REQUESTS),
+    Dialect(REQUESTS, private=True),
     needed=lambda _: ("started_at", "model"),
-    derived=_derived,
-    checks=_checks,
+    derived=derived,
+    checks=checks,
     demand=_demand_convention,
 )
 

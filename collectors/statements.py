@@ -20,12 +20,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collectors.kind import Deliverable
+from collectors.combinations import PIECE_ROWS, Made, in_tables
+from collectors.kind import Deliverable, OfFile
 from collectors.lines import UnreadableError
 from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
 from farthing.objects import Found, is_url
 
-_PIECE_ROWS = 131_072
+#: Rows with FOCUS columns: in one frame, or in pieces.
+Pieces = pl.LazyFrame | Iterable[pl.LazyFrame | pa.Table]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Statement:
     size: int
     identity: str
     form: str  # what the provider calls it, for people: "CUR 2.0"
-    read: Callable[[Path], pl.LazyFrame | Iterable[pl.LazyFrame]] = field(repr=False, compare=False)
+    read: Callable[[Path], Pieces] = field(repr=False, compare=False)
     rows: int | None = None
 
     def fetch(self, folder: Path) -> Path:
@@ -59,8 +61,8 @@ class Statement:
             try:
                 read = self.read(folder)
                 for number, piece in enumerate([read] if isinstance(read, pl.LazyFrame) else read):
-                    piece.sink_parquet(making / f"{number:06}.parquet", compression="lz4", statistics=False)
-            except pl.exceptions.PolarsError as error:
+                    _write(piece, making / f"{number:06}.parquet")
+            except (pl.exceptions.PolarsError, pa.ArrowException) as error:
                 raise UnreadableError(f"cannot be read as {self.form} ({str(error).splitlines()[0]})") from error
             making.rename(target)
         if self.rows is not None:
@@ -71,7 +73,7 @@ class Statement:
 
 
 @dataclass
-class Download:
+class Download(OfFile):
     """A file that somebody downloaded; what its provider calls it shows in its header, or when it is read."""
 
     kind_of_bill: ClassVar[str]  # what it is taken for before that, for people
@@ -93,21 +95,6 @@ class Download:
         """
         raise NotImplementedError
 
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.file.name
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.file.size
-
-    @property
-    def identity(self) -> str:
-        """That of the file."""
-        return self.file.identity
-
     def fetch(self, folder: Path) -> Path:
         """Parquet with the rows in FOCUS columns.
 
@@ -117,7 +104,7 @@ class Download:
         """
         return Statement(self.name, self.size, self.identity, self.kind_of_bill, self.read).fetch(folder)
 
-    def read(self, folder: Path) -> pl.LazyFrame | Iterable[pl.LazyFrame]:
+    def read(self, folder: Path) -> Pieces:
         """The rows in FOCUS columns, in one frame or in pieces; `form` is known from now on."""
         raise NotImplementedError
 
@@ -151,12 +138,41 @@ def _with_fields(name: str, kind: pl.DataType) -> list[str]:
     return [name, *(inner for names in inside for inner in names)]
 
 
-def in_pieces(*frames: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
-    """The rows of `frames`, so many at a time that memory stays bounded; each is made from itself alone."""
-    for rows in frames:
+def in_pieces(made: Sequence[Made], files: Sequence[Path]) -> Iterator[pl.LazyFrame | pa.Table]:
+    """The rows of `made`, so many at a time that memory stays bounded; `files` are those that they are made of."""
+    tables = in_tables(made, files)
+    if tables is not None:
+        yield from tables
+        return
+    for rows in (one.frame for one in made):
         count = rows.select(pl.len()).collect().item()
-        for start in range(0, max(count, 1), _PIECE_ROWS):
-            yield rows.slice(start, _PIECE_ROWS)
+        for start in range(0, max(count, 1), PIECE_ROWS):
+            yield rows.slice(start, PIECE_ROWS)
+
+
+def _write(piece: pl.LazyFrame | pa.Table, path: Path) -> None:
+    if isinstance(piece, pl.LazyFrame):
+        piece.sink_parquet(path, compression="lz4", statistics=False)
+    else:
+        pq.write_table(piece, path, compression="lz4", write_statistics=False, store_schema=False)
+
+
+def in_parquet(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Files with the provider's own columns as Parquet: CSV as text, with `LINE`, `RAW` and `PROBLEM`.
+
+    Raises:
+        UnreadableError: a file is empty, of an unknown format, or damaged at its beginning.
+    """
+    files = []
+    for number, path in enumerate(paths):
+        file = open_file(path)
+        if isinstance(file, ParquetFile):
+            files.append(path)
+        elif isinstance(file, CsvFile):
+            files.append(_text_rows(file, folder / f"{number}-{path.name}.rows.parquet"))
+        else:
+            raise UnreadableError(f"{path.name} is neither CSV nor Parquet")
+    return files
 
 
 def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:
@@ -168,16 +184,7 @@ def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:
     Raises:
         UnreadableError: a file is empty, of an unknown format, or damaged at its beginning.
     """
-    frames = []
-    for number, path in enumerate(paths):
-        file = open_file(path)
-        if isinstance(file, ParquetFile):
-            frames.append(pl.scan_parquet(path))
-        elif isinstance(file, CsvFile):
-            frames.append(pl.scan_parquet(_text_rows(file, folder / f"{number}-{path.name}.rows.parquet")))
-        else:
-            raise UnreadableError(f"{path.name} is neither CSV nor Parquet")
-    together = pl.concat(frames, how="diagonal_relaxed")
+    together = pl.concat(map(pl.scan_parquet, in_parquet(paths, folder)), how="diagonal_relaxed")
     if LINE not in together.collect_schema():  # Parquet alone: a row's number is its line
         return together.with_row_index(LINE, offset=1).with_columns(pl.col(LINE).cast(pl.Int64))
     if len(paths) > 1:

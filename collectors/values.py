@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pyarrow as pa
 
 from farthing.lake.schemas import COUNT, DAY, EXACT, FLAG, MONEY, REAL, TEXT, TIME
@@ -38,6 +40,23 @@ def literal(text: str) -> str:
 def sql_type(kind: pa.DataType) -> str:
     """DuckDB's type for a lake column; times are naive UTC."""
     return _SQL_TYPES[kind]
+
+
+#: Variables of a DuckDB session that `keyed` reads: the key of HMAC, combined with its two pads.
+INNER_PAD, OUTER_PAD = "hash_inner_pad", "hash_outer_pad"
+_BLOCK_BYTES = 64
+
+
+def pads(key: bytes) -> dict[str, bytes]:
+    """The variables that `keyed` needs, for HMAC-SHA256 with `key` (RFC 2104)."""
+    block = (sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+    return {name: bytes(byte ^ pad for byte in block) for name, pad in ((INNER_PAD, 0x36), (OUTER_PAD, 0x5C))}
+
+
+def keyed(value: str) -> str:
+    """HMAC-SHA256 of text as hexadecimal digits; the key is in the session, never in a statement."""
+    inner = f"unhex(sha256(getvariable('{INNER_PAD}')::blob || encode({value}::varchar)))"
+    return f"case when {value} is not null then sha256(getvariable('{OUTER_PAD}')::blob || {inner}) end"
 
 
 def kind_of(duckdb_type: str) -> str:

@@ -18,7 +18,7 @@ from farthing import clock, meanings, warehouse
 from farthing.build import build, runner
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
-from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES
+from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES, SPANS
 from farthing.lake.views import duckdb_type
 
 #: The chapters after the marts. Each table of the warehouse is in one.
@@ -35,12 +35,13 @@ CHAPTERS = {
         "pool_days",
         "provisional_charges",
         "list_prices",
+        "model_prices",
         "bill_totals",
         "totals",
     ),
     "What a build computes of a day": (
-        *("usage_days", "trace_days", "gpu_days", "gpu_hours", "job_days", "quality_days", "unmatched_days"),
-        *("stated_days", "prefill_laws"),
+        *("usage_days", "price_days", "trueup_days", "trace_days", "gpu_days", "gpu_hours", "job_days"),
+        *("quality_days", "unmatched_days", "same_calls", "stated_days", "prefill_laws"),
     ),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "gpu_prices", "jobs", "identities", "metrics", "revenue"),
@@ -48,7 +49,7 @@ CHAPTERS = {
         *("loads", "rejects", "build_info"),
     ),
 }
-_LAKE_ONLY = (BUILD_DAYS,)
+_LAKE_ONLY = (SPANS, BUILD_DAYS)
 
 _OPENING = f"""\
 # Data dictionary

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import duckdb
 
 import collectors
-from farthing import __version__, clock, console, objects, warehouse
+from farthing import __version__, clock, console, objects, price_report, warehouse
 from farthing.config import Config, Source
 from farthing.console import Sheet
 from farthing.errors import ConfigError, FarthingError
@@ -38,6 +38,7 @@ _SKEW = timedelta(minutes=5)
 
 _UNASSIGNED = "The largest charges that no rule takes"
 _UNMATCHED = "The largest things that no join matched"
+_FIRST_ROWS = "The first requests of each source as they land"
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
-    """All checks, the largest charges that no rule takes, and the largest things that no join matched."""
+    """All checks, first requests as they land, and the largest charges and things that no rule and no join took."""
 
     checks: list[Check]
+    first_rows: Sheet
     unassigned: Sheet
     unmatched: Sheet
 
@@ -74,26 +76,31 @@ class Health:
         """All of it, to be shown."""
         rows = [(check.status, check.area, check.subject, check.detail, check.fix or None) for check in self.checks]
         columns = ["status", "area", "subject", "detail", "fix"]
-        return [Sheet("checks", columns, rows, hidden=frozenset({"fix"})), self.unassigned, self.unmatched]
+        checks = Sheet("checks", columns, rows, hidden=frozenset({"fix"}))
+        return [checks, self.first_rows, self.unassigned, self.unmatched]
 
 
 def examine(config: Config, lake: Lake) -> Health:
     """Look at everything that can be looked at; what fails is a finding and keeps nothing else from being looked at."""
     checks = [*_machine(config), *_configuration(config)]
+    first_rows: list[tuple[object, ...]] = []
     for name, source in config.sources.items():
-        checks += _source(name, source, config)
+        told, rows = _source(name, source, config)
+        checks += told
+        first_rows += rows
     checks += _lake(lake)
     unassigned = Sheet("unassigned", [], [], title=_UNASSIGNED)
     unmatched = Sheet("unmatched", [], [], title=_UNMATCHED)
     try:
         with warehouse.open_warehouse(config) as con:
-            checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con)]
+            checks += [*_warehouse(con), *_loads(con), *_joins(con), *_money(con), *_apis(con)]
             unassigned, unmatched = _unassigned(con), _unmatched(con)
     except warehouse.WarehouseMissingError:
         checks.append(_unpublished(lake))
     except FarthingError as error:
         checks.append(Check("warehouse", "published", "finding", _first_line(error), str(getattr(error, "fix", ""))))
-    return Health(checks, unassigned, unmatched)
+    columns = ["source", "column", "first", "second", "third"]
+    return Health(checks, Sheet("first_rows", columns, first_rows, title=_FIRST_ROWS), unassigned, unmatched)
 
 
 def _unpublished(lake: Lake) -> Check:
@@ -165,15 +172,15 @@ def _configuration(config: Config) -> list[Check]:
     return checks
 
 
-def _source(name: str, source: Source, config: Config) -> list[Check]:
-    """Its files, and whether their first rows can be read as farthing's columns."""
+def _source(name: str, source: Source, config: Config) -> tuple[list[Check], list[tuple[object, ...]]]:
+    """Its files, and whether their first rows can be read as farthing's columns; of requests, these rows."""
     area = f"source {name}"
     try:
         collector = collectors.load(source.kind)
         files = collector.find(name, source, config)
         frame = collector.preview(name, source, config)
     except FarthingError as error:
-        return [Check(area, "files", "finding", _first_line(error), str(getattr(error, "fix", "")))]
+        return [Check(area, "files", "finding", _first_line(error), str(getattr(error, "fix", "")))], []
     filled = [
         column for column in frame.columns if frame[column].null_count() < len(frame) and not column.startswith("x_")
     ]
@@ -181,7 +188,17 @@ def _source(name: str, source: Source, config: Config) -> list[Check]:
     forms = ", ".join(sorted({file.form for file in files} - {""}))
     told = f"{len(files):,}, {size}" + (f", {forms}" if forms else "")
     found = Check(area, "files", "ok", f"{told}; the first rows land with {len(filled)} columns")
-    return [found, *_remarks(area, collector, name, source)]
+    gaps = [Check(area, "columns", *gap) for gap in collector.gaps(name, source, config)]
+    rows: list[tuple[object, ...]] = [
+        (name, column, *([*map(_shown, frame[column]), None, None, None][:3]))
+        for column in (filled if collector.table == REQUESTS else ())
+    ]
+    return [found, *gaps, *_remarks(area, collector, name, source)], rows
+
+
+def _shown(value: object) -> str | None:
+    """A value of a row, short enough to stand beside two others."""
+    return None if value is None else str(value)[:60]
 
 
 def _remarks(area: str, collector: collectors.Collector, name: str, source: Source) -> list[Check]:
@@ -247,6 +264,7 @@ _JOIN_FIXES = {
     "with a user": "map user_id in the source's columns",
     "with a user in identities": "add the missing ids to a source of kind identities",
     "with token usage": "log usage, also of cancelled and streamed requests",
+    "counted by vLLM and in the request log": "log all requests of these servers, also those past the gateway",
     "with an end": "map ended_at in the source's columns; without it the end is estimated",
     "with a replica in the inventory": "add the replica to a source of kind gpu_inventory",
     "started while telemetry watched the replica": "collect telemetry of these replicas",
@@ -254,6 +272,7 @@ _JOIN_FIXES = {
     "observed and in the inventory of a bill": "add these GPUs to the inventory, with their ResourceId",
     "of replicas with a request in flight": "log the requests or jobs that kept these GPUs busy",
     "of GPUs with an inventory": "add the missing ResourceIds to the inventory",
+    "of model APIs, within a tenth of price and usage": "farthing doctor --prices shows which are off",
     "taken by a pool": "farthing pools test shows the charges; add a rule",
 }
 
@@ -329,6 +348,20 @@ def _money(con: duckdb.DuckDBPyConnection) -> list[Check]:
         status: Status = "finding" if difference else "ok"
         checks.append(Check("cost", f"bill less ledger ({currency})", status, f"{difference:f}"))
     return [*checks, *_unconverted(con)]
+
+
+def _apis(con: duckdb.DuckDBPyConnection) -> list[Check]:
+    """Models whose bill is far from what was used at its price."""
+    return [
+        Check(
+            "cost",
+            "model APIs",
+            "finding",
+            line,
+            "farthing doctor --prices; collect the vendor's usage, or add [[prices]]",
+        )
+        for line in price_report.warnings(con)
+    ]
 
 
 def _unconverted(con: duckdb.DuckDBPyConnection) -> list[Check]:

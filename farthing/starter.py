@@ -24,6 +24,7 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("gpu_usage", frozenset({"gpu_uuid", "started_at", "busy_seconds"})),
     ("gpu_prices", frozenset({"pricing_category", "provider", "valid_from"})),
     ("jobs", frozenset({"job_id", "started_at"})),
+    ("litellm", frozenset({"litellm_call_id", "call_type", "custom_llm_provider"})),
     ("requests", frozenset({"model", "started_at"})),
     ("identities", frozenset({"id", "user_id"})),
     ("invoices", frozenset({"provider", "month", "amount"})),
@@ -39,6 +40,7 @@ _OF_CLOUD = {
 }
 #: Kinds whose collectors tell the forms of their provider's files themselves.
 _PROVIDERS = ("aws", "gcp", "azure", "openai", "openai_usage", "anthropic", "anthropic_usage")
+_LOGS = ("requests", "litellm")
 _NAMES = {"focus": "bill", "gpu_inventory": "inventory", "gpu_usage": "gpu", "identities": "people"}
 _ABOUT = {
     "aws": "what AWS bills: cost and usage reports, or FOCUS",
@@ -53,6 +55,7 @@ _ABOUT = {
     "gpu_usage": "what each GPU did: covered and busy seconds",
     "gpu_prices": "list prices of GPU instances",
     "jobs": "training and batch jobs",
+    "litellm": "calls of models, as a LiteLLM proxy logged them",
     "requests": "one line for each request to a model",
     "identities": "who is behind a user id or key",
     "revenue": "what customers pay",
@@ -215,7 +218,7 @@ def _foreign_requests(folder: Path, name: str) -> str:
 
 def _driver(folder: Path, guesses: list[Guess], unknown: list[str]) -> str:
     """What cost follows where no own GPU gives anybody a cost: what the log, or the file that may be it, counts."""
-    paths = [path for guess in guesses if guess.kind == "requests" for path in sorted(folder.glob(guess.pattern))]
+    paths = [path for guess in guesses if guess.kind in _LOGS for path in sorted(folder.glob(guess.pattern))]
     columns = _columns((paths or [folder / name for name in unknown])[:1])
     return "tokens" if any("token" in column.lower() for column in columns) else "requests"
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -144,6 +145,7 @@ class Asked:
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str]
+    method: str = "GET"
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,9 @@ def web() -> Iterator[Web]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(parts.path, parse_qs(parts.query), headers)
+            asked = Asked(parts.path, parse_qs(parts.query), headers, self.command)
             served.asked.append(asked)
+            self.rfile.read(int(headers.get("content-length", 0)))
             said = served.answer(asked)
             self.send_response(said.status)
             for name, value in said.headers.items():
@@ -190,6 +193,8 @@ def web() -> Iterator[Web]:
                     time.sleep(said.pause)
             except OSError:  # the other side had enough
                 pass
+
+        do_PUT = do_HEAD = do_GET  # noqa: N815  # the server's names
 
         def log_message(self, *_: object) -> None:
             """Nothing on the test's screen."""
@@ -284,3 +289,78 @@ def blobs(azurite_endpoint: str) -> Blobs:
     store = Blobs(container=f"farthing-{uuid.uuid4().hex[:12]}", endpoint=azurite_endpoint)
     store.make()
     return store
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server, by the address of a database of it; the password in it is `secret`."""
+
+    address: str
+
+    def run(self, *statements: str) -> None:
+        """Execute statements as the owner of everything."""
+        import psycopg
+
+        with psycopg.connect(self.address, autocommit=True) as con:
+            for statement in statements:
+                con.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server that lives as long as the run; as root it is given to another user, for it refuses root."""
+    folders = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin")]
+    programs = next((folder for folder in folders if (folder / "initdb").exists()), None)
+    if programs is None:
+        pytest.skip("needs PostgreSQL (initdb in /usr/lib/postgresql/*/bin; Debian package postgresql)")
+    with tempfile.TemporaryDirectory(prefix="farthing-postgres-") as made:
+        folder, user = Path(made), []
+        (folder / "password").write_text("secret", encoding="utf-8")
+        if os.geteuid() == 0:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "nobody")
+            user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        data, port = folder / "data", free_port()
+        options = ["--auth=scram-sha-256", "--pwfile", str(folder / "password"), "--username=farthing", "--no-sync"]
+        make = [*user, str(programs / "initdb"), "--pgdata", str(data), "--encoding=UTF8", "--no-locale", *options]
+        subprocess.run(make, check=True, capture_output=True, cwd=folder)
+        command = [*user, str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "fsync=off"]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        with running(command, port, None):
+            yield Postgres(f"postgresql://farthing:secret@127.0.0.1:{port}/postgres")
+
+
+@contextmanager
+def prometheus(folder: Path, *, target: str = "", blocks: str = "", honor: bool = False) -> Iterator[str]:
+    """The address of a Prometheus with its data in `folder`, for as long as the block lasts.
+
+    `blocks` are samples in OpenMetrics text with their times, written into it before it starts; `target` is the
+    address of a page that it scrapes each second as the pod `exporter-1` in the namespace `monitoring`; `honor` is its
+    honor_labels.
+    """
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("needs Prometheus on the path (apt-get install prometheus)")
+    data, settings = folder / "data", folder / "prometheus.yml"
+    folder.mkdir(parents=True, exist_ok=True)
+    if blocks:
+        text = folder / "samples.om"
+        text.write_text(blocks, encoding="utf-8")
+        making = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
+        subprocess.run(making, check=True, capture_output=True, timeout=170)
+    scraped = f"""
+scrape_configs:
+- job_name: dcgm
+  scrape_interval: 1s
+  scrape_timeout: 1s
+  honor_labels: {str(honor).lower()}
+  static_configs:
+  - targets: ["{target.removeprefix("http://")}"]
+    labels: {{pod: exporter-1, namespace: monitoring, container: exporter}}
+"""
+    settings.write_text("global: {}\n" + (scraped if target else ""), encoding="utf-8")
+    port = free_port()
+    command = [program, f"--config.file={settings}", f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=10y"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+    with running(command, port, "/-/ready", log=folder / "log") as endpoint:
+        yield endpoint

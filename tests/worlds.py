@@ -40,6 +40,8 @@ path = "inventory.csv"
 [sources.people]
 kind = "identities"
 path = "identities.csv"
+[attribution]
+price_table = "none"
 [[pools]]
 name = "gpu-serving"
 kind = "gpu"

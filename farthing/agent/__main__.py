@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from collectors.telemetry import Library, SystemClock
-from farthing.agent.loop import Agent
+from farthing.agent.loop import Agent, Beside
 from farthing.agent.spool import DEFAULT_FOLDER, Spool
 from farthing.errors import FarthingError
 
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             log=log,
         )
         log(f"{len(agent.boards)} GPUs of {node}, spool {given.spool}")
-        agent.run(stop)
+        agent.run(stop, _shipping(given.spool))
     except FarthingError as error:
         log(str(error))
         return error.exit_code
@@ -53,6 +54,15 @@ def log(text: str) -> None:
     """One line for the journal."""
     sys.stderr.write(f"farthing agent: {text}\n")
     sys.stderr.flush()
+
+
+def _shipping(spool: Path) -> Beside | None:
+    """What ships beside the sampling, where FARTHING_SHIP says where to."""
+    if not os.environ.get("FARTHING_SHIP"):
+        return None
+    from farthing.agent.schedule import shipping  # an agent that does not ship does without what starts processes
+
+    return shipping(spool, log)
 
 
 def _library(simulated: int, node: str) -> Library:

@@ -20,7 +20,7 @@ from pathlib import Path
 from farthing.errors import ConfigError, FarthingError
 
 #: What one batch holds at most, so that the child that ships it needs little memory even after weeks.
-BATCH_BYTES = 32 << 20
+BATCH_BYTES = 8 << 20
 _LOCK, _SHIPPING = ".lock", ".shipping"
 _OUTBOX, _FILLING, _COUNTER = "outbox", "filling", "counter.json"
 _STAMP = "%Y%m%dT%H%M%SZ"

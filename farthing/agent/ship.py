@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import duckdb
 import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -22,16 +29,18 @@ from obstore.exceptions import (
 )
 
 from collectors.segments import Segments, prepared
-from farthing.agent import outbox
+from farthing.agent import inventory, outbox
+from farthing.agent.metadata import Machine
 from farthing.agent.outbox import Batch
 from farthing.commit_points import reached
 from farthing.errors import ConfigError, SourceError
 from farthing.lake import Lake
-from farthing.lake.schemas import GPU_USAGE, TIME
+from farthing.lake.schemas import GPU_INVENTORY, GPU_USAGE, TIME
 from farthing.lake.views import quoted, text
 from farthing.objects import is_url, open_store, unreachable
 
 INBOX = "inbox:"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: x_source of rows that nodes write into the lake themselves.
 SOURCE = "agent"
 
@@ -53,7 +62,7 @@ class ToLake:
     """Straight into the lake's table: one commit for each batch."""
 
     def __init__(self, lake: Lake, node: str) -> None:
-        self._lake, self._node = lake, node
+        self._lake, self._node = lake, _named(node)
 
     def __str__(self) -> str:
         return self._lake.path
@@ -74,6 +83,23 @@ class ToLake:
         """Commit its rows; a second time nothing happens."""
         self._lake.append(GPU_USAGE, found.rows, load=self._writer(batch.spool), number=batch.number)
 
+    def history(self) -> list[dict[str, Any]]:
+        """The node's rows of gpu_inventory as the lake has them."""
+        if self._lake.version(GPU_INVENTORY) is None:
+            return []
+        with duckdb.connect() as con:
+            self._lake.view(con, GPU_INVENTORY)
+            return _histories(con, f"lake.gpu_inventory where {_equals(self._inventory)}")
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Put `rows` in the place of the node's rows of gpu_inventory."""
+        made = [{**_typed(row), **self._inventory} for row in rows]
+        self._lake.replace(GPU_INVENTORY, _inventory_table(made, GPU_INVENTORY.columns), where=self._inventory)
+
+    @property
+    def _inventory(self) -> dict[str, str]:
+        return {"x_source": SOURCE, "x_load": f"{GPU_INVENTORY.name}/{self._node}"}
+
     def _writer(self, spool: str) -> str:
         return f"gpu/{self._node}/{spool}"
 
@@ -82,7 +108,7 @@ class ToInbox:
     """As a Parquet file for each batch, below `place`: a folder, or s3://, gs://, az://."""
 
     def __init__(self, place: str, node: str, storage_options: Mapping[str, str] | None = None) -> None:
-        self._place, self._node, self._options = place.rstrip("/"), node, storage_options or {}
+        self._place, self._node, self._options = place.rstrip("/"), _named(node), storage_options or {}
         self._put: set[int] = set()
 
     def __str__(self) -> str:
@@ -114,6 +140,46 @@ class ToInbox:
             else:
                 _copied(path, Path(self._place, self._key(batch)))
         self._put.add(batch.number)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The node's rows of gpu_inventory as the inbox has them.
+
+        Raises:
+            SourceError: it cannot be seen what is there.
+        """
+        with TemporaryDirectory(prefix="farthing-ship-") as folder:
+            path = Path(self._place, self._inventory)
+            if is_url(self._place):
+                path = Path(folder) / "inventory.parquet"
+                try:
+                    path.write_bytes(obstore.get(self._store(), self._inventory).bytes())
+                except FileNotFoundError:
+                    return []
+                except BaseError as error:
+                    raise unreachable(f"{self._place}/{self._inventory}", error) from error
+            if not path.is_file():
+                return []
+            with duckdb.connect() as con:
+                con.execute("set TimeZone = 'UTC'")
+                return _histories(con, f"read_parquet({text(path)})")
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the node's file of kind `gpu_inventory`."""
+        columns = [name for name in GPU_INVENTORY.columns if not name.startswith("x_")]
+        with TemporaryDirectory(prefix="farthing-ship-") as folder:
+            path = Path(folder) / "rows.parquet"
+            pq.write_table(_inventory_table([_typed(row) for row in rows], columns), path)
+            if is_url(self._place):
+                try:
+                    obstore.put(self._store(), self._inventory, path)
+                except (BaseError, FileNotFoundError) as error:
+                    raise unreachable(f"{self._place}/{self._inventory}", error) from error
+            else:
+                _copied(path, Path(self._place, self._inventory))
+
+    @property
+    def _inventory(self) -> str:
+        return f"{GPU_INVENTORY.name}/{self._node}.parquet"
 
     def _send(self, path: Path, key: str) -> None:
         store = self._store()
@@ -158,12 +224,85 @@ def ship(spool: Path, to: ToLake | ToInbox) -> list[Shipped]:
         SourceError: lake or inbox does not answer; everything stays in the spool.
         ConfigError: the spool cannot be used.
     """
-    with outbox.shipping(spool):
+    with outbox.shipping(spool), _room(spool):
         shipped = [_deliver(spool, batch, to) for batch in outbox.pending(spool)]  # of a run that was stopped
         to.ready(outbox.spool_name(spool))
         while (taken := outbox.taken(spool)) is not None:
             shipped.append(_deliver(spool, taken, to))
     return shipped
+
+
+def ship_inventory(spool: Path, to: ToLake | ToInbox, ask: Callable[[], Machine | None]) -> int | None:
+    """Bring the node's rows of gpu_inventory up to date where telemetry goes; their number, None when nothing changed.
+
+    Raises:
+        SourceError: lake, inbox or the cloud's metadata do not answer.
+        ConfigError: a file of the spool is damaged.
+    """
+    told = inventory.node(spool)
+    if told is None:
+        return None
+    with outbox.shipping(spool), _room(spool):
+        history = inventory.known(spool)
+        if history is None:
+            history = to.history()
+        machine = inventory.machine_now(ask, history, told["node_id"])
+        rows = inventory.brought_up(history, told, machine)
+        if not rows or inventory.written(spool, str(to)) == inventory.fingerprint(rows):
+            return None
+        to.write_history(rows)
+        inventory.keep(spool, rows, str(to))
+    return len(rows)
+
+
+def _named(node: str) -> str:
+    """`node`, which is a part of names in the lake and the inbox."""
+    if not _NAME.fullmatch(node):
+        raise ConfigError(
+            f"'{node}' is no name of a node.", file="--node", fix="letters, digits, dots, hyphens and underscores."
+        )
+    return node
+
+
+@contextmanager
+def _room(spool: Path) -> Iterator[None]:
+    """What the disk refuses is said in words; nothing is deleted before it has arrived, so nothing is lost."""
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        raise SourceError(
+            " ".join(str(error).split())[:400],
+            source=str(spool),
+            fix="make room on the disk (also for temporary files), and run as the user of the agent.",
+        ) from error
+
+
+def _histories(con: duckdb.DuckDBPyConnection, source: str) -> list[dict[str, Any]]:
+    """Rows of gpu_inventory as the spool keeps them; `con` is in UTC."""
+    names = [*inventory.FACTS, "valid_from", "valid_to"]
+    columns = [f"{name}::timestamp" if name.startswith("valid") else quoted(name) for name in names]
+    told = con.execute(f"select {', '.join(columns)} from {source} order by valid_from, gpu_uuid").fetchall()
+    return [
+        {
+            name: value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in told
+    ]
+
+
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    times = {name: row[name] and datetime.fromisoformat(row[name]) for name in ("valid_from", "valid_to")}
+    return {**row, **times}
+
+
+def _inventory_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
+    schema = pa.schema([GPU_INVENTORY.schema.field(name) for name in columns])
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def _equals(where: Mapping[str, str]) -> str:
+    return " and ".join(f"{quoted(name)} = {text(value)}" for name, value in where.items())
 
 
 def _deliver(spool: Path, batch: Batch, to: ToLake | ToInbox) -> Shipped:

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import duckdb
 
-from farthing import __version__, clock
+from farthing import __version__, clock, price_report
 from farthing.build import inputs as inputs_
-from farthing.build import runner, settings, statements
+from farthing.build import model_prices, runner, settings, statements
 from farthing.build.days import Day, Plan, computed
 from farthing.build.inputs import Inputs
 from farthing.build.laws import Laws
@@ -33,6 +33,8 @@ from models.prefill_law import PrefillLaw
 __all__ = ["BuildResult", "Progress", "Total", "bill_preview", "build"]
 
 _BILL_TABLES = ("api_bill_ends", "charge_spans", "pool_days", "bill_totals", "bill_fingerprints")
+#: Of what those read, what is of the days that are open: each batch of days makes it for itself.
+_OF_OPEN_DAYS = frozenset({"call_parts", "merged_calls", "calls"})
 
 
 class Progress(Protocol):
@@ -99,20 +101,23 @@ def build(
         inputs_.attach(con, lake, inputs)
         settings.prepare(con, config, horizon, inputs.logged())
         progress.message("reading the bill")
-        _read_bill(con, found, lake, inputs)
+        _read_bill(con, config, found, lake, inputs)
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         days = _days(con, inputs, horizon)
         if not days:
             raise ConfigError(
                 "the lake has nothing to build from.", file=config.root, fix="run `farthing collect` first."
             )
-        made = frozenset(model.name for model in runner.in_order(found, _BILL_TABLES))
-        plan = Plan(config, lake, inputs, horizon, found, made)
+        plan = Plan(config, lake, inputs, horizon, found, made_for_all_days(found))
         built = _build_days(con, plan, out, days, first_day, progress)
         statements.state(con, out, horizon)
         progress.message("publishing the warehouse")
         rules = _rules(config, found)
         warehouse = publish(con, config, out, lake, inputs, folder, identity=f"{rules}:{horizon.isoformat()}")
+        con.execute("use published.main")
+        for line in price_report.warnings(con):
+            progress.message(line)
+        con.execute("use build.main")
         totals = [
             Total(*row)
             for row in con.execute(
@@ -123,7 +128,9 @@ def build(
     return BuildResult(built, len(days) - len(built), warehouse, totals, time.monotonic() - began)
 
 
-def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], lake: Lake, inputs: Inputs) -> None:
+def _read_bill(
+    con: duckdb.DuckDBPyConnection, config: Config, found: dict[str, runner.Model], lake: Lake, inputs: Inputs
+) -> None:
     """Make the tables of the bill; only requests after the end of an API's bill are read for what it may come to."""
     runner.run(con, found, ["api_bill_ends", "bill_charges"])
     ends = [
@@ -133,9 +140,16 @@ def _read_bill(con: duckdb.DuckDBPyConnection, found: dict[str, runner.Model], l
         ).fetchall()
     ]
     open_from = settings.day_of(min(ends)) if ends else date.max
-    inputs_.open_requests_from(con, lake, inputs, open_from)
+    settings.open_days(con, dict.fromkeys(inputs_.open_requests_from(con, lake, inputs, open_from), 0))
     made = {model.name for model in runner.in_order(found, ["api_bill_ends", "bill_charges"])}
+    runner.run(con, found, ["merged_calls"], without=made)
+    model_prices.put(con, config)
     runner.run(con, found, _BILL_TABLES, without=made)
+
+
+def made_for_all_days(found: dict[str, runner.Model]) -> frozenset[str]:
+    """The tables of the bill and what they read, as far as it is the same for every day."""
+    return frozenset(model.name for model in runner.in_order(found, _BILL_TABLES)) - _OF_OPEN_DAYS
 
 
 @contextmanager
@@ -231,6 +245,7 @@ def _rules(config: Config, found: dict[str, runner.Model]) -> str:
     parts = {
         "pools": [pool.model_dump(mode="json") for pool in config.pools],
         "prices": [price.model_dump(mode="json") for price in config.prices],
+        "price_table": model_prices.version(config),
         "identities": config.identities.model_dump(mode="json"),
         "attribution": config.attribution.model_dump(mode="json"),
         "ledger": config.ledger.model_dump(mode="json"),

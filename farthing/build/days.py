@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from farthing.build import inputs as inputs_
 from farthing.build import laws as laws_
-from farthing.build import runner, settings
+from farthing.build import model_prices, runner, settings
 from farthing.build.inputs import Inputs
 from farthing.build.laws import Laws
 from farthing.build.outputs import ROWS_IN_A_PIECE, Finished
@@ -28,7 +28,9 @@ from farthing.lake.schemas import BUILT, PREFILL_LAWS, REQUEST_COSTS
 #: What a day leaves behind for the lake; request_costs only where it is wanted.
 _DAY_TABLES = tuple(table.name for table in BUILT if table not in (PREFILL_LAWS, REQUEST_COSTS))
 #: Views that many statements of a small day read: as tables they are computed once.
-_READ_OFTEN = frozenset({"day_requests", "flights", "gpu_samples", "request_money", "weighed_requests"})
+_READ_OFTEN = frozenset(
+    {"api_requests", "day_requests", "flights", "gpu_samples", "priced_requests", "request_money", "weighed_requests"}
+)
 #: A day of more rows (requests, telemetry, cells of its replicas) is computed alone, by all threads.
 _SMALL_DAY_ROWS = 2_000_000
 #: Small days are computed together: so many at most, and of so many rows in all if it is more than one.
@@ -120,6 +122,9 @@ def run_days(
         return inherited
 
     attribution = plan.config.attribution
+    make("merged_calls")
+    model_prices.put(con, plan.config)
+    model_prices.put_billed(con, plan.config)
     make("law_samples")
     learned = laws_.learned(con, days, attribution.law_minimum_requests)
     before = earlier()

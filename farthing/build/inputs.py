@@ -26,14 +26,15 @@ from farthing.lake.schemas import (
     REJECTS,
     REQUESTS,
     REVENUE,
+    SPANS,
     VENDOR_USAGE,
     Table,
 )
 from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
-_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, VENDOR_USAGE, EXCHANGE_RATES)
-INPUTS = (CHARGES, REQUESTS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS)
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, EXCHANGE_RATES)
+INPUTS = (CHARGES, REQUESTS, SPANS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)
 #: Small tables, and which of their rows the day `of_day` sees.
@@ -43,20 +44,26 @@ _SLOW_TABLES = {
     " and coalesce(valid_to, timestamp 'infinity') > of_day",
     JOBS: "started_at < of_day + 1 and coalesce(ended_at, timestamp 'infinity') > of_day",
     METRICS: "day = of_day",
+    VENDOR_USAGE: "day = of_day",
 }
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The pinned version of every table, and the files of the two that are read day by day."""
+    """The pinned version of every table, and the files of those that are read day by day."""
 
     pins: Mapping[str, int | None]
     requests: dict[date, list[LakeFile]] = field(repr=False)
+    spans: dict[date, list[LakeFile]] = field(repr=False)
     gpu_usage: dict[date, list[LakeFile]] = field(repr=False)
 
     def request_files(self, day: date) -> list[LakeFile]:
         """Files with requests that may have lived on `day`."""
         return _alive(self.requests, day)
+
+    def span_files(self, day: date) -> list[LakeFile]:
+        """Files with spans that may have lived on `day`."""
+        return _alive(self.spans, day)
 
     def gpu_usage_files(self, day: date) -> list[LakeFile]:
         """Files with telemetry that may reach into `day`."""
@@ -81,25 +88,28 @@ def pinned(lake: Lake, as_of: datetime | None) -> Inputs:
     """The inputs as they are now, or as they were at `as_of`."""
     tables = (*INPUTS, *_SHOWN_ONLY)
     pins = lake.pins(tables) if as_of is None else {table.name: lake.version_at(table, as_of) for table in tables}
-    return Inputs(pins, _by_day(lake, REQUESTS, pins), _by_day(lake, GPU_USAGE, pins))
+    return Inputs(pins, *(_by_day(lake, table, pins) for table in (REQUESTS, SPANS, GPU_USAGE)))
 
 
 def attach(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs) -> None:
-    """Views `lake.*` on the pinned versions; `open_days` narrows the two big ones."""
+    """Views `lake.*` on the pinned versions; `open_days` narrows the big ones."""
     for table in INPUTS:
         version = inputs.pins[table.name]
         lake.view(con, table, version=version, files=[] if version is None else None)
 
 
 def open_days(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, days: Sequence[date]) -> None:
-    """Narrow `lake.requests` and `lake.gpu_usage` to the files that `days` need."""
+    """Narrow `lake.requests`, `lake.spans` and `lake.gpu_usage` to the files that `days` need."""
     lake.view(con, REQUESTS, files=_all_of(inputs.request_files(day) for day in days))
+    lake.view(con, SPANS, files=_all_of(inputs.span_files(day) for day in days))
     lake.view(con, GPU_USAGE, files=_all_of(inputs.gpu_usage_files(day) for day in days))
 
 
-def open_requests_from(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, first: date) -> None:
-    """Narrow `lake.requests` to the files of `first` and the days after it."""
-    lake.view(con, REQUESTS, files=[file for day, files in inputs.requests.items() if day >= first for file in files])
+def open_requests_from(con: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, first: date) -> list[date]:
+    """Narrow `lake.requests` and `lake.spans` to the files of `first` and the days after it; the days with requests."""
+    for table, days in ((REQUESTS, inputs.requests), (SPANS, inputs.spans)):
+        lake.view(con, table, files=[file for day, files in days.items() if day >= first for file in files])
+    return sorted(day for day in inputs.requests if day >= first)
 
 
 def hold(con: duckdb.DuckDBPyConnection) -> None:
@@ -135,6 +145,7 @@ def fingerprints(
             "until": min(horizon, day_start(day + timedelta(days=1))).isoformat(),
             "bill": bill,
             "requests": _names(inputs.request_files(day)),
+            "spans": _names(inputs.span_files(day)),
             "gpu_usage": _names(inputs.gpu_usage_files(day)),
             **{name: str(content.get(day, 0)) for name, content in contents.items()},
         }

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from farthing import __version__, clock, meanings
-from farthing.build import runner
+from farthing.build import model_prices, runner
 from farthing.build.inputs import Inputs
 from farthing.build.settings import BILL_PART_MACRO, CONVERTED_MACRO, DIFFERENCE_MACRO, MONEY_MACRO, RATE_MACRO
 from farthing.build.together import together
@@ -33,6 +33,7 @@ from farthing.lake.schemas import (
     JOBS,
     LOADS,
     METRICS,
+    PRICE_DAYS,
     REJECTS,
     REQUEST_COSTS,
     REQUESTS,
@@ -78,11 +79,34 @@ _PROVISIONAL = """
         provider,
         make_timestamp(start_us) as ChargePeriodStart,
         make_timestamp(end_us) as ChargePeriodEnd,
-        'configured price' as basis,
-        'use of models at their configured prices' as ChargeDescription,
+        basis,
+        case basis
+            when 'configured price' then 'use of models at their configured prices'
+            else 'use of models at the prices of the table, and those configured'
+        end as ChargeDescription,
         BillingCurrency,
         money(pico) as cost
     from provisional_usage
+"""
+_MODEL_PRICES = f"""
+    select
+        provider,
+        model,
+        asked_model,
+        tier as service_tier,
+        how,
+        price_provider,
+        price_model,
+        nullif(valid_from, date '0001-01-01') as valid_from,
+        nullif(valid_to, date '9999-12-31') as valid_to,
+        minute_from,
+        minute_to,
+        nullif(tokens_over, -1) as tokens_over,
+        nullif(tokens_upto, {model_prices.NO_LIMIT}) as tokens_upto,
+        currency,
+        {", ".join(f"per_million({name}_yocto) as {name}" for name in model_prices.CLASSES)},
+        per_million(request_yocto // 1000000) as request
+    from settings.request_prices
 """
 _TOTALS = """
     with bill as (
@@ -211,6 +235,8 @@ def _fill(
         f", json_extract_string(dimensions, {text('$.' + json.dumps(name))}) as {quoted(name)}"
         for name in config.ledger.dimensions
     )
+    names = f"select distinct provider, model, asked_model from ({rows(out, PRICE_DAYS)})"
+    model_prices.fill(con, config, con.execute(names).fetchall())
     window = config.warehouse
     tables = {
         "gpu_usage": rows(lake, GPU_USAGE, window.gpu_usage_days),  # the biggest first
@@ -232,6 +258,7 @@ def _fill(
         "provisional_charges": _PROVISIONAL,
         "bill_totals": "select * exclude (pico, accrued_pico), money(pico) as cost, money(accrued_pico) as accrued_cost"
         " from bill_totals",
+        "model_prices": _MODEL_PRICES,
         "totals": _TOTALS,
     }
     steps = {name: partial(_make, name=name, query=query) for name, query in tables.items()}

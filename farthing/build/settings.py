@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import duckdb
 
-from farthing.config import Config, Pool, Price
+from farthing.build import model_prices
+from farthing.config import Config, Pool
 from farthing.errors import ConfigError
 from farthing.lake.views import text
 from farthing.pools import charges_sql, regex, tag, unbilled_sql
@@ -55,17 +56,6 @@ CONVERTED_MACRO = (
     " + cast((amount - trunc(amount)) * 1000000000000 as hugeint) * rate_units(rate)"
     " + sign(amount) * cast(500000000000000000 as hugeint)) // cast(1000000000000000000 as hugeint))"
 )
-#: What the tokens of requests cost at the prices of one model, in pico-units; sums of requests give sums of costs.
-TOKEN_MACRO = (
-    "create or replace macro token_pico(requests, input, cached, written, written_1h, output, request_pico, input_pico,"
-    " cached_pico, written_pico, written_1h_pico, output_pico) as"
-    " cast(requests as hugeint) * request_pico"
-    " + cast(coalesce(input, 0) - coalesce(cached, 0) - coalesce(written, 0) as hugeint) * input_pico"
-    " + cast(coalesce(cached, 0) as hugeint) * cached_pico"
-    " + cast(coalesce(written, 0) - coalesce(written_1h, 0) as hugeint) * written_pico"
-    " + cast(coalesce(written_1h, 0) as hugeint) * written_1h_pico"
-    " + cast(coalesce(output, 0) as hugeint) * output_pico"
-)
 #: a * b // c of whole numbers that are not negative, without 128 bits: the engine divides those bit by bit, eight times
 #: as slowly. Long division by 2^16: exact for c below 2^47 and a below 2^79 / c; a result beyond 64 bits raises.
 MUL_DIV_MACRO = (
@@ -110,8 +100,8 @@ def prepare(
     """
     con.execute("create schema if not exists settings")
     con.execute(MONEY_MACRO)
-    con.execute(TOKEN_MACRO)
-    con.execute(MUL_DIV_MACRO)
+    for macro in (MUL_DIV_MACRO, *model_prices.MACROS):
+        con.execute(macro)
     first, last = logged or (horizon, _EPOCH)  # without any log nothing goes on after its bill
     con.execute(
         "create or replace table settings.build as"
@@ -189,11 +179,10 @@ def prepare(
     _fill(con, "sentinel_users(user_id varchar)", [(name,) for name in config.identities.sentinel_users])
     _fill(
         con,
-        "token_prices(position bigint, model_pattern varchar, provider varchar, valid_from date, currency varchar,"
-        " input_pico bigint, cached_input_pico bigint, cache_write_pico bigint, cache_write_1h_pico bigint,"
-        " output_pico bigint, request_pico bigint)",
-        [_token_price(n, price, config) for n, price in enumerate(config.prices) if price.model is not None],
+        "token_prices(provider varchar)",  # of whom the configuration has prices; null: of anybody
+        sorted({(price.provider,) for price in config.prices if price.model is not None}, key=str),
     )
+    model_prices.fill(con, config, [])
     _fill(
         con,
         "gpu_prices(position bigint, gpu_pattern varchar, resource_pattern varchar, pool varchar, valid_from date,"
@@ -216,7 +205,7 @@ def prepare(
     con.execute(f"create or replace view settings.unbilled_resources as {unbilled_sql(config)}")
     pairs = ", ".join(f"{text(name)}, {tag('tags', name)}" for name in config.ledger.dimensions)
     dimensions = f"cast(json_object({pairs}) as varchar)" if pairs else "'{}'"
-    con.execute(f"create or replace view settings.requests as select *, {dimensions} as dimensions from lake.requests")
+    con.execute(f"create or replace macro ledger_dimensions(tags) as {dimensions}")
 
 
 def open_days(con: duckdb.DuckDBPyConnection, days: Mapping[date, int]) -> None:
@@ -282,29 +271,6 @@ def _pool_row(position: int, pool: Pool) -> tuple[object, ...]:
         weights.cached_input,
         weights.cache_write,
         weights.output,
-    )
-
-
-def _token_price(position: int, price: Price, config: Config) -> tuple[object, ...]:
-    """Pico-units per token; an amount per million tokens has six decimals at most, so nothing is rounded."""
-    assert price.model is not None
-    assert price.input is not None
-    cache_write = price.input if price.cache_write is None else price.cache_write
-    per_million = (
-        price.input,
-        price.input if price.cached_input is None else price.cached_input,
-        cache_write,
-        cache_write if price.cache_write_1h is None else price.cache_write_1h,
-        price.output,
-    )
-    return (
-        position,
-        regex(price.model),
-        price.provider,
-        price.valid_from or date.min,
-        price.currency or config.project.currency,
-        *(int(value * 10**6) for value in per_million if value is not None),
-        int(price.request * 10**12),
     )
 
 

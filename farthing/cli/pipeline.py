@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,6 +52,14 @@ def collect_command(
     sources: Annotated[list[str] | None, typer.Argument(help="Sources of farthing.toml; all by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files that would be looked at.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when a row was rejected.")] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Receive OTLP traces there for one source, until SIGTERM."),
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option("--spool", metavar="DIR", help="--listen: where to; by default the folder of the source's path."),
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
@@ -59,9 +68,17 @@ def collect_command(
 
     Files that did not change are not read again. Rejected rows are kept with file, line and reason in the table
     `rejects`. Exits 3 when a source or file could not be read; the others are collected all the same.
+    With `--listen` nothing is pulled: traces that are sent are written to a folder, which a later `collect` reads.
     """
     form = common.form(as_json, as_csv)
     config = common.open_project(project)
+    if listen is not None:
+        from farthing.cli import receiving
+
+        receiving.receive(config, sources or [], listen, spool)
+        return
+    if spool is not None:
+        raise typer.BadParameter("--spool goes with --listen.")
     names = _chosen(config, sources or [])
     if dry_run:
         _list_files(config, names, form)
@@ -127,13 +144,13 @@ def collection_sheet(found: Collection, form: Form = Form.TABLE) -> Sheet:
 def _grouped(results: list[LoadResult], *, whole: bool) -> list[list[LoadResult]]:
     if whole:
         return [[result] for result in results]
-    by_status: dict[str, list[LoadResult]] = {}
+    by_status: dict[tuple[str, str], list[LoadResult]] = {}
     alone = []
     for result in results:
         if result.rejected or result.status == "failed":
             alone.append([result])
         else:
-            by_status.setdefault(result.status, []).append(result)
+            by_status.setdefault((result.table, result.status), []).append(result)
     return [*by_status.values(), *alone]
 
 

@@ -12,14 +12,13 @@ import typer
 
 from farthing import console
 from farthing.cli import common
+from farthing.cli.agent import DEFAULT_SPOOL
 from farthing.cli.common import JsonOption, ProjectOption
 from farthing.console import Sheet
 from farthing.errors import ConfigError
 
 if TYPE_CHECKING:
     from farthing.agent.ship import ToInbox, ToLake
-
-DEFAULT_SPOOL = Path("/var/lib/farthing/spool")
 
 SpoolOption = Annotated[
     Path, typer.Option("--spool", metavar="DIR", envvar="FARTHING_SPOOL", help="The folder that the agent writes.")
@@ -55,23 +54,28 @@ def ship_command(
     Each row arrives once, however often this is run or killed; a segment is deleted only after its arrival was read
     back. Exits 3 when lake or inbox does not answer: everything stays in the spool.
     """
-    from farthing.agent import outbox
-    from farthing.agent.ship import Shipped, ship
+    from farthing.agent import metadata, outbox
+    from farthing.agent.ship import Shipped, ship, ship_inventory
 
     form = common.form(as_json)
     if not spool.is_dir():
         fix = "name the agent's spool with --spool or FARTHING_SPOOL."
         raise ConfigError("there is no spool here.", file=spool, fix=fix)
+    target = _target(to, node or node_name(spool), project)
+    shipped, inventory = [], None
     try:
-        shipped = ship(spool, _target(to, node or node_name(spool), project))
+        shipped = ship(spool, target)
+        inventory = ship_inventory(spool, target, lambda: metadata.machine(metadata.cloud_of()))
     except outbox.BusyError as busy:  # it does what this one would do
         console.say(str(busy), form=form)
-        shipped = []
-    columns = [field.name for field in fields(Shipped)]
-    rows = [[getattr(one, name) for name in columns] for one in shipped]
-    console.show(Sheet("batches", columns, rows, title="Shipped: read = landed + duplicate + rejected"), form)
+    finally:  # also when the second part fails
+        columns = [field.name for field in fields(Shipped)]
+        rows = [[getattr(one, name) for name in columns] for one in shipped]
+        console.show(Sheet("batches", columns, rows, title="Shipped: read = landed + duplicate + rejected"), form)
     if any(one.rejected for one in shipped):
         console.say(f"lines that are no rows are kept in {spool / 'outbox'}", style="yellow", form=form)
+    if inventory is not None:
+        console.say(f"gpu_inventory: {inventory} rows of this node were written", form=form)
 
 
 def _target(to: str | None, node: str, project: Path | None) -> ToLake | ToInbox:

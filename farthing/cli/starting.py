@@ -15,6 +15,7 @@ import typer
 from farthing import config as configuration
 from farthing import console, warehouse
 from farthing.cli import common, pipeline, progress
+from farthing.cli.agent import DEFAULT_SPOOL
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import FILE_NAME, Config
 from farthing.console import Form, Sheet
@@ -22,6 +23,7 @@ from farthing.errors import ConfigError
 
 if TYPE_CHECKING:
     from farthing.demo import DemoFacts
+    from farthing.doctor import Health
 
 PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65535, help="By default 8501 or the next free one.")
@@ -70,17 +72,48 @@ def init_command(
     console.say("Next: edit it, then `farthing doctor`, `farthing collect`, `farthing build`.", style="bold", form=form)
 
 
-def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
+def doctor_command(
+    node: Annotated[
+        bool, typer.Option("--node", help="Check this GPU node and its agent instead of a project.")
+    ] = False,
+    spool: Annotated[
+        Path, typer.Option("--spool", metavar="DIR", envvar="FARTHING_SPOOL", help="With --node: the agent's folder.")
+    ] = DEFAULT_SPOOL,
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Only the prices of model APIs, held against gateways and bills.")
+    ] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
     """Check machine, configuration, sources, lake and warehouse, and how much of the data each join matches.
 
-    Exits 1 when there is a finding.
+    With --node: driver, how each GPU is observed, clock, spool and shipping. Exits 1 when there is a finding.
     """
     from farthing import doctor
 
     form = common.form(as_json, as_csv)
+    if node:
+        from farthing.agent.examine import examine
+
+        none = Sheet("", [], [])
+        found = doctor.Health(examine(spool, os.environ.get("FARTHING_SHIP")), none, none, none)
+        console.show(found.sheets[:1], form, main="checks")
+        _tell_findings(found, form)
+        return
     config = common.open_project(project)
+    if prices:
+        _doctor_prices(config, form)
+        return
     health = doctor.examine(config, common.open_lake(config))
     console.show(health.sheets, form, main="checks")
+    _tell_findings(health, form)
+    if health.next_step:
+        console.say(f"Next: {health.next_step}.", style="bold", form=form)
+
+
+def _tell_findings(health: Health, form: Form) -> None:
+    """Name each finding and leave with 1; say so where there is none."""
     number = len(health.findings)
     if number:
         console.say(f"\n{number} finding{'s' * (number > 1)}:", style="bold yellow", form=form)
@@ -88,8 +121,19 @@ def doctor_command(project: ProjectOption = None, as_json: JsonOption = False, a
             console.say(f"  {check.area}, {check.subject}: {check.fix or check.detail}", form=form)
         raise typer.Exit(1)
     console.say("\nNo findings.", style="bold green", form=form)
-    if health.next_step:
-        console.say(f"Next: {health.next_step}.", style="bold", form=form)
+
+
+def _doctor_prices(config: Config, form: Form) -> None:
+    from farthing import price_report
+
+    with warehouse.open_warehouse(config) as con:
+        found = price_report.report(config, con)
+    sheets = found.sheets if form is not Form.TABLE else [sheet for sheet in found.sheets if sheet.rows]
+    if sheets:
+        console.show(sheets, form, main="unpriced")
+    if found.findings:
+        raise typer.Exit(1)
+    console.say("No findings.", style="bold green", form=form)
 
 
 def demo_command(

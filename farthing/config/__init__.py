@@ -95,6 +95,9 @@ class Attribution(Section):
     request_costs: bool = True  # keep what each request cost, beside the ledger
     compare: list[Method] = Field(default_factory=list)  # further methods kept in request_costs beside the ledger's
     law_minimum_requests: int = Field(default=200, ge=20)
+    #: The prices of model APIs that nobody configured: those of the package genai-prices, or none.
+    price_table: Literal["genai-prices", "none"] = "genai-prices"
+    model_aliases: dict[str, str] = Field(default_factory=dict)  # a model as logged -> the name that has a price
 
 
 class Ledger(Section):

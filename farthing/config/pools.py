@@ -35,6 +35,9 @@ class Price(Section):
     cache_write_1h: Decimal | None = Field(default=None, ge=0)  # by default the price of cache_write
     output: Decimal | None = Field(default=None, ge=0)
     request: Decimal = Field(default=Decimal(0), ge=0)  # per request, whatever its tokens
+    service_tier: Literal["standard", "batch", "flex", "priority", "fast", "provisioned"] | None = (
+        None  # by default all
+    )
     gpu_model: Patterns | None = None  # as the inventory names it
     resource: Patterns | None = None  # ResourceId of the inventory
     gpu_hour: Decimal | None = Field(default=None, ge=0)  # per GPU and hour

@@ -15,7 +15,7 @@ from farthing.config.section import Name, Patterns, Section
 class Column(Section):
     """Where one lake column comes from: a foreign column or dotted path, and the unit that it is in."""
 
-    from_: str = Field(alias="from")
+    from_: str | list[str] = Field(alias="from")  # of several, the first that gives a value
     unit: (
         Literal["s", "ms", "us", "ns", "percent", "fraction", "bytes", "kib", "mib", "gib", "joules", "mj", "kwh"]
         | None
@@ -23,6 +23,19 @@ class Column(Section):
     plus: str | None = None  # a duration column added to a time, in `plus_unit`
     plus_unit: Literal["s", "ms", "us", "ns"] = "ms"
     minus: str | None = None  # a duration column taken from a time, in `plus_unit`
+    optional: bool = Field(default=False, exclude_if=lambda value: not value)  # a file may lack it
+
+    @field_validator("from_")
+    @classmethod
+    def _named(cls, value: str | list[str]) -> str | list[str]:
+        if not value:
+            raise ValueError("from names no column")
+        return value
+
+    @property
+    def paths(self) -> list[str]:
+        """The foreign columns or paths, that which is asked first in front."""
+        return [self.from_] if isinstance(self.from_, str) else self.from_
 
 
 class Source(Section):
@@ -36,6 +49,8 @@ class Source(Section):
     region: str | None = None
     since: date | None = None  # nothing before this day is asked for
     key_env: str | None = None  # the environment variable that holds the API key
+    exporter: Literal["dcgm", "rocm", "neuron", "tpu"] | None = None  # kind prometheus: whose names the metrics have
+    select: str | None = None  # kinds of Prometheus: label matchers that every question carries
     maximum_bytes_billed: int | None = Field(default=None, gt=0)  # kind gcp: what one collection may scan
     format: Literal["csv", "jsonl", "parquet"] | None = None  # told by the file name when absent
     columns: dict[str, str | Column] = Field(default_factory=dict)
@@ -44,6 +59,7 @@ class Source(Section):
     token_convention: Literal["inclusive", "exclusive"] | None = None
     timezone: str | None = None
     epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
+    providers: dict[str, str] = Field(default_factory=dict)  # kinds of traces: server.address -> who serves there
     sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
     cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
 

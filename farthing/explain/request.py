@@ -30,8 +30,10 @@ def explain_request(
     """
     facts = _facts(con, config, request, source)
     of = dict(zip(_FACTS, facts, strict=True))
+    lines = _lines(con, str(of["x_source"]), request)
     costs = _costs(con, str(of["x_source"]), request)
-    sheets = [record("request", f"Request {request}", _FACTS, facts), costs]
+    sheets = [record("request", f"Request {request}", _FACTS, facts), *([lines] if lines.rows else []), costs]
+    of["replica_id"] = next((row[-1] for row in reversed(lines.rows) if row[-1]), of["replica_id"])
     ways = {pool.name: how(pool) for pool in config.pools}
     return [
         *sheets,
@@ -73,6 +75,44 @@ def _facts(con: duckdb.DuckDBPyConnection, config: Config, request: str, source:
     return tuple(rows[0][name] for name in _FACTS)
 
 
+def _lines(con: duckdb.DuckDBPyConnection, source: str, request: str) -> Sheet:
+    """The lines of the call that `request` is a part of, from the one who asked inwards; none where it is the only one.
+
+    The call's cost stands on the first of them.
+    """
+    rows = con.execute(
+        """
+        with first as (
+            select coalesce(any_value(call_source), $source) as x_source,
+                coalesce(any_value(call_request_id), $request) as request_id
+            from same_calls where x_source = $source and request_id = $request
+        ),
+        members as (
+            select *, true as is_first from first
+            union all
+            select same_calls.x_source, same_calls.request_id, false
+            from first
+            inner join same_calls
+                on same_calls.call_source = first.x_source and same_calls.call_request_id = first.request_id
+        )
+        select requests.x_source, requests.request_id, requests.seen_by, requests.started_at, requests.user_id,
+            requests.replica_id
+        from members
+        inner join requests using (x_source, request_id)
+        qualify count(*) over () > 1
+        order by members.is_first desc, requests.started_at, requests.x_source, requests.request_id
+        """,
+        {"source": source, "request": request},
+    ).fetchall()
+    return Sheet(
+        "lines",
+        ["x_source", "request_id", "seen_by", "started_at", "user_id", "replica_id"],
+        rows,
+        title="The lines of this call",
+        note="One call, logged by several: its cost stands on the first line." if rows else "",
+    )
+
+
 def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> Sheet:
     rows = con.execute(
         "select costs.day, costs.pool, costs.method, costs.method = pools.method as in_ledger, costs.cost,"
@@ -88,7 +128,7 @@ def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> Sheet:
     since, words = provisional_until(con, dict.fromkeys(row[1] for row in rows if row[6]))
     notes = [words] if words else []
     notes += [ESTIMATED] if any(row[7] for row in rows) else []
-    notes += [] if rows else ["No pool with a bill paid for it, or [attribution] request_costs is off."]
+    notes += [] if rows else [_why_nothing(con, source, request)]
     return Sheet(
         "costs",
         ["day", "pool", "method", "in_ledger", "cost", "BillingCurrency", "provisional", "estimated", "bill_until"],
@@ -98,6 +138,18 @@ def _costs(con: duckdb.DuckDBPyConnection, source: str, request: str) -> Sheet:
         exact=frozenset({"cost"}),
         hidden=frozenset({"bill_until"}),
     )
+
+
+def _why_nothing(con: duckdb.DuckDBPyConnection, source: str, request: str) -> str:
+    """Why no cost stands on `request`."""
+    other = con.execute(
+        "select call_request_id from same_calls where x_source = ? and request_id = ?", [source, request]
+    ).fetchone()
+    if other is None:
+        return "No pool with a bill paid for it, or [attribution] request_costs is off."
+    if other[0] is None:
+        return "It is no call of its own: finer lines of its trace tell what it covers, and bear the cost."
+    return "Its cost stands on the first line of the call."
 
 
 def _charges(con: duckdb.DuckDBPyConnection, pool: str, way: str, of: dict[str, Any]) -> Sheet:

@@ -179,12 +179,47 @@ REQUESTS = Table(
             "prompt_hash": TEXT,
             "gateway_cache_hit": FLAG,
             "reported_cost": EXACT,
+            "updated_at": TIME,
             "tags": TEXT,
         }
     ),
     partition_by=("day",),
     key=("x_source", "request_id"),
     required=("request_id", "started_at", "model", "usage_quality"),
+)
+
+#: Spans of traces, also of those that hold requests: who asked, and on whose behalf, often stands on a parent span.
+SPANS = Table(
+    "spans",
+    _schema(
+        {
+            "day": DAY,
+            "trace_id": TEXT,  # 32 hexadecimal digits, as in requests
+            "span_id": TEXT,  # 16
+            "parent_span_id": TEXT,
+            "request_id": TEXT,  # of the request that this span is itself; null: it is none
+            "started_at": TIME,
+            "ended_at": TIME,
+            "name": TEXT,
+            "span_kind": TEXT,  # client, server, internal, producer or consumer
+            "operation": TEXT,
+            "status": TEXT,
+            "user_id": TEXT,
+            "team_id": TEXT,
+            "customer_id": TEXT,
+            "agent": TEXT,
+            "tool": TEXT,
+            "session_id": TEXT,
+            "feature": TEXT,
+            "environment": TEXT,
+            "service": TEXT,
+            "service_instance": TEXT,
+            "provider_request_id": TEXT,
+        }
+    ),
+    partition_by=("day",),
+    key=("x_source", "trace_id", "span_id"),
+    required=("trace_id", "span_id", "started_at"),
 )
 
 JOBS = Table(
@@ -198,8 +233,8 @@ JOBS = Table(
             "team_id": TEXT,
             "user_id": TEXT,
             "gpu_uuids": TEXT,  # one per space or comma; else node_id with gpu_count
-            "node_id": TEXT,
-            "gpu_count": COUNT,
+            "node_id": TEXT,  # as many
+            "gpu_count": COUNT,  # on all of them
             "started_at": TIME,
             "ended_at": TIME,
             "status": TEXT,
@@ -353,6 +388,7 @@ LOADS = Table(
             "landed": COUNT,
             "duplicate": COUNT,
             "rejected": COUNT,
+            "aside": COUNT,  # lines that the format has for something else; none of those read
             "loaded_at": TIME,
         }
     ),
@@ -411,6 +447,62 @@ USAGE_DAYS = _built(
         "cache_write_tokens": COUNT,
         "output_tokens": COUNT,
         "reasoning_tokens": COUNT,
+    },
+)
+PRICE_DAYS = _built(
+    "price_days",
+    {
+        "provider": TEXT,
+        "model": TEXT,
+        "asked_model": TEXT,
+        "service_tier": TEXT,
+        "how": TEXT,  # which name had the price
+        "price_provider": TEXT,
+        "price_model": TEXT,
+        "currency": TEXT,  # null: no price is known
+        "requests": COUNT,
+        "requests_not_reported": COUNT,
+        "input_tokens": COUNT,
+        "cached_input_tokens": COUNT,
+        "cache_write_tokens": COUNT,
+        "cache_write_1h_tokens": COUNT,
+        "output_tokens": COUNT,
+        "reasoning_tokens": COUNT,
+        "cost": MONEY,
+        "requests_with_reported_cost": COUNT,
+        "reported_cost": MONEY,
+        "compared_cost": MONEY,
+    },
+)
+TRUEUP_DAYS = _built(
+    "trueup_days",
+    {
+        "pool": TEXT,
+        "provider": TEXT,
+        "model": TEXT,  # null: what the bill names no model for
+        "BillingCurrency": TEXT,
+        "provisional": FLAG,
+        "requests": COUNT,
+        "requests_not_reported": COUNT,
+        "input_tokens": COUNT,
+        "cached_input_tokens": COUNT,
+        "cache_write_tokens": COUNT,
+        "cache_write_1h_tokens": COUNT,
+        "output_tokens": COUNT,
+        "vendor_requests": COUNT,
+        "vendor_input_tokens": COUNT,
+        "vendor_cached_input_tokens": COUNT,
+        "vendor_cache_write_tokens": COUNT,
+        "vendor_cache_write_1h_tokens": COUNT,
+        "vendor_output_tokens": COUNT,
+        "price_currency": TEXT,
+        "priced_cost": MONEY,
+        "vendor_priced_cost": MONEY,
+        "billed_cost": MONEY,
+        "direct_cost": MONEY,
+        "handed_cost": MONEY,
+        "unexplained_cost": MONEY,
+        "unpriced_cost": MONEY,
     },
 )
 TRACE_DAYS = _built(
@@ -483,6 +575,15 @@ JOB_DAYS = _built(
         "lost_cost": MONEY,  # of it: after the last checkpoint of a job that failed
     },
 )
+SAME_CALLS = _built(
+    "same_calls",
+    {
+        "x_source": TEXT,
+        "request_id": TEXT,
+        "call_source": TEXT,
+        "call_request_id": TEXT,
+    },
+)
 UNMATCHED_DAYS = _built(
     "unmatched_days",
     {
@@ -536,16 +637,19 @@ BUILT = (
     COST_LEDGER,
     REQUEST_COSTS,
     USAGE_DAYS,
+    PRICE_DAYS,
+    TRUEUP_DAYS,
     TRACE_DAYS,
     GPU_DAYS,
     GPU_HOURS,
     JOB_DAYS,
     QUALITY_DAYS,
     UNMATCHED_DAYS,
+    SAME_CALLS,
     PREFILL_LAWS,
 )
 
 COLLECTED = (
     *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS),
-    *(VENDOR_USAGE, EXCHANGE_RATES),
+    *(VENDOR_USAGE, EXCHANGE_RATES, SPANS),
 )

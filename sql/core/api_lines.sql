@@ -38,32 +38,75 @@ explained as (
 
 left_over as (
     select
+        groups.day,
+        groups.pool,
+        groups.BillingCurrency,
+        groups.provisional,
+        'unpriced' as kind,
+        pools.provider,
+        case when groups.unpriced_models = 1 then groups.unpriced_model end as model,
+        groups.unpriced_pico as pico
+    from api_groups as groups
+    inner join pools on groups.pool = pools.pool
+    where groups.unpriced_pico <> 0
+    union all by name
+    select
+        groups.day,
+        groups.pool,
+        groups.BillingCurrency,
+        groups.provisional,
+        'unexplained' as kind,
+        pools.provider,
+        groups.model,
+        groups.volume_pico - groups.handed_pico as pico
+    from api_groups as groups
+    inner join pools on groups.pool = pools.pool
+    where groups.volume_pico <> groups.handed_pico
+),
+
+named as (
+    select
+        day,
+        pool,
+        BillingCurrency,
+        provisional,
+        sum(pico) as pico
+    from left_over
+    group by all
+),
+
+-- nobody's: what is less than a pico-unit for each request, and money that no request can have a part of
+rest as (
+    select
         money.day,
         money.pool,
         money.BillingCurrency,
         money.provisional,
-        case when priced_pools.unpriced_models > 0 then 'unpriced' else 'unexplained' end as kind,
+        'unexplained' as kind,
         pools.provider,
-        case when priced_pools.unpriced_models = 1 then priced_pools.unpriced_model end as model,
-        money.pico - coalesce(explained.pico, 0) as pico
+        money.pico - coalesce(explained.pico, 0) - coalesce(named.pico, 0) as pico
     from money
     inner join pools on money.pool = pools.pool
-    left join priced_pools
-        on
-            money.day = priced_pools.day
-            and money.pool = priced_pools.pool
     left join explained
         on
             money.day = explained.day
             and money.pool = explained.pool
             and money.BillingCurrency = explained.BillingCurrency
             and money.provisional = explained.provisional
+    left join named
+        on
+            money.day = named.day
+            and money.pool = named.pool
+            and money.BillingCurrency = named.BillingCurrency
+            and money.provisional = named.provisional
 ),
 
 final as (
     select * from direct
     union all by name
     select * from left_over
+    union all by name
+    select * from rest
 )
 
 select * from final

@@ -11,7 +11,9 @@ horizon as (
 pieces as (
     select
         unnest(range(start_us // 86400000000, (least(end_us, horizon_us) - 1) // 86400000000 + 1)) as day_number,
-        hash(pool, owner_team, BillingCurrency, provider, resource_id, start_us, end_us, provisional, pico) as content
+        hash(
+            pool, owner_team, BillingCurrency, provider, resource_id, billed_model, start_us, end_us, provisional, pico
+        ) as content
     from spans
     cross join horizon
     where least(end_us, horizon_us) > start_us

@@ -1,5 +1,6 @@
 -- billed_spans: charges of one kind and period added up.
--- grain: pool, owner, source, month, invoice, currency, provider, resource (own GPUs only), period, is_usage (APIs only)
+-- grain: pool, owner, source, month, invoice, currency, provider, resource (own GPUs only), period, is_usage and billed model
+-- (APIs only)
 with charges as (
     select * from bill_charges
 ),
@@ -16,6 +17,7 @@ final as (
         provider,
         case when pool_kind in ('gpu', 'training') then resource_id end as resource_id,
         case when pool_kind = 'api' then is_usage end as is_usage,
+        case when pool_kind = 'api' and is_usage then sku end as billed_model,
         start_us,
         end_us,
         count(*) as charges,

@@ -1,5 +1,5 @@
 -- charge_spans: what is spread over time: the bill, and what is known to come and no bill has confirmed yet.
--- grain: as billed_spans, and provisional
+-- grain: as billed_spans, and provisional; billed_model is null where no bill names it
 with billed as (
     select
         * exclude (is_usage),
@@ -16,7 +16,7 @@ resources as (
 
 usage as (
     select
-        *,
+        * exclude (basis),
         true as provisional
     from provisional_usage
 ),

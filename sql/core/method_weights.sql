@@ -3,7 +3,9 @@
 -- materialized: view
 with requests as (
     select * from weighed_requests
-    where weight > 0
+    where
+        weight > 0
+        or volume_weight > 0
 ),
 
 money as (
@@ -16,9 +18,10 @@ final as (
         requests.method,
         requests.pool,
         money.BillingCurrency,
-        false as estimated,
-        requests.* exclude (day, method, pool, weight),
-        money.pico * requests.weight // money.weight as pico
+        money.volume_pico * requests.volume_weight <> 0 as estimated,
+        requests.* exclude (day, method, pool, share_group, weight, volume_weight),
+        coalesce(money.pico * requests.weight // nullif(money.weight, 0), 0)
+        + coalesce(money.volume_pico * requests.volume_weight // nullif(money.volume_weight, 0), 0) as pico
     from requests
     inner join money
         on
@@ -26,6 +29,7 @@ final as (
             and requests.method = money.method
             and requests.pool = money.pool
             and requests.provisional = money.provisional
+            and requests.share_group = money.share_group
 )
 
 select * from final

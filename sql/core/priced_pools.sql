@@ -1,5 +1,7 @@
 -- priced_pools: the API pools that have known prices, with the day's use of models that have one, and of those that have none.
 -- grain: day, pool
+-- A pool has known prices where the configuration has some of its provider, or any model that was used has one. Without
+-- any, requests share by token weights: nobody's price is needed to divide one bill.
 with pools as (
     select * from settings.pools
     where kind = 'api'
@@ -23,7 +25,7 @@ final as (
         pools.pool,
         min(usage.currency) as currency,
         coalesce(sum(usage.pico), 0) as pico,
-        count(usage.model) filter (where usage.currency is null and usage.has_tokens) as unpriced_models,
+        count(distinct usage.model) filter (where usage.currency is null and usage.has_tokens) as unpriced_models,
         min(usage.model) filter (where usage.currency is null and usage.has_tokens) as unpriced_model
     from pools
     cross join batch_days
@@ -31,8 +33,10 @@ final as (
         on
             batch_days.day = usage.day
             and pools.pool = usage.pool
-    where
-        exists (
+    group by batch_days.day, pools.pool, pools.provider
+    having
+        count(usage.currency) > 0
+        or exists (
             select 1
             from prices
             where
@@ -40,7 +44,6 @@ final as (
                 or prices.provider is null
                 or lower(prices.provider) = lower(pools.provider)
         )
-    group by all
 )
 
 select * from final

@@ -14,29 +14,29 @@ with pools as (
 -- narrowed by the build to the days from the earliest end of a bill on
 requests as (
     select requests.*
-    from lake.requests as requests
+    from calls as requests
     anti join lake.gpu_inventory as inventory
         on
             requests.replica_id = inventory.replica_id
             and inventory.valid_from < requests.day + 1
             and coalesce(inventory.valid_to, timestamp 'infinity') > requests.day
-    where not coalesce(requests.gateway_cache_hit, false)
+    where
+        not coalesce(requests.gateway_cache_hit, false)
+        and requests.day = cast(requests.started_at as date)
+),
+
+prices as (
+    select * from settings.request_prices
 ),
 
 usage as (
     select
+        requests.*,
         pools.pool,
         pools.bill_until_us,
         pools.horizon_us,
-        requests.day,
-        lower(requests.provider) as provider,
-        coalesce(requests.response_model, requests.model) as model,
-        count(*) as requests,
-        sum(requests.input_tokens) as input_tokens,
-        sum(requests.cached_input_tokens) as cached_input_tokens,
-        sum(requests.cache_write_tokens) as cache_write_tokens,
-        sum(requests.cache_write_1h_tokens) as cache_write_1h_tokens,
-        sum(requests.output_tokens) as output_tokens
+        price_tier(requests.service_tier) as tier,
+        extract(hour from requests.started_at) * 60 + extract(minute from requests.started_at) as minute
     from requests
     inner join estimating_pools on lower(requests.provider) is not distinct from estimating_pools.provider
     inner join pools
@@ -44,33 +44,38 @@ usage as (
             estimating_pools.pool = pools.pool
             and epoch_us(requests.started_at) >= pools.bill_until_us
             and epoch_us(requests.started_at) < pools.horizon_us
-    group by all
-),
-
-prices as (
-    select * from settings.token_prices
 ),
 
 priced as (
     select
-        usage.*,
+        usage.pool,
+        usage.day,
+        usage.bill_until_us,
+        usage.horizon_us,
+        lower(usage.provider) as provider,
         prices.currency,
-        token_pico(
-            usage.requests, usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens,
-            usage.cache_write_1h_tokens, usage.output_tokens, prices.request_pico, prices.input_pico,
-            prices.cached_input_pico, prices.cache_write_pico, prices.cache_write_1h_pico, prices.output_pico
+        prices.price_provider is null as is_own_price,
+        yocto_to_pico(
+            token_yocto(
+                1, usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens,
+                usage.cache_write_1h_tokens, usage.output_tokens, usage.reasoning_tokens,
+                prices.request_yocto, prices.input_yocto, prices.cached_input_yocto, prices.cache_write_yocto,
+                prices.cache_write_1h_yocto, prices.output_yocto, prices.reasoning_yocto
+            )
         ) as pico
     from usage
     inner join prices
         on
-            regexp_full_match(usage.model, prices.model_pattern, 's')
-            and (prices.provider is null or usage.provider = lower(prices.provider))
-            and prices.valid_from <= usage.day
-    qualify
-        row_number() over (
-            partition by usage.pool, usage.day, usage.provider, usage.model
-            order by prices.valid_from desc, prices.position
-        ) = 1
+            usage.provider is not distinct from prices.provider
+            and coalesce(usage.response_model, usage.model) = prices.model
+            and usage.model = prices.asked_model
+            and usage.tier = prices.tier
+            and usage.day >= prices.valid_from
+            and usage.day < prices.valid_to
+            and usage.minute >= prices.minute_from
+            and usage.minute < prices.minute_to
+            and coalesce(usage.input_tokens, 0) > prices.tokens_over
+            and coalesce(usage.input_tokens, 0) <= prices.tokens_upto
 ),
 
 final as (
@@ -81,6 +86,7 @@ final as (
         min(provider) as provider,
         greatest(epoch_us(cast(day as timestamp)), bill_until_us) as start_us,
         least(epoch_us(cast(day as timestamp)) + 86400000000, horizon_us) as end_us,
+        case when bool_and(is_own_price) then 'configured price' else 'price table' end as basis,
         cast(sum(pico) as hugeint) as pico
     from priced
     group by pool, currency, day, bill_until_us, horizon_us

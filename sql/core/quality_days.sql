@@ -214,6 +214,29 @@ watched_rows as (
     group by all
 ),
 
+-- the bill of model APIs, where it is within a tenth of what was used at its price
+trueup_rows as (
+    select
+        day,
+        'cost' as subject,
+        'of model APIs, within a tenth of price and usage' as measure,
+        BillingCurrency as unit,
+        sum(billed_cost) filter (
+            where billed_cost between 0.9 * coalesce(vendor_priced_cost, priced_cost)
+            and 1.1 * coalesce(vendor_priced_cost, priced_cost)
+            and (vendor_priced_cost is null or vendor_priced_cost between 0.9 * priced_cost and 1.1 * priced_cost)
+        ) as matched,
+        sum(billed_cost) as total
+    from trueup_days
+    where
+        not provisional
+        and unpriced_cost = 0
+        and coalesce(price_currency, BillingCurrency) = BillingCurrency
+        and pool in (select pool from priced_pools where priced_pools.day = trueup_days.day)
+    group by all
+    having sum(billed_cost) <> 0
+),
+
 measured as (
     select * replace (cast(matched as decimal(38, 12)) as matched, cast(total as decimal(38, 12)) as total)
     from request_rows
@@ -235,6 +258,9 @@ measured as (
     union all by name
     select *
     from watched_rows
+    union all by name
+    select * replace (coalesce(matched, 0) as matched)
+    from trueup_rows
 ),
 
 final as (

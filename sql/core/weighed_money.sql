@@ -1,17 +1,18 @@
 -- weighed_money: the money that weighed requests share, and the sum of their weights.
--- grain: day, method, pool, currency, provisional
--- For GPU pools the busy money that no job took, for API pools the day's charges; where models without a known price were
--- used, the others share no more than what they cost at theirs.
+-- grain: day, method, pool, share_group, currency, provisional
+-- For GPU pools the busy money that no job took; for API pools what the true-up leaves to the requests of a group.
 with weights as (
     select
         day,
         method,
         pool,
         provisional,
-        sum(weight) as weight
+        share_group,
+        sum(weight) as weight,
+        sum(volume_weight) as volume_weight
     from weighed_requests
     group by all
-    having sum(weight) > 0
+    having sum(weight) > 0 or sum(volume_weight) > 0
 ),
 
 job_money as (
@@ -32,6 +33,8 @@ gpu_money as (
         slot_money.pool,
         slot_money.BillingCurrency,
         slot_money.provisional,
+        '' as share_group,
+        cast(0 as hugeint) as volume_pico,
         sum(slot_money.busy_pico) - coalesce(any_value(job_money.pico), 0) as pico
     from slot_money
     left join job_money
@@ -46,23 +49,14 @@ gpu_money as (
 
 api_money as (
     select
-        day_money.day,
-        day_money.pool,
-        day_money.BillingCurrency,
-        day_money.provisional,
-        case
-            when
-                priced_pools.unpriced_models > 0
-                and coalesce(priced_pools.currency, day_money.BillingCurrency) = day_money.BillingCurrency
-                then least(day_money.pico, priced_pools.pico)
-            else day_money.pico
-        end as pico
-    from day_money
-    left join priced_pools
-        on
-            day_money.day = priced_pools.day
-            and day_money.pool = priced_pools.pool
-    where day_money.pool_kind = 'api'
+        day,
+        pool,
+        BillingCurrency,
+        provisional,
+        billed_as as share_group,
+        shared_pico as pico,
+        handed_pico as volume_pico
+    from api_groups
 ),
 
 money as (
@@ -78,14 +72,18 @@ final as (
         weights.pool,
         money.BillingCurrency,
         money.provisional,
+        money.share_group,
         money.pico,
-        cast(weights.weight as hugeint) as weight
+        cast(weights.weight as hugeint) as weight,
+        money.volume_pico,
+        cast(weights.volume_weight as hugeint) as volume_weight
     from weights
     inner join money
         on
             weights.day = money.day
             and weights.pool = money.pool
             and weights.provisional = money.provisional
+            and weights.share_group = money.share_group
 )
 
 select * from final

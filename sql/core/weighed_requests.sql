@@ -1,7 +1,7 @@
 -- weighed_requests: the requests that share a pool by weight instead of time: API pools, and the methods tokens and requests.
 -- grain: day, method, pool, provisional, x_source, request_id
--- A request belongs whole to the day on which it started. In an API pool with known prices the weight is the price; what
--- no bill has confirmed yet is shared by the requests after its end, in the one pool that estimates them.
+-- A request belongs whole to the day on which it started. In an API pool with known prices the weight is the price, inside
+-- the group whose money it shares; `volume_weight` is for what the vendor counted and nobody logged.
 -- materialized: view
 with flights as (
     select * from flights
@@ -12,18 +12,7 @@ with flights as (
 ),
 
 requests as (
-    select * from day_requests
-    where
-        starts_today
-        and not is_cache_hit
-),
-
-own_replicas as (
-    select distinct
-        day,
-        replica_id
-    from gpu_slots
-    where replica_id is not null
+    select * from api_requests
 ),
 
 pools as (
@@ -64,8 +53,11 @@ on_gpus as (
         flights.input_tokens,
         flights.cached_input_tokens,
         flights.cache_write_tokens,
-        flights.cache_write_1h_tokens,
-        flights.output_tokens
+        flights.output_tokens,
+        '' as share_group,
+        false as has_prices,
+        false as takes_volume,
+        cast(null as hugeint) as price_pico
     from flights
     inner join wanted
         on
@@ -79,57 +71,32 @@ on_gpus as (
 
 on_apis as (
     select
-        requests.day,
+        day,
         'tokens' as method,
-        money.provisional,
-        pools.pool,
-        requests.x_source,
-        requests.request_id,
-        requests.provider,
-        requests.model,
-        requests.user_id,
-        requests.team_id,
-        requests.customer_id,
-        requests.feature,
-        requests.environment,
-        requests.dimensions,
-        requests.trace_id,
-        requests.agent,
-        requests.replica_id,
-        requests.input_tokens,
-        requests.cached_input_tokens,
-        requests.cache_write_tokens,
-        requests.cache_write_1h_tokens,
-        requests.output_tokens
+        provisional,
+        pool,
+        x_source,
+        request_id,
+        provider,
+        model,
+        user_id,
+        team_id,
+        customer_id,
+        feature,
+        environment,
+        dimensions,
+        trace_id,
+        agent,
+        replica_id,
+        input_tokens,
+        cached_input_tokens,
+        cache_write_tokens,
+        output_tokens,
+        billed_as as share_group,
+        has_prices,
+        has_prices and usage_quality <> 'reported' as takes_volume,
+        pico as price_pico
     from requests
-    left join own_replicas
-        on
-            requests.day = own_replicas.day
-            and requests.replica_id = own_replicas.replica_id
-    inner join pools
-        on
-            pools.kind = 'api'
-            and (pools.provider is null or lower(requests.provider) = lower(pools.provider))
-    inner join money
-        on
-            requests.day = money.day
-            and pools.pool = money.pool
-    cross join settings.build as build
-    left join api_bill_ends as bill_ends on pools.pool = bill_ends.pool
-    left join estimating_pools as estimating
-        on
-            pools.pool = estimating.pool
-            and lower(requests.provider) is not distinct from estimating.provider
-    where
-        own_replicas.replica_id is null
-        and (
-            not money.provisional
-            or (
-                estimating.pool is not null
-                and epoch_us(requests.started_at) >= coalesce(bill_ends.until_us, 0)
-                and epoch_us(requests.started_at) < build.horizon_us
-            )
-        )
 ),
 
 candidates as (
@@ -141,20 +108,11 @@ candidates as (
 final as (
     select
         candidates.* exclude (
-            input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens
+            input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, price_pico, has_prices, takes_volume
         ),
         case
             when candidates.method = 'requests' then 1
-            when priced_pools.pool is not null
-                then coalesce(
-                    token_pico(
-                        1, candidates.input_tokens, candidates.cached_input_tokens, candidates.cache_write_tokens,
-                        candidates.cache_write_1h_tokens, candidates.output_tokens, prices.request_pico,
-                        prices.input_pico, prices.cached_input_pico, prices.cache_write_pico,
-                        prices.cache_write_1h_pico, prices.output_pico
-                    ),
-                    0
-                )
+            when candidates.has_prices then coalesce(candidates.price_pico, 0)
             else
                 (
                     coalesce(candidates.input_tokens, 0)
@@ -164,18 +122,10 @@ final as (
                 + coalesce(candidates.cached_input_tokens, 0) * pools.cached_input_weight
                 + coalesce(candidates.cache_write_tokens, 0) * pools.cache_write_weight
                 + coalesce(candidates.output_tokens, 0) * pools.output_weight
-        end as weight
+        end as weight,
+        cast(candidates.takes_volume as bigint) as volume_weight
     from candidates
     inner join pools on candidates.pool = pools.pool
-    left join priced_pools
-        on
-            candidates.day = priced_pools.day
-            and candidates.pool = priced_pools.pool
-    left join model_prices as prices
-        on
-            candidates.day = prices.day
-            and candidates.provider is not distinct from prices.provider
-            and candidates.model = prices.model
 )
 
 select * from final

@@ -1,7 +1,7 @@
 -- data_quality: how much of cost, GPUs and requests each join matches, day by day.
 -- grain: day, subject, measure, unit
 -- column day: day, UTC
--- column subject: requests, gpus, gpu_seconds, busy_seconds, cost or revenue
+-- column subject: requests, tokens, gpus, gpu_seconds, busy_seconds, cost or revenue
 -- column measure: what is matched, for example 'with a user'
 -- column unit: count, seconds, or the currency of money
 -- column matched: how much of the total is matched
@@ -9,7 +9,8 @@
 -- column unmatched: total less matched
 -- column matched_share: matched of total; null when there is nothing to match
 -- Where nobody named identities, users are not asked for among them. With a reporting currency, cost and revenue of
--- other currencies are matched on the days that have a rate.
+-- other currencies are matched on the days that have a rate. Tokens of the log may be more than vLLM counted: then other
+-- servers serve a model of the same name.
 with quality_days as (
     select * from quality_days
     where
@@ -73,12 +74,53 @@ foreign_revenue as (
     group by all
 ),
 
+-- what vLLM itself counted is a control of the log, not of a bill
+counted_tokens as (
+    select
+        day,
+        lower(model) as model,
+        cast(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as decimal(38, 12)) as tokens
+    from vendor_usage
+    where provider = 'vllm'
+    group by all
+),
+
+logged_tokens as (
+    select
+        day,
+        lower(model) as model,
+        cast(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as decimal(38, 12)) as tokens
+    from usage_days
+    where
+        provider is null
+        or lower(provider) not in (select lower(provider) from vendor_usage where provider <> 'vllm')
+    group by all
+),
+
+token_days as (
+    select
+        counted.day,
+        'tokens' as subject,
+        'counted by vLLM and in the request log' as measure,
+        'count' as unit,
+        sum(coalesce(logged.tokens, 0)) as matched,
+        sum(counted.tokens) as total
+    from counted_tokens as counted
+    left join logged_tokens as logged
+        on
+            counted.day = logged.day
+            and counted.model is not distinct from logged.model
+    group by counted.day
+),
+
 all_days as (
     select * from quality_days
     union all by name
     select * from foreign_costs
     union all by name
     select * from foreign_revenue
+    union all by name
+    select * from token_days
     union all by name
     select * replace (coalesce(matched, 0) as matched)
     from priced_days

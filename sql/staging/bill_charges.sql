@@ -27,6 +27,7 @@ final as (
         -- Azure lower-cases resource ids in some columns and not in others
         lower(charges.ResourceId) as resource_id,
         coalesce(charges.ChargeCategory, 'Usage') = 'Usage' as is_usage,
+        charges.SkuId as sku,
         epoch_us(charges.ChargePeriodStart) as start_us,
         -- a charge without duration falls into the microsecond that it is dated with
         greatest(epoch_us(charges.ChargePeriodEnd), epoch_us(charges.ChargePeriodStart) + 1) as end_us,

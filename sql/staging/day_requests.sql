@@ -1,11 +1,13 @@
 -- day_requests: every request that lived in the days of the batch, with who made it; times in microseconds of the day.
 -- grain: day, x_source, request_id; a request that lived in two days is in both
--- A request of the day before has a negative start; `starts_today` says whose day counts it. One without an end may live
--- on into the next day and no further. `party_key` stands for the day and all ledger columns that describe a request:
--- adding up by one number is far faster than by eight texts.
+-- A request of the day before has a negative start; `starts_today` says whose day counts it. `party_key` stands for the
+-- day and all ledger columns that describe a request: adding up by one number is far faster than by eight texts.
 -- materialized: view
 with requests as (
-    select * from settings.requests
+    select
+        *,
+        ledger_dimensions(tags) as dimensions
+    from calls
 ),
 
 batch_days as (
@@ -24,7 +26,7 @@ sentinel_users as (
 
 named as (
     select
-        batch_days.day,
+        requests.day,
         requests.x_source,
         requests.request_id,
         epoch_us(requests.started_at) - batch_days.start_us as started_us,
@@ -35,6 +37,8 @@ named as (
         requests.ended_at,
         requests.provider,
         coalesce(requests.response_model, requests.model) as model,
+        requests.model as asked_model,
+        requests.service_tier,
         case
             when sentinel_users.name is null then coalesce(identity_windows.user_id, requests.user_id)
         end as user_id,
@@ -53,16 +57,13 @@ named as (
         requests.reasoning_tokens,
         requests.usage_quality,
         requests.work_units,
+        requests.reported_cost,
         requests.trace_id,
         requests.agent,
         -- an answer from a gateway's cache cost nothing upstream
         coalesce(requests.gateway_cache_hit, false) as is_cache_hit
     from requests
-    inner join batch_days
-        on
-            requests.day <= batch_days.day
-            and requests.started_at < batch_days.ended_at
-            and coalesce(requests.ended_at, requests.day + 1) >= batch_days.started_at
+    inner join batch_days on requests.day = batch_days.day
     left join identity_windows
         on
             requests.user_id = identity_windows.id

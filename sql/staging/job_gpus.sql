@@ -1,7 +1,7 @@
 -- job_gpus: the GPUs that each training or batch job held, in microseconds of the day.
 -- grain: day, job_id, gpu_uuid, from_us; pieces of a job's time, cut where another job on the same GPU begins or ends
--- `share` in millionths: a job that names a node and fewer GPUs than it has, holds a part of each. Jobs that together ask
--- for more than the whole GPU share it.
+-- `share` in millionths: a job that names nodes and fewer GPUs than they have, holds a part of each. Jobs that together
+-- ask for more than the whole GPU share it.
 with jobs as (
     select * from lake.jobs
 ),
@@ -26,7 +26,11 @@ lived as (
         least(coalesce(epoch_us(jobs.ended_at), batch_days.end_us), batch_days.end_us) - batch_days.start_us as to_us,
         -- from when on the work of a job that failed was lost
         case
-            when lower(jobs.status) in ('failed', 'error', 'cancelled', 'timeout', 'node_fail', 'out_of_memory', 'preempted')
+            when
+                lower(jobs.status) in (
+                    'failed', 'error', 'cancelled', 'timeout', 'node_fail', 'out_of_memory', 'preempted', 'requeued',
+                    'boot_fail', 'deadline'
+                )
                 then greatest(
                     epoch_us(coalesce(jobs.last_checkpoint_at, jobs.started_at)) - batch_days.start_us, 0
                 )
@@ -48,22 +52,31 @@ named as (
     where trim(gpu_uuids) <> ''
 ),
 
+job_nodes as (
+    select distinct
+        day,
+        job_id,
+        gpu_count,
+        unnest(string_split_regex(trim(node_id), '[\s,;]+')) as node_id
+    from lived
+    where coalesce(trim(gpu_uuids), '') = ''
+),
+
 on_nodes as (
     select
-        lived.day,
-        lived.job_id,
+        job_nodes.day,
+        job_nodes.job_id,
         slots.gpu_uuid,
         least(
-            coalesce(lived.gpu_count, count(*) over (partition by lived.day, lived.job_id)) * 1000000
-            // count(*) over (partition by lived.day, lived.job_id),
+            coalesce(job_nodes.gpu_count, count(*) over (partition by job_nodes.day, job_nodes.job_id)) * 1000000
+            // count(*) over (partition by job_nodes.day, job_nodes.job_id),
             1000000
         ) as share
-    from lived
+    from job_nodes
     inner join slots
         on
-            lived.day = slots.day
-            and lived.node_id = slots.node_id
-    where coalesce(trim(lived.gpu_uuids), '') = ''
+            job_nodes.day = slots.day
+            and job_nodes.node_id = slots.node_id
 ),
 
 held as (

@@ -84,6 +84,7 @@ def test_the_zip_of_the_ecb_is_read_as_it_comes(world: Any) -> None:
         (packed("one.csv", "two.csv"), "the .zip holds 2 files; one CSV file is expected"),
         (packed("one.csv")[:100], "this is no readable .zip"),
     ],
+    ids=["two files", "cut short"],  # a packed file carries its time, and workers must name a case alike
 )
 def test_a_zip_that_is_not_one_whole_file_fails_as_a_whole(world: Any, content: bytes, problem: str) -> None:
     world.write("rates.zip", content)

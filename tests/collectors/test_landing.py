@@ -184,7 +184,8 @@ def test_a_delivery_writes_its_equation_and_rejects_say_file_line_and_text(world
     assert (row["table"], row["file"], row["x_load"], row["status"]) == ("requests", "in/a.csv", "in/a.csv", "landed")
     assert (row["read"], row["landed"], row["duplicate"], row["rejected"]) == (2, 1, 0, 1)
     (reject,) = world.rows(REJECTS)
-    assert (reject["file"], reject["line"], reject["raw"]) == ("in/a.csv", 3, "r2,yesterday,m,1")
+    raw = '{"request_id":"r2","started_at":"yesterday","model":"m","input_tokens":"1"}'
+    assert (reject["file"], reject["line"], reject["raw"]) == ("in/a.csv", 3, raw)
     assert "started_at: 'yesterday' is no time" in reject["reason"]
     assert reject["rejected_at"] == datetime(2026, 11, 1)  # noqa: DTZ001  # views give naive UTC
 

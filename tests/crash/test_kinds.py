@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from farthing import clock
-from farthing.lake.schemas import CHARGES
+from farthing.lake.schemas import CHARGES, SPANS
 from tests.collectors.conftest import world
 from tests.collectors.test_assets import RACK, at, sums
 from tests.collectors.test_assets import collect as collect_assets
-from tests.collectors.told import EVERY, Told, told
+from tests.collectors.told import EVERY, Told, told, trace_files
 from tests.crash.child import KILLED, started
-from tests.servers import moto_endpoint, s3, web
+from tests.servers import moto_endpoint, postgres, s3, web
 
-__all__ = ["moto_endpoint", "s3", "told", "web", "world"]
+__all__ = ["moto_endpoint", "postgres", "s3", "told", "web", "world"]
 
 pytestmark = pytest.mark.heavy
 
@@ -39,6 +39,20 @@ def test_a_killed_collection_of_any_kind_ends_like_one_that_was_not(world: Any, 
     kill_around_the_rows(world.folder, told.table.name, told.now.isoformat())
     told.collect(world)
     assert told.held(world) == [6, 7]
+    assert {result.status for result in told.collect(world)} == {"unchanged"}
+
+
+def test_traces_of_which_one_table_landed_end_like_those_that_nobody_killed(world: Any) -> None:
+    told = trace_files(world.folder, "otel")
+    told.say({1: [5, 8]}, ())
+    told.collect(world)
+    told.say({1: [7], 2: [6]}, ())
+    settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in told.settings.items())
+    (world.folder / "farthing.toml").write_text(f"[sources.one]\n{settings}\n", encoding="utf-8")
+    kill_around_the_rows(world.folder, SPANS.name, told.now.isoformat())
+    told.collect(world)
+    assert told.held(world) == [6, 7]
+    assert len(world.rows(SPANS)) == 4  # two days, each with a request and its call
     assert {result.status for result in told.collect(world)} == {"unchanged"}
 
 

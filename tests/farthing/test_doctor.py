@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,19 @@ def test_where_nobody_named_identities_no_user_is_missing_among_them_and_it_is_s
     report = farthing("report", "monthly", "--format", "md", "--output", "-", "--project", project)
     assert report.code == 0
     assert "in identities" not in report.out
+
+
+def test_the_first_requests_are_shown_as_they_land_and_what_an_export_lacks_is_a_finding(tmp_path: Path) -> None:
+    log = '[sources.langfuse]\nkind = "langfuse"\npath = "o.jsonl"\n'
+    project = tiny(tmp_path / "company", toml=TOML + log + CATCH_ALL)
+    row = {"id": "a", "type": "GENERATION", "start_time": "2026-10-01 10:00:00", "model": "m", "input": "Dear doctor"}
+    (project / "o.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    said = farthing("doctor", "--json", "--project", project).value
+    shown = {row["column"]: row["first"] for row in said["first_rows"] if row["source"] == "langfuse"}
+    assert (shown["request_id"], shown["model"], shown["usage_quality"]) == ("a", "m", "missing")
+    assert "Dear" not in str(said)
+    _, findings = _findings(project)
+    assert [name for name in findings if name == "source langfuse: columns"]
 
 
 def test_a_column_map_that_does_not_fit_is_a_finding_of_its_source(tmp_path: Path) -> None:

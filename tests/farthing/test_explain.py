@@ -174,7 +174,8 @@ def test_a_request_to_a_vendor_shows_the_charges_of_its_pool_and_day(tiny_projec
 
 
 def test_a_request_shows_its_cost_under_every_method_that_is_kept(tmp_path: Path) -> None:
-    toml = TOML + '[attribution]\ncompare = ["gpu_seconds", "tokens", "requests"]\n'
+    compare = '[attribution]\ncompare = ["gpu_seconds", "tokens", "requests"]\n'
+    toml = TOML.replace("[attribution]\n", compare)
     project = tiny(tmp_path / "company", toml=toml)
     farthing("collect", "--project", project)
     assert farthing("build", "--project", project).code == 0

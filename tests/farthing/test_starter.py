@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from farthing.starter import kind_of, starter
+from tests.conftest import ROOT
 from tests.farthing.commands import farthing
 
 _GCP = (
@@ -51,6 +52,14 @@ def test_a_table_is_told_by_its_header(tmp_path: Path, header: str, kind: str | 
     path = tmp_path / "table.csv"
     path.write_text(header + "\n", encoding="utf-8")
     assert kind_of(path) == kind
+
+
+def test_payloads_of_litellm_are_told_by_their_fields_and_lead_to_tokens(tmp_path: Path) -> None:
+    logged = ROOT / "tests" / "fixtures" / "litellm" / "callback.jsonl"
+    (tmp_path / "calls.jsonl").write_bytes(logged.read_bytes())
+    made = starter(tmp_path)
+    assert [(guess.kind, guess.pattern) for guess in made.guesses] == [("litellm", "calls.jsonl")]
+    assert 'driver = "tokens"' in made.text
 
 
 def test_an_export_of_google_is_told_by_the_structs_of_parquet(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from farthing.lake import Lake
 from farthing.lake.schemas import GPU_USAGE
 from tests.farthing.agent.nodes import Node
 from tests.farthing.commands import farthing
+from tests.servers import Answered, Asked, Web
 
 
 class Stopped(BaseException):
@@ -191,6 +192,34 @@ def test_a_file_that_a_stopped_run_left_in_the_inbox_is_not_written_again(node: 
     assert file.stat().st_mtime_ns == before
 
 
+def test_a_node_that_may_only_write_to_the_inbox_takes_the_stores_answer_for_its_arrival(
+    node: Node, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 403 to whoever may put and not look."""
+    stored: set[str] = set()
+
+    def answer(asked: Asked) -> Answered:
+        if asked.method != "PUT":
+            return Answered(status=403)
+        again = asked.path in stored
+        stored.add(asked.path)
+        return Answered(status=412) if again else Answered(headers={"ETag": '"1"'})
+
+    web.answer = answer
+    settings = {"ENDPOINT_URL": web.endpoint, "ALLOW_HTTP": "true", "REGION": "us-east-1"}
+    for name, value in (settings | {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "none"}).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    inbox = ToInbox("s3://acme/inbox", "node-1")
+    node.seal()
+    commit_points.on("ship.put.after", stop)
+    with pytest.raises(Stopped):
+        ship(node.spool, inbox)
+    commit_points.on("ship.put.after", None)
+    assert [one.landed for one in ship(node.spool, ToInbox("s3://acme/inbox", "node-1"))] == [12]  # refused as known
+    assert outbox.waiting(node.spool) == []
+    assert len(stored) == 1
+
+
 def test_the_command_ships_to_the_lake_of_the_project_and_a_spool_that_is_not_there_is_said(
     node: Node, tmp_path: Path, lake: Lake
 ) -> None:
@@ -203,6 +232,17 @@ def test_the_command_ships_to_the_lake_of_the_project_and_a_spool_that_is_not_th
     assert counted(lake)[0] == 12
     missing = farthing("agent", "ship", "--spool", tmp_path / "nowhere", "--project", tmp_path)
     assert (missing.code, "FARTHING_SPOOL" in missing.err) == (2, True)
+
+
+def test_a_spool_that_the_disk_refuses_is_said_in_words_and_so_is_a_name_that_is_none(
+    node: Node, tmp_path: Path
+) -> None:
+    node.seal()
+    (node.spool / "outbox").write_text("a file")
+    said = farthing("agent", "ship", "--spool", node.spool, "--to", tmp_path / "lake")
+    assert (said.code, "make room" in said.err) == (3, True)
+    said = farthing("agent", "ship", "--spool", node.spool, "--to", tmp_path / "lake", "--node", "../other")
+    assert (said.code, "is no name of a node" in said.err) == (2, True)
 
 
 def test_while_another_ships_the_command_does_nothing_and_says_so(node: Node, tmp_path: Path) -> None:

@@ -250,6 +250,28 @@ def test_request_costs_that_are_not_the_ledger_are_seen(project: Path, change: s
     refused(project, "requests_add_up_to_the_ledger", 1, "gpu")
 
 
+def test_a_training_run_that_the_months_of_its_model_do_not_add_up_to_is_seen() -> None:
+    con = duckdb.connect()
+    con.execute("create table trained_models as select 'own' as model")
+    con.execute("create table training_runs as select 'own' as model_produced, 'USD' as BillingCurrency, 7.5 as cost")
+    con.execute(
+        "create table training_amortisation(model text, BillingCurrency text, cost decimal, building_cost decimal)"
+    )
+    con.execute("insert into training_amortisation values ('own', 'USD', 5, 2), ('own', 'USD', 0, 0)")
+    tables = frozenset({"trained_models", "training_runs", "training_amortisation"})
+    name = "amortisation_adds_up_to_the_runs"
+    [model] = [
+        runner.parse(text, name=name, file=name)
+        for file, text in runner.texts("checks/warehouse").items()
+        if name in file
+    ]
+    assert model.reads == tables
+    with pytest.raises(InvariantError, match=name):
+        runner.check(con, {name: model}, [name])
+    con.execute("update training_amortisation set cost = cost + 0.5 where cost > 0")
+    runner.check(con, {name: model}, [name])
+
+
 def test_a_number_that_leaves_its_range_is_said_with_its_statement(project: Path, tamper: Tamper) -> None:
     tamper("cost_ledger", "select * replace ((cost * 1e30)::decimal(38, 12) as cost) from {}")
     with pytest.raises(InvariantError, match=r"cost_ledger\.sql: .*(Conversion|Out of Range)"):
@@ -277,5 +299,5 @@ def test_every_check_has_a_test() -> None:
         for room in ("bill", "day")
         for path in runner.ROOT.joinpath("checks", room).iterdir()
     } | {path.name.removesuffix(".sql") for path in runner.ROOT.joinpath("checks", "warehouse").iterdir()}
-    here = Path(__file__).read_text()
-    assert [name for name in sorted(checks) if f'"{name}"' not in here] == []
+    told = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert [name for name in sorted(checks) if f'"{name}"' not in told] == []

@@ -109,3 +109,12 @@ def test_methods_without_time_share_what_the_jobs_left(method: Any) -> None:
     one.request(at("10:00"), at("10:30"), user="ann", input_tokens=5)
     one.job(at("10:30"), at("11:00"), gpu_uuids="G", user_id="bob")
     assert kinds(one.run()) == near(direct="30", training="30")
+
+
+def test_a_job_on_several_nodes_holds_its_gpus_on_all_of_them() -> None:
+    one = lab(60, gpus=2)
+    one.charge(60, resource="node-2")
+    for number in (2, 3):
+        one.gpu(f"G{number}", None, resource="node-2")
+    one.job(at("10:00"), at("11:00"), node_id="node-1 node-2", gpu_count=4, user_id="ann")
+    assert jobs(one) == {"ann": 120}

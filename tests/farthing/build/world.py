@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from farthing import build as building
 from farthing import clock
-from farthing.build import runner, settings
+from farthing.build import model_prices, runner, settings
 from farthing.build.days import Plan, run_days
 from farthing.build.inputs import Inputs
 from farthing.config import Config, from_mapping
@@ -32,7 +32,9 @@ from farthing.lake.schemas import (
     JOBS,
     METRICS,
     REQUESTS,
+    SPANS,
     TIME,
+    VENDOR_USAGE,
     Table,
 )
 from models.prefill_law import PrefillLaw
@@ -42,7 +44,10 @@ DAY = date(2026, 10, 1)
 #: The clock of a build, by default after everything.
 LATER = datetime(2026, 11, 15, tzinfo=UTC)
 _TABLES = {
-    table.name: table for table in (CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, METRICS)
+    table.name: table
+    for table in [
+        *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, SPANS, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
+    ]
 }
 _OUTPUTS = {table.name: table for table in BUILT if table.name != "prefill_laws"}
 GPU_POOL = {"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}}
@@ -199,6 +204,23 @@ class World:
             }
         )
 
+    def span(
+        self, id: str, parent: str | None = None, start: datetime = TEN, end: datetime | None = None, **more: Any
+    ) -> None:
+        """A span `id` of trace t below `parent`."""
+        self.rows["spans"].append(
+            {
+                "x_source": "log",
+                "day": start.date(),
+                "trace_id": "t",
+                "span_id": id,
+                "parent_span_id": parent,
+                "started_at": start,
+                "ended_at": end or start + timedelta(minutes=1),
+                **more,
+            }
+        )
+
     def job(self, start: datetime, end: datetime | None, *, id: str | None = None, **more: Any) -> None:
         """A training job from `start` to `end`."""
         self.rows["jobs"].append({"job_id": id or f"job-{next(_COUNT)}", "started_at": start, "ended_at": end, **more})
@@ -233,6 +255,20 @@ class World:
             }
         )
 
+    def vendor_usage(self, model: str, day: date = DAY, *, provider: str = "OpenAI", **counts: Any) -> None:
+        """What a vendor says of the day's use of a model: tokens by class."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        self.rows["vendor_usage"].append(
+            {
+                "day": day,
+                "started_at": begin,
+                "ended_at": begin + timedelta(days=1),
+                "provider": provider,
+                "model": model,
+                **counts,
+            }
+        )
+
     def arrow(self, table: str) -> pa.Table:
         """The rows of `table` as the lake has them."""
         return pa.Table.from_pylist(self.rows[table], schema=_TABLES[table].schema)
@@ -255,8 +291,8 @@ class World:
             _put(con, "done", table, table.schema.empty_table())
         config = self.config()
         found = runner.models("staging", "core", "checks/bill", "checks/day")
-        made = frozenset(model.name for model in runner.in_order(found, building._BILL_TABLES))
-        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}), horizon, found, made)
+        made = building.made_for_all_days(found)
+        plan = Plan(config, Lake("/nowhere"), Inputs({}, {}, {}, {}), horizon, found, made)
         carried = dict(laws or {})
         days = [day for (day,) in con.execute("select day from bill_fingerprints").fetchall()]
         logged = [row["day"] for row in (*self.rows["requests"], *self.rows["gpu_usage"])]
@@ -278,7 +314,10 @@ class World:
         for table in _TABLES.values():
             _put(con, "lake", table, self.arrow(table.name))
         settings.prepare(con, self.config(), horizon, self.logged())
+        settings.open_days(con, dict.fromkeys(sorted({row["day"] for row in self.rows["requests"]}), 0))
         found = runner.models("staging", "core", "checks/bill", "checks/day")
+        runner.run(con, found, ["merged_calls"])
+        model_prices.put(con, self.config())
         runner.run(con, found, [*building._BILL_TABLES, "bill_charges"])
         runner.check(con, found, ["every_charge_in_one_pool", "days_add_up_to_the_bill"])
         return con
