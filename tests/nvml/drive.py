@@ -50,6 +50,12 @@ def fill_the_disk(full: bool) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000 if full else hard, hard))
 
 
+def megabytes_held() -> float:
+    """The memory of this process."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
     clock = FileClock(given["clock"], given["wall_offset"], given.get("steps", []))
@@ -58,6 +64,7 @@ def main() -> None:
     width = given.get("interval", 10)
     agent = Agent(Nvml(), spool, node_id="node-1", interval_seconds=width, clock=clock, log=log.append)
     agent.step(clock.now())
+    held: list[float] = []
     while clock.now().boot_us < given["until"]:
         at = following(clock.now(), width * SECOND_US)
         for begin, end in given.get("pauses", []):
@@ -65,10 +72,11 @@ def main() -> None:
         clock.set(at)
         fill_the_disk(given["full"][0] <= at < given["full"][1] if "full" in given else False)
         agent.step(clock.now())
+        held.append(megabytes_held())
     if given.get("finish"):
         agent.finish(clock.now())
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"log": log, "seconds": used.ru_utime + used.ru_stime}))
+    print(json.dumps({"log": log, "seconds": used.ru_utime + used.ru_stime, "megabytes": held[::100]}))
 
 
 if __name__ == "__main__":
