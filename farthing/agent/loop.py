@@ -25,6 +25,8 @@ from farthing.agent.spool import Spool
 _PHASE_US = 300_000
 #: A main thread that slept longer was stopped: the readers come first then, to drain what the driver kept.
 _STOPPED_US = 5 * SECOND_US // 2
+#: Whoever is whole waits so long for the others of its bucket, to share one write with them.
+_TOGETHER_US = 6 * SECOND_US // 5
 
 
 class Beside(Protocol):
@@ -85,7 +87,7 @@ class Agent:
         self.gather(moment)
 
     def gather(self, moment: Moment) -> None:
-        """Write what is due. Whoever is late is waited for a little; a board that hangs then gets rows that say so."""
+        """Write what is due: together, or what is whole after a little; a board that hangs gets rows that say so."""
         if self._looked_us is not None and moment.boot_us - self._looked_us > _STOPPED_US:
             self._patient_until = moment.boot_us + SETTLE_US
         self._looked_us = moment.boot_us
@@ -96,7 +98,7 @@ class Agent:
                     buckets.fail("stuck", moment.wall_us)
         patient = moment.boot_us < self._patient_until
         due = [buckets for buckets in self._every() if buckets.is_due(moment.wall_us)]
-        late = any(buckets.end_us + SETTLE_US <= moment.wall_us for buckets in due)
+        late = any(buckets.end_us + _TOGETHER_US <= moment.wall_us for buckets in due)
         rows: list[Row] = []
         if all(buckets.is_complete() for buckets in due) or (late and not patient):
             for buckets in due:

@@ -50,10 +50,10 @@ def fill_the_disk(full: bool) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000 if full else hard, hard))
 
 
-def _resident_kb() -> int:
-    """What the process holds in memory now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() // 1000
+def megabytes_held() -> float:
+    """The memory of this process."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     width = given.get("interval", 10)
     agent = Agent(Nvml(), spool, node_id="node-1", interval_seconds=width, clock=clock, log=log.append)
     agent.step(clock.now())
-    resident_kb, told_us = [], clock.now().boot_us
+    held: list[float] = []
     while clock.now().boot_us < given["until"]:
         at = following(clock.now(), width * SECOND_US)
         for begin, end in given.get("pauses", []):
@@ -72,13 +72,11 @@ def main() -> None:
         clock.set(at)
         fill_the_disk(given["full"][0] <= at < given["full"][1] if "full" in given else False)
         agent.step(clock.now())
-        if at - told_us >= 1_000 * SECOND_US:
-            told_us = at
-            resident_kb.append(_resident_kb())
+        held.append(megabytes_held())
     if given.get("finish"):
         agent.finish(clock.now())
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"log": log, "seconds": used.ru_utime + used.ru_stime, "resident_kb": resident_kb}))
+    print(json.dumps({"log": log, "seconds": used.ru_utime + used.ru_stime, "megabytes": held[::100]}))
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_a_clock_that_is_set_repeats_no_key_and_loses_no_time(by_seconds: int, n
 
 
 def test_a_full_disk_tears_no_line_and_loses_no_bucket(node: MakeNode) -> None:
-    made = node("gpu model A", _DUTY, "gpu model B", _DUTY, full=[_at(100), _at(700)])
+    made = node("gpu model A", _DUTY, "gpu model B", _DUTY, full=[_at(45), _at(645)])
     told = made.run(802, finish=True)
     rows = made.rows
     assert len(keys(rows)) == len(rows)
@@ -184,3 +184,11 @@ def test_a_full_disk_tears_no_line_and_loses_no_bucket(node: MakeNode) -> None:
         assert total(made.of(index), "busy_seconds") == pytest.approx(0.23 * 802, rel=0.005)
     complaints = [line for line in told["log"] if "disk full" in line]
     assert 5 <= len(complaints) <= 11
+
+
+def test_a_ring_that_had_just_begun_is_measured_again(node: MakeNode) -> None:
+    made = node("gpu model A", _DUTY, "gpu boot 1")
+    made.set(5 * SECOND_US)  # the machine has just started: 5 of 16.7 seconds are there
+    made.run((5 * SECOND_US - BOOT_US) / SECOND_US + 150)
+    assert made.told["gpus"][0]["ring_seconds"] == pytest.approx(16.667)
+    assert set(_states(made.of(0))[1:]) == {"ok"}
