@@ -24,7 +24,8 @@ SPAN = {
     "said_provider": ("gen_ai.provider.name", "gen_ai.system", "llm.vendor"),
     "server_address": ("server.address",),
     "server_url": ("gen_ai.openai.api_base",),  # OpenLLMetry has no server.address
-    "model": ("gen_ai.request.model", "llm.request.model"),
+    # servers know only which model answered
+    "model": ("gen_ai.request.model", "llm.request.model", "gen_ai.response.model", "llm.response.model"),
     "response_model": ("gen_ai.response.model", "llm.response.model"),
     "provider_request_id": ("gen_ai.response.id", "llm.response.id", "gen_ai.request.id"),
     "service_tier": ("openai.response.service_tier", "gen_ai.openai.response.service_tier"),

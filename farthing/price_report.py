@@ -89,6 +89,7 @@ class PriceReport:
     aliases: Sheet
     disagreements: Sheet
     trueup: Sheet
+    models: int  # that were looked at
 
     @property
     def sheets(self) -> list[Sheet]:
@@ -109,6 +110,7 @@ def report(config: Config, con: duckdb.DuckDBPyConnection) -> PriceReport:
         aliases,
         _sheet(con, "disagreements", _DISAGREEING, "What gateways say that is more than a tenth from the price"),
         trueup(con),
+        con.execute("select count(*) from (select distinct provider, model from price_days)").fetchall()[0][0],
     )
 
 

@@ -25,6 +25,10 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("gpu_prices", frozenset({"pricing_category", "provider", "valid_from"})),
     ("jobs", frozenset({"job_id", "started_at"})),
     ("litellm", frozenset({"litellm_call_id", "call_type", "custom_llm_provider"})),
+    ("otel", frozenset({"resourcespans"})),
+    ("bedrock", frozenset({"schematype", "requestid", "modelid"})),
+    ("langfuse", frozenset({"parent_observation_id", "provided_model_name"})),
+    ("helicone", frozenset({"request_created_at", "request_model"})),
     ("requests", frozenset({"model", "started_at"})),
     ("identities", frozenset({"id", "user_id"})),
     ("invoices", frozenset({"provider", "month", "amount"})),
@@ -40,7 +44,7 @@ _OF_CLOUD = {
 }
 #: Kinds whose collectors tell the forms of their provider's files themselves.
 _PROVIDERS = ("aws", "gcp", "azure", "openai", "openai_usage", "anthropic", "anthropic_usage")
-_LOGS = ("requests", "litellm")
+_LOGS = ("requests", "litellm", "otel", "bedrock", "langfuse", "helicone")
 _NAMES = {"focus": "bill", "gpu_inventory": "inventory", "gpu_usage": "gpu", "identities": "people"}
 _ABOUT = {
     "aws": "what AWS bills: cost and usage reports, or FOCUS",
@@ -56,6 +60,10 @@ _ABOUT = {
     "gpu_prices": "list prices of GPU instances",
     "jobs": "training and batch jobs",
     "litellm": "calls of models, as a LiteLLM proxy logged them",
+    "otel": 'traces of OpenTelemetry; kind = "vllm" if vLLM itself wrote them',
+    "bedrock": "invocations that Bedrock logged",
+    "langfuse": "calls of models, as Langfuse exports them",
+    "helicone": "calls of models, as Helicone exports them",
     "requests": "one line for each request to a model",
     "identities": "who is behind a user id or key",
     "revenue": "what customers pay",

@@ -133,7 +133,7 @@ def _doctor_prices(config: Config, form: Form) -> None:
         console.show(sheets, form, main="unpriced")
     if found.findings:
         raise typer.Exit(1)
-    console.say("No findings.", style="bold green", form=form)
+    console.say(f"{found.models:,} models of the log looked at. No findings.", style="bold green", form=form)
 
 
 def demo_command(

@@ -13,6 +13,10 @@ from farthing.explain.facts import ESTIMATED, NotFoundError, midnight, name_peop
 from farthing.pool_report import how
 
 _CHARGES_SHOWN = 5
+_ONE_CALL = (
+    "One call, logged by several. Its cost stands on the first line, and counts for whom that line names,"
+    " or a span above it; else for whom the next line names."
+)
 _FACTS = (
     "x_source request_id started_at first_token_at ended_at user_id team_id customer_id provider model replica_id "
     "input_tokens cached_input_tokens cache_write_tokens output_tokens reasoning_tokens usage_quality status trace_id "
@@ -109,7 +113,7 @@ def _lines(con: duckdb.DuckDBPyConnection, source: str, request: str) -> Sheet:
         ["x_source", "request_id", "seen_by", "started_at", "user_id", "replica_id"],
         rows,
         title="The lines of this call",
-        note="One call, logged by several: its cost stands on the first line." if rows else "",
+        note=_ONE_CALL if rows else "",
     )
 
 

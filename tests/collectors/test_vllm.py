@@ -51,6 +51,13 @@ def test_a_file_of_many_processes_tells_servers_gateways_and_clients_apart(world
     assert found == [("client", None), ("gateway", None), ("gateway", None), ("server", "vllm-0")]
 
 
+def test_a_server_that_says_only_which_model_answered_has_said_the_model(world: Any) -> None:
+    answered = {**SERVED, "gen_ai.response.model": "llama"}
+    world.write("in.jsonl", line([span(1, answered, name="llm_request", kind=2)]))
+    world.collect("vllm", "in.jsonl")
+    assert [row["model"] for row in world.rows(REQUESTS)] == ["llama"]
+
+
 def test_a_server_that_names_no_model_is_refused_until_the_settings_do(world: Any) -> None:
     world.write("in.jsonl", line([served(1)], {"service.name": "llama"}))
     [requests, _] = world.collect("vllm", "in.jsonl")

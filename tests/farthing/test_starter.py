@@ -62,6 +62,21 @@ def test_payloads_of_litellm_are_told_by_their_fields_and_lead_to_tokens(tmp_pat
     assert 'driver = "tokens"' in made.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("otel", '{"resourceSpans": [{"scopeSpans": []}]}'),
+        ("bedrock", '{"schemaType": "ModelInvocationLog", "requestId": "r", "modelId": "m", "input": {}}'),
+        ("langfuse", '{"id": "o", "parent_observation_id": "", "provided_model_name": "m", "type": "GENERATION"}'),
+        ("helicone", '{"request_id": "r", "request_created_at": "2026-10-01", "request_model": "m"}'),
+    ],
+)
+def test_a_log_in_the_form_of_a_tool_is_told_by_its_fields(tmp_path: Path, kind: str, line: str) -> None:
+    (tmp_path / "log.jsonl").write_text(line + "\n", encoding="utf-8")
+    made = starter(tmp_path)
+    assert [(guess.kind, guess.pattern) for guess in made.guesses] == [(kind, "log.jsonl")]
+
+
 def test_an_export_of_google_is_told_by_the_structs_of_parquet(tmp_path: Path) -> None:
     row = {
         "billing_account_id": "1", "usage_start_time": "x", "usage_end_time": "x", "cost": 1.0, "currency": "USD",
