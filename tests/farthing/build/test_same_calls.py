@@ -193,6 +193,14 @@ def test_a_request_that_names_its_user_keeps_it_whatever_the_spans_above_say() -
     assert usage(one.run(), "user_id", "requests") == [("Ann", 1)]
 
 
+def test_the_user_above_the_outermost_line_goes_before_the_one_that_a_gateway_knows() -> None:
+    one = api()
+    one.span("agent", user_id="Ann")
+    line(one, "client", trace_id="t", span_id="a", parent_span_id="agent", provider_request_id="x", seen_by="client")
+    line(one, "gateway", user="key-7", provider_request_id="x", seen_by="gateway", x_source="gate", trace_id="t")
+    assert usage(one.run(), "user_id", "requests") == [("Ann", 1)]
+
+
 def test_two_requests_are_one_call_also_when_spans_that_are_no_requests_lie_between_them() -> None:
     one = api()
     one.span("a")
