@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from farthing import clock
+from farthing.durable import sync
 
 _OPEN, _SEALED = ".open", ".jsonl"
 _PREFIX = "otlp-"
@@ -87,7 +88,7 @@ class Spool:
         self._path = self.folder / f"{_PREFIX}{now:%Y%m%dT%H%M%S%f}-{os.getpid()}{_OPEN}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._bytes, self._began = 0, now.timestamp()
-        _sync(self.folder)
+        sync(self.folder)
 
 
 def _mend(path: Path) -> None:
@@ -110,13 +111,4 @@ def _mend(path: Path) -> None:
         path.unlink()
     else:
         path.rename(path.with_suffix(_SEALED))
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Names in a folder are on disk only when the folder itself is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)

@@ -17,6 +17,7 @@ from typing import Any
 
 from farthing import clock
 from farthing.agent.metadata import Machine
+from farthing.durable import replace_file
 from farthing.errors import ConfigError, SourceError
 
 #: What is said of a GPU; a change of any of it begins a new row.
@@ -154,10 +155,4 @@ def written(spool: Path, to: str) -> str:
 
 def keep(spool: Path, rows: Sequence[Row], to: str) -> None:
     """Write down the history, and that `to` has it."""
-    path = spool / _FILE
-    partial = path.with_suffix(".part")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump({"rows": list(rows), "written": {to: fingerprint(rows)}}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    replace_file(spool / _FILE, json.dumps({"rows": list(rows), "written": {to: fingerprint(rows)}}).encode())

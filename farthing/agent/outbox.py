@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from farthing.durable import replace_file, sync
 from farthing.errors import ConfigError, FarthingError
 
 #: What one batch holds at most, so that the child that ships it needs little memory even after weeks.
@@ -107,9 +108,9 @@ def taken(folder: Path, limit_bytes: int = BATCH_BYTES) -> Batch | None:
         number = max([last, *(int(place.name) for place in outbox.glob("*") if place.name.isdigit())]) + 1
         _write(outbox / _COUNTER, {"spool": spool, "last": number})
         for place in (folder, filling):
-            _sync(place)
+            sync(place)
         filling.rename(_place(folder, number))
-        _sync(outbox)
+        sync(outbox)
     return Batch(_place(folder, number), spool, number)
 
 
@@ -180,21 +181,7 @@ def _unused(path: Path) -> Path:
 
 def _write(path: Path, value: object) -> None:
     """Replace `path` by `value` as JSON, whole or not at all."""
-    partial = path.with_suffix(".part")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, json.dumps(value).encode())
 
 
 @contextmanager

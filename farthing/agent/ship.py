@@ -33,6 +33,7 @@ from farthing.agent import inventory, outbox
 from farthing.agent.metadata import Machine
 from farthing.agent.outbox import Batch
 from farthing.commit_points import reached
+from farthing.durable import replace_file
 from farthing.errors import ConfigError, SourceError
 from farthing.lake import Lake
 from farthing.lake.schemas import GPU_INVENTORY, GPU_USAGE, TIME
@@ -355,12 +356,7 @@ def _copied(path: Path, target: Path) -> None:
     """A copy of `path` that appears under its name only when it is whole and on disk."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as file:
-            file.write(path.read_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        replace_file(target, path.read_bytes(), target.with_suffix(f".{os.getpid()}.part"))
     except OSError as error:
         raise SourceError(
             f"cannot be written: {error.strerror or error}.",

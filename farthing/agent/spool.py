@@ -13,6 +13,7 @@ from threading import Thread
 from collectors.telemetry import Row, microseconds
 from farthing.agent.merging import merged
 from farthing.agent.outbox import held, sealed, waiting
+from farthing.durable import replace_file, sync
 from farthing.errors import ConfigError, FarthingError
 
 DEFAULT_FOLDER = Path("/var/lib/farthing/spool")
@@ -114,13 +115,7 @@ class Spool:
                 rows = _rows(segment)
             except FileNotFoundError:  # taken to be shipped
                 return
-            made = segment.with_suffix(".merging")
-            with made.open("wb") as file:
-                file.write(_lines(merged(rows, width_seconds)))
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(segment)
-            _sync(self.folder)
+            replace_file(segment, _lines(merged(rows, width_seconds)), segment.with_suffix(".merging"))
 
     def _size(self) -> int:
         total = 0
@@ -165,7 +160,7 @@ class Spool:
         path = self.folder / f"{name}.open"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._path, self._good_bytes = path, os.fstat(self._file).st_size
-        _sync(self.folder)
+        sync(self.folder)
 
     def _seal(self) -> None:
         if self._file is None or self._path is None:
@@ -236,7 +231,7 @@ def _seal(path: Path) -> None:
         number += 1
         target = path.with_name(f"{path.stem}-{number}.jsonl")
     path.rename(target)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _cut_torn(path: Path) -> None:
@@ -303,11 +298,3 @@ def _gone_on(kept: Resume | None, rows: list[Row]) -> Resume:
     if kept.energy is not None and all(row["energy_joules"] is not None for row in after):
         energy = (ends[-1], kept.energy[1] + sum(float(str(row["energy_joules"])) for row in after))
     return Resume(ends[-1], max(kept.high_us, *ends), kept.bump, energy)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

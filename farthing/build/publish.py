@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import uuid
 from datetime import timedelta
@@ -20,6 +19,7 @@ from farthing.build.settings import BILL_PART_MACRO, CONVERTED_MACRO, DIFFERENCE
 from farthing.build.together import together
 from farthing.commit_points import reached
 from farthing.config import Config
+from farthing.durable import replace_file, sync
 from farthing.lake import Lake
 from farthing.lake.schemas import (
     BUILT,
@@ -202,12 +202,10 @@ def publish(
     con.execute("use build.main")
     con.execute("detach published")
     reached("publish.before")
-    _sync(making)
+    sync(making)
     making.rename(path)
     pointer = folder / f".{POINTER}.{uuid.uuid4().hex}"
-    pointer.write_text(path.name + "\n", encoding="utf-8")
-    _sync(pointer)
-    pointer.rename(folder / POINTER)
+    replace_file(folder / POINTER, f"{path.name}\n".encode(), pointer)
     reached("publish.after")
     _prune(folder, path, config.warehouse.keep)
     con.execute(f"attach {text(path)} as published (read_only)")
@@ -309,8 +307,3 @@ def _prune(folder: Path, published: Path, keep: int) -> None:
     others = sorted(path for path in folder.glob("farthing-*.duckdb") if path != published)
     for old in others[: max(0, len(others) - keep + 1)]:
         old.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "models": (),
     "sql": (),
     "collectors": tuple(
-        f"farthing.{name}" for name in ("clock", "config", "errors", "lake", "locks", "objects", "web")
+        f"farthing.{name}" for name in ("clock", "config", "durable", "errors", "lake", "locks", "objects", "web")
     ),
     "dashboard": tuple(
         f"farthing.{name}"
