@@ -8,7 +8,6 @@ was there.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from collectors.kind import ASIDE, REACHING, Check, Deliverable, Kind, LoadResul
 from collectors.lines import RAW_LIMIT_BYTES, Broken, UnreadableError
 from collectors.mapping import KEYED, ColumnMap
 from collectors.raw import REPEATED, ROWS_APART, ParquetFile, open_file
-from collectors.values import literal, pads, quoted, sql_type
+from collectors.values import HASH_KEY, has_hash_key, literal, quoted, set_hash_key, sql_type
 from farthing import clock
 from farthing.config import Source
 from farthing.errors import ConfigError
@@ -35,7 +34,6 @@ from farthing.lake.schemas import LOADS, REJECTS, Table
 _ORIGIN = ("x_source", "x_load")
 _TEXT = {"problem": pl.String}  # null alone has no type
 _REFUSED = f"_reason <> {literal(ASIDE)}"  # null, which is not true, for a good row
-_HASH_KEY = "FARTHING_HASH_KEY"
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,7 @@ class Delivery:
         self._told_repeated = ""  # SQL: the lines that the file itself says are repeated
         self.recalled: set[str] = set()  # other files that must be read again because of this one
         self._lake, self._report, self._stage, self._folder = lake, report, stage, folder
-        unsaid = {"providers"} - source.model_fields_set  # a setting that is newer than files that landed without it
-        told = source.model_dump_json(exclude=set(REACHING) | unsaid).encode()
+        told = source.model_dump_json(exclude=set(REACHING)).encode()
         # The same bytes under another column map are another delivery: a mended map lands by itself.
         self.identity = f"{file.identity}-{hashlib.sha256(told).hexdigest()[:8]}"
 
@@ -167,15 +164,13 @@ class Delivery:
             self._stage.unregister("beside")
 
     def _set_hash_key(self) -> None:
-        key = os.environ.get(_HASH_KEY, "")
-        if not key:
+        if not has_hash_key():
             raise ConfigError(
-                f"a hash of prompts needs a key, and {_HASH_KEY} is not set: without one, prompts could be guessed.",
+                f"a hash of prompts needs a key, and {HASH_KEY} is not set: without one, prompts could be guessed.",
                 key=f"sources.{self.name}.columns.{KEYED}",
-                fix=f"set {_HASH_KEY} in the environment to a long random text, the same for all collections.",
+                fix=f"set {HASH_KEY} in the environment to a long random text, the same for all collections.",
             )
-        for variable, pad in pads(key.encode()).items():
-            self._stage.execute(f"set variable {variable} = ?", [pad])
+        set_hash_key(self._stage)
 
     def _row(self, columns: ColumnMap) -> Row:
         return Row(self.source, self.x_load, frozenset(filter(columns.gives, columns.mapped)), columns)

@@ -17,9 +17,10 @@ from collectors import requests
 from collectors.json_rows import NOTHING, JsonRows, Refused, json_rows
 from collectors.kind import Deliverable, Kind, LoadResult, OfFile, Report, Row
 from collectors.landing import Files
-from collectors.litellm_fields import HASHED, hash_parameters, payload_sql
+from collectors.litellm_fields import HASHED, payload_sql
 from collectors.litellm_requests import target_of, write_requests
 from collectors.litellm_table import OVERLAP, SpendLog
+from collectors.values import has_hash_key, set_hash_key
 from farthing.config import Config, Source
 from farthing.errors import ConfigError
 from farthing.lake import Lake
@@ -60,7 +61,7 @@ class Payloads(OfFile):
     @property
     def identity(self) -> str:
         """That of the file; with a key for hashes it is another, so that they come to rows that landed without."""
-        return self.file.identity + ("-hashed" if hash_parameters() else "")
+        return self.file.identity + ("-hashed" if has_hash_key() else "")
 
     def fetch(self, folder: Path) -> Path:
         """Parquet with the requests, in columns of the lake.
@@ -81,6 +82,8 @@ def facts_of(pieces: Iterator[JsonRows]) -> Iterator[pa.Table]:
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'UTC'")
         con.execute("set python_enable_replacements = false")
+        if has_hash_key():
+            set_hash_key(con)
         for piece in chain([NOTHING], pieces):
             yield _facts(con, piece)
 
@@ -109,10 +112,9 @@ def _facts(con: duckdb.DuckDBPyConnection, piece: JsonRows) -> pa.Table:
 
 
 def _parsed(con: duckdb.DuckDBPyConnection, texts: pa.Table) -> pa.Table:
-    parameters = hash_parameters()
     con.register("texts", texts)
     try:
-        return con.sql(payload_sql("texts", hashed=bool(parameters)), params=parameters or {}).to_arrow_table()
+        return con.sql(payload_sql("texts", hashed=has_hash_key())).to_arrow_table()
     finally:
         con.unregister("texts")
 

@@ -7,20 +7,15 @@ answers stay where they are, but for a keyed hash.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from collectors.raw import LINE, PROBLEM, REPEATED
-from collectors.values import literal, quoted, time_of_text
+from collectors.values import keyed, literal, quoted, time_of_text
 
-#: The environment variable with the key of `prompt_hash`; without it there is none.
-HASH_KEY = "FARTHING_HASH_KEY"
 #: The column of a file of requests with hashes that are made: `prompt_hash` of a log is a text that is still to be.
 HASHED = "hashed_prompt"
-_BLOCK_BYTES = 64  # of SHA-256, for HMAC (RFC 2104)
 _LATEST_SECONDS = 7_258_118_400  # 2200-01-01
 
 #: Names of ours -> where a StandardLoggingPayload has it.
@@ -100,8 +95,7 @@ _TAGS = ("organization_id", "project_id", "key_alias")
 def payload_sql(relation: str, *, hashed: bool) -> str:
     """Facts of the payloads in `relation` (columns `_line`, `text`), each parsed once.
 
-    Fails with InvalidInputException where a text is not JSON. With `hashed` it takes the parameters of
-    `hash_parameters`.
+    Fails with InvalidInputException where a text is not JSON. With `hashed` it needs the key of `set_hash_key`.
     """
     paths = {**_TOP, **{ours: f"metadata.{path}" for ours, path in _IN_METADATA.items()}}
     facts = ", ".join(f"p.{path} as {quoted(ours)}" for ours, path in paths.items())
@@ -155,15 +149,6 @@ def request_sql(facts: str, asked: Sequence[str] = (), *, has_tags: bool = True)
         made[name] = _metadata_of_caller(name)
     columns = ", ".join(f"{sql} as {quoted(name)}" for name, sql in made.items())
     return f"select _line as {quoted(LINE)}, {columns} from (select *, {_JUDGED} from ({facts}))"
-
-
-def hash_parameters() -> dict[str, bytes] | None:
-    """Parameters `inner` and `outer` of the statement: the key of FARTHING_HASH_KEY as HMAC pads it; None without."""
-    key = os.environ.get(HASH_KEY, "").encode()
-    if not key:
-        return None
-    padded = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
-    return {name: bytes(byte ^ pad for byte in padded) for name, pad in (("inner", 0x36), ("outer", 0x5C))}
 
 
 def _moment(value: str) -> str:
@@ -273,12 +258,11 @@ def _operation() -> str:
 
 
 def _hash(messages: str, hashed: bool) -> str:
-    """HMAC-SHA-256 of the messages as compact JSON; null where there are none, or LiteLLM blanked them."""
+    """The keyed hash of the messages as compact JSON; null where there are none, or LiteLLM blanked them."""
     if not hashed:
         return "null::varchar as prompt_hash"
     told = f"{messages} not in ('', '{{}}', '[]') and not contains({messages}, 'redacted-by-litellm')"
-    inner = f"unhex(sha256($inner::blob || encode({messages})))"
-    return f"case when {told} then sha256($outer::blob || {inner}) end as prompt_hash"
+    return f"case when {told} then {keyed(messages)} end as prompt_hash"
 
 
 def _request_tags() -> str:

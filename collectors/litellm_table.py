@@ -20,8 +20,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import duckdb
 import pyarrow as pa
 
-from collectors.litellm_fields import METADATA_KEYS, METADATA_OF_CALLER, hash_parameters, metadata_sql
+from collectors.litellm_fields import METADATA_KEYS, METADATA_OF_CALLER, metadata_sql
 from collectors.litellm_requests import target_of, write_requests
+from collectors.values import has_hash_key, set_hash_key
 from farthing.config import Source
 from farthing.errors import ConfigError, SourceError
 
@@ -208,7 +209,7 @@ class SpendDay:
     @property
     def identity(self) -> str:
         """How many rows, and when the last of them was changed: a row that changes again leaves the day or is newer."""
-        return f"{self.rows}-{self.newest}" + ("-hashed" if hash_parameters() else "")
+        return f"{self.rows}-{self.newest}" + ("-hashed" if has_hash_key() else "")
 
     def fetch(self, folder: Path) -> Path:
         """Parquet with the requests, in columns of the lake; read page by page.
@@ -222,20 +223,21 @@ class SpendDay:
         return target
 
     def _facts(self) -> Iterator[pa.Table]:
-        parameters = hash_parameters()
+        hashed = has_hash_key()
         with self.log.connected() as con, duckdb.connect() as engine:
             engine.execute("set TimeZone = 'UTC'")
             engine.execute("set python_enable_replacements = false")
+            if hashed:
+                set_hash_key(engine)
             names = self.log.columns(con)
             line = 1
-            for page in self._pages(con, names, hashed=parameters is not None):
+            for page in self._pages(con, names, hashed=hashed):
                 lines = pa.array(range(line, line + len(page)), pa.int64())
                 cells = [pa.array(column, pa.string()) for column in zip(*page, strict=True)]
                 heads = [*_COLUMNS, "metadata", "messages"]
                 cells = cells or [pa.array([], pa.string())] * len(heads)
                 engine.register("page", pa.table([lines, *cells], names=["_line", *heads]))
-                query = metadata_sql("page", _COLUMNS, hashed=parameters is not None)
-                yield engine.sql(query, params=parameters or {}).to_arrow_table()
+                yield engine.sql(metadata_sql("page", _COLUMNS, hashed=hashed)).to_arrow_table()
                 engine.unregister("page")
                 line += len(page)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 
 import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from farthing.lake.schemas import COUNT, DAY, EXACT, FLAG, MONEY, REAL, TEXT, TIME
 
@@ -42,15 +44,24 @@ def sql_type(kind: pa.DataType) -> str:
     return _SQL_TYPES[kind]
 
 
+#: The environment variable with the key of hashes of prompts.
+HASH_KEY = "FARTHING_HASH_KEY"
 #: Variables of a DuckDB session that `keyed` reads: the key of HMAC, combined with its two pads.
 INNER_PAD, OUTER_PAD = "hash_inner_pad", "hash_outer_pad"
 _BLOCK_BYTES = 64
 
 
-def pads(key: bytes) -> dict[str, bytes]:
-    """The variables that `keyed` needs, for HMAC-SHA256 with `key` (RFC 2104)."""
+def has_hash_key() -> bool:
+    """Whether prompts can be hashed."""
+    return bool(os.environ.get(HASH_KEY))
+
+
+def set_hash_key(con: DuckDBPyConnection) -> None:
+    """Give a session what `keyed` needs: HMAC-SHA256 with the key in FARTHING_HASH_KEY (RFC 2104)."""
+    key = os.environ[HASH_KEY].encode()
     block = (sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
-    return {name: bytes(byte ^ pad for byte in block) for name, pad in ((INNER_PAD, 0x36), (OUTER_PAD, 0x5C))}
+    for name, pad in ((INNER_PAD, 0x36), (OUTER_PAD, 0x5C)):
+        con.execute(f"set variable {name} = ?", [bytes(byte ^ pad for byte in block)])
 
 
 def keyed(value: str) -> str:

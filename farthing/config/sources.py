@@ -59,7 +59,8 @@ class Source(Section):
     token_convention: Literal["inclusive", "exclusive"] | None = None
     timezone: str | None = None
     epoch: str | None = None  # what time zero of a relative clock was, e.g. "2026-10-01T00:00:00Z"
-    providers: dict[str, str] = Field(default_factory=dict)  # kinds of traces: server.address -> who serves there
+    # kinds of traces: server.address -> who serves there; unsaid it changes no identity of a delivery
+    providers: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
     sample_seconds: float | None = None  # gpu_usage: how long one instantaneous sample stands for at most
     cost_column: Literal["EffectiveCost", "BilledCost"] = "EffectiveCost"
 
