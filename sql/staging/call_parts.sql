@@ -90,32 +90,49 @@ requests as (
             and logged.span_id = exported_again.span_id
 ),
 
+-- every span that is known, be it kept as a span, as a request, or as both
 spans as (
     select
-        spans.* exclude (day),
-        batch_days.day
+        batch_days.day,
+        trace_id,
+        span_id,
+        parent_span_id,
+        user_id,
+        team_id,
+        customer_id,
+        session_id,
+        agent,
+        feature,
+        environment
     from lake.spans as spans
     inner join batch_days
         on
             spans.started_at < batch_days.ended_at
             and coalesce(spans.ended_at, spans.started_at) >= batch_days.started_at
+    union all
+    select
+        day,
+        trace_id,
+        span_id,
+        parent_span_id,
+        user_id,
+        team_id,
+        customer_id,
+        session_id,
+        agent,
+        feature,
+        environment
+    from requests
+    where span_id is not null
 ),
 
 parents as (
-    select
+    select distinct
         day,
         trace_id,
         span_id,
         parent_span_id
     from spans
-    where parent_span_id is not null
-    union
-    select
-        day,
-        trace_id,
-        span_id,
-        parent_span_id
-    from requests
     where parent_span_id is not null
 ),
 
@@ -175,53 +192,24 @@ innermost as (
     group by all
 ),
 
-tellers as (
-    select
-        day,
-        trace_id,
-        span_id,
-        user_id,
-        team_id,
-        customer_id,
-        session_id,
-        agent,
-        feature,
-        environment
-    from spans
-    union all
-    select
-        day,
-        trace_id,
-        span_id,
-        user_id,
-        team_id,
-        customer_id,
-        session_id,
-        agent,
-        feature,
-        environment
-    from requests
-    where span_id is not null
-),
-
 -- what the nearest span above that says it says
 told as (
     select
         above.day,
         above.node,
-        arg_min(tellers.user_id, above.depth) as user_id,
-        arg_min(tellers.team_id, above.depth) as team_id,
-        arg_min(tellers.customer_id, above.depth) as customer_id,
-        arg_min(tellers.session_id, above.depth) as session_id,
-        arg_min(tellers.agent, above.depth) as agent,
-        arg_min(tellers.feature, above.depth) as feature,
-        arg_min(tellers.environment, above.depth) as environment
+        arg_min(spans.user_id, above.depth) as user_id,
+        arg_min(spans.team_id, above.depth) as team_id,
+        arg_min(spans.customer_id, above.depth) as customer_id,
+        arg_min(spans.session_id, above.depth) as session_id,
+        arg_min(spans.agent, above.depth) as agent,
+        arg_min(spans.feature, above.depth) as feature,
+        arg_min(spans.environment, above.depth) as environment
     from above
-    inner join tellers
+    inner join spans
         on
-            above.day = tellers.day
-            and above.trace_id = tellers.trace_id
-            and above.span_id = tellers.span_id
+            above.day = spans.day
+            and above.trace_id = spans.trace_id
+            and above.span_id = spans.span_id
     group by above.day, above.node
 ),
 
