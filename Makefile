@@ -42,7 +42,7 @@ docs: $(VENV)/dev.stamp ## docs/data-dictionary.md again, from the code
 # lock is a part of the developer's, version for version.
 COMPILE = UV_DEFAULT_INDEX="$(INDEX)" $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	--group build --extra dashboard --extra report pyproject.toml
+	--group build --extra dashboard --extra forecast --extra report pyproject.toml
 lock: $(UV) ## both lock files again from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(COMPILE) $(ARGS) --group dev --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
