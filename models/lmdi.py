@@ -28,8 +28,6 @@ def waterfall(before: Mapping[str, float], after: Mapping[str, float]) -> dict[s
             raise ValueError(f"a factor is neither negative nor infinite nor unknown: {name} = {value}")
     gone = [name for name, value in after.items() if not value]
     new = [name for name, value in before.items() if not value]
-    if gone and new:
-        return dict.fromkeys(before, 0.0)
     product_before, product_after = math.prod(before.values()), math.prod(after.values())
     if gone or new:
         share = (product_after - product_before) / len(gone or new)
