@@ -63,14 +63,16 @@ def forecast(
     holidays: str | None = None,
     known_events: Sequence[KnownEvent] = (),
     processes: int | None = None,
+    begin: Callable[[str, int], None] = lambda *_: None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Forecast:
     """The `horizon` days after the last day of `panel`, by a model of `MODELS`.
 
     Points and paths are at least 0 where the history has no value below 0; a series with credits keeps its sign.
     `errors` are those of earlier forecasts of the same model; only what was known on the panel's last day is used.
-    Without any, forecasts of earlier days of the panel are made first. `advance` is told how many fits of a series are
-    done. The same arguments give the same answer, whatever the number of `processes`.
+    Without any, forecasts of earlier days of the panel are made first. `begin` is told what is made and for how many
+    series, `advance` how many of them are done. The same arguments give the same answer, whatever the number of
+    `processes`.
 
     Raises:
         ConfigError: no such model, a missing extra, a horizon or a number of paths below 1, or an empty panel.
@@ -80,6 +82,7 @@ def forecast(
     if not len(panel.days):
         raise ConfigError("no series has a value at the origin.", file="forecast", fix="a later as-of day.")
     check_model(model)
+    begin("forecasts", len(panel.uids))
     asked = Asked(model, holidays, known_events, processes, advance)
     made = points(panel, horizon, asked)
     scale, days = scales(panel.y), days_after(panel.days[-1], horizon)

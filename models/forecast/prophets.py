@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from models.forecast.fitted import History
 from models.series import Days, Values
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
 
 _LEVEL_DAYS = 14
 _SEED = 1
@@ -40,13 +41,10 @@ def prophet(history: History, *, country: str | None = None, events: Sequence[tu
 
 def _fit(history: History, y: Values, country: str | None, events: Sequence[tuple[date, str]]) -> tuple[Values, Values]:
     """What the model says on the days of the history (t,) and on the steps after it (steps,)."""
-    logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it misses plotly, aloud, when it is imported
+    _silence()
     import pandas as pd
-    import cmdstanpy  # noqa: F401  its logger gets a level when it is imported
     from prophet import Prophet
 
-    for name in ("prophet", "cmdstanpy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     days = _days(history.days, history.steps)
     model = Prophet(uncertainty_samples=0, holidays=_named(events) if events else None)
     if country:
@@ -54,6 +52,14 @@ def _fit(history: History, y: Values, country: str | None, events: Sequence[tupl
     model.fit(pd.DataFrame({"ds": days[: len(y)], "y": y}), seed=_SEED)
     found = model.predict(pd.DataFrame({"ds": days}))["yhat"].to_numpy(dtype=np.float64)
     return found[: len(y)], found[len(y) :]
+
+
+@cache
+def _silence() -> None:
+    """Before its import prophet misses plotly aloud; cmdstanpy tells of each fit unless somebody else listens."""
+    for name in ("prophet", "prophet.plot", "cmdstanpy"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _days(days: Days, steps: int) -> pd.DatetimeIndex:
