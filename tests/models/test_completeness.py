@@ -25,7 +25,7 @@ def test_too_few_days_and_days_without_cost_tell_nothing() -> None:
 
 
 def test_a_day_is_completed_left_out_or_kept_by_what_is_known_of_it() -> None:
-    found = completed(np.array([80.0, 0.0, 7.0, 110.0]), np.array([0.8, 0.0, NAN, 1.1]))
+    found = completed(np.array([80.0, 3.0, 7.0, 110.0]), np.array([0.8, 0.3, NAN, 1.1]))
     assert found.tolist() == pytest.approx([100.0, NAN, 7.0, 100.0], nan_ok=True)
 
 
