@@ -9,7 +9,7 @@ Floats = NDArray[np.float64]
 
 #: Days whose end is known that it takes to say something of an age.
 MINIMUM_DAYS = 5
-#: A day of which less is known than this is no base to scale up from: it is left out.
+#: A day of which less is known than this is no base to scale up from.
 MINIMUM_SHARE = 0.5
 
 
@@ -29,16 +29,6 @@ def known_shares(stated: Floats, final: Floats) -> Floats:
     if told.any():
         found[told] = np.nanmedian(ratios[:, told], axis=0)
     return found
-
-
-def completed(cost: Floats, share: Floats) -> Floats:
-    """`cost` scaled up (or down) to what it will come to; nan, to be left out, where less than half is known.
-
-    Where `share` is nan nothing is known of the age, and the cost stays as it is.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = np.where(share >= MINIMUM_SHARE, cost / share, np.nan)
-    return np.where(np.isnan(share), cost, scaled)
 
 
 def suspicious(cost: Floats, before: Floats) -> NDArray[np.bool_]:

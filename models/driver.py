@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.edits import Edit, edited
+from models.edits import Edit, Reach, edited
 from models.forecast import ErrorStore, forecast
 from models.series import Panel
 
@@ -49,16 +49,14 @@ class DriverForecast:
         Raises:
             ValueError: no group has that driver.
         """
-        rows = []
+        reached = []
         for edit, group, driver in edits:
-            found = [
-                row for row, name in enumerate(self.names) if name[1] == driver and (group is None or name[0] == group)
-            ]
-            if not found:
+            # Each row alone: an amount of a driver is that of each group, for rates do not add up over groups.
+            hit = np.array([float(name[1] == driver and group in (None, name[0])) for name in self.names])
+            if not hit.any():
                 raise ValueError(f"no driver '{driver}' of {group or 'any group'}")
-            # One by one: an amount of a driver is that of each group, for rates do not add up over groups.
-            rows += [(edit, [row]) for row in found]
-        point, paths = edited(self.point, self.paths, self.days, rows, seed=seed)
+            reached.append((edit, Reach(hit, hit)))
+        point, paths = edited(self.point, self.paths, self.days, reached, seed=seed)
         return replace(self, point=point, paths=paths)
 
     def _groups(self, group: str | None) -> list[str]:

@@ -17,8 +17,7 @@ Days = NDArray[np.datetime64]
 class Edit:
     """From `first` to `last` (both included; None: for good) a value y is y * factor + amount.
 
-    `amount` is per day and for all rows that the edit is applied to together. `certainty` is the share of the paths in
-    which it happens.
+    `amount` is per day. `certainty` is the share of the paths in which it happens.
     """
 
     first: date
@@ -28,56 +27,59 @@ class Edit:
     certainty: float = 1.0
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How much of an edit each row feels.
+
+    `share` (n,) is the part of a row that the factor is about: of a row that is 40 % of what halves in price, a fifth
+    goes. `part` (n,) is the part of the amount that falls on the row.
+    """
+
+    share: Floats
+    part: Floats
+
+
 def edited(
-    point: Floats, paths: Floats, days: Days, edits: Sequence[tuple[Edit, Sequence[int]]], *, seed: int
+    point: Floats, paths: Floats, days: Days, edits: Sequence[tuple[Edit, Reach]], *, seed: int
 ) -> tuple[Floats, Floats]:
-    """`point` (n, h) and `paths` (n, S, h) on `days` (h), with each edit applied to its rows, in their order.
+    """`point` (n, h) and `paths` (n, S, h) on `days` (h,) with the edits applied in their order.
 
     In the point an edit counts with its certainty, as an expectation. Which paths an edit of certainty < 1 takes is
     drawn from `seed` and its place in the list, the same for all rows: one event happens to all of them or to none.
-    An amount is shared among rows in proportion to their point on the day. A deduction takes no more than is there: a
-    path that was not negative ends at 0 and no lower.
+    A deduction takes no more than is there: a path that was not negative ends at 0 and no lower.
 
     An edit that began before the first of `days` is in the history already, and so in the forecast; what is still to
     come is its end, which undoes it.
     """
     point, paths = point.copy(), paths.copy()
-    for number, (edit, rows) in enumerate(edits):
-        chosen = list(rows)
-        if not chosen:
-            continue
-        during, factor, amount = _effect(edit, days)
-        if not during.any():
-            continue
-        happens = np.zeros(paths.shape[1], dtype=bool)
-        order = np.random.default_rng([seed, number]).permutation(paths.shape[1])
-        happens[order[: round(edit.certainty * paths.shape[1])]] = True
-        added = amount * _shares(point[chosen])  # (rows, h)
-        old = point[chosen]
-        new = _floored(old * factor + added, old)
-        point[chosen] = np.where(during, old + edit.certainty * (new - old), old)
-        before = paths[chosen]
-        after = _floored(before * factor + added[:, None, :], before)
-        paths[chosen] = np.where(during & happens[:, None], after, before)
+    samples = paths.shape[1]
+    for number, (edit, reach) in enumerate(edits):
+        order = np.random.default_rng([seed, number]).permutation(samples)
+        happens = np.zeros(samples, dtype=bool)
+        happens[order[: round(edit.certainty * samples)]] = True
+        factor, amount = 1 + reach.share * (edit.factor - 1), reach.part * edit.amount
+        during = _during(edit, days)
+        if np.datetime64(edit.first) < days[0]:
+            scaled = factor != 0  # nothing is left of the others that could be scaled back
+            factor, amount = np.divide(1.0, factor, out=np.ones_like(factor), where=scaled), -amount
+            amount = amount * factor
+        new = _floored(point * factor[:, None] + amount[:, None], point)
+        point = np.where(during, point + edit.certainty * (new - point), point)
+        after = _floored(paths * factor[:, None, None] + amount[:, None, None], paths)
+        paths = np.where(during & happens[:, None], after, paths)
     return point, paths
 
 
-def _effect(edit: Edit, days: Days) -> tuple[NDArray[np.bool_], float, float]:
-    """On which days something changes, by which factor and by which amount."""
-    last = np.datetime64(edit.last) if edit.last is not None else None
+def _during(edit: Edit, days: Days) -> NDArray[np.bool_]:
+    """On which of `days` the edit changes something."""
+    last = None if edit.last is None else np.datetime64(edit.last)
     if np.datetime64(edit.first) >= days[0]:
-        during = days >= np.datetime64(edit.first)
-        return (during & (days <= last) if last is not None else during), edit.factor, edit.amount
-    if last is None or last < days[0] or not edit.factor:  # over, for good, or nothing left that could be scaled back
-        return np.zeros(len(days), dtype=bool), 1.0, 0.0
-    return days > last, 1 / edit.factor, -edit.amount / edit.factor
-
-
-def _shares(point: Floats) -> Floats:
-    """The share of each row (n, h) in the sum of the day; equal shares where there is no sum."""
-    weights = np.maximum(point, 0.0)
-    total = weights.sum(axis=0, keepdims=True)
-    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / len(point))
+        begun = days >= np.datetime64(edit.first)
+        return begun if last is None else begun & (days <= last)
+    if last is None or last < days[0]:
+        return np.zeros(len(days), dtype=bool)
+    over: NDArray[np.bool_] = days > last
+    return over
 
 
 def _floored(new: Floats, old: Floats) -> Floats:

@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from farthing.config.forecasting import Forecasting
 from farthing.config.pools import Method, Pool, Price, TokenWeights
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
@@ -27,6 +28,7 @@ __all__ = [
     "Asset",
     "Column",
     "Config",
+    "Forecasting",
     "Patterns",
     "Pool",
     "Price",
@@ -146,6 +148,7 @@ class Config(BaseSettings):
     credits: dict[str, Grant] = Field(default_factory=dict)
     attribution: Attribution = Field(default_factory=Attribution)
     ledger: Ledger = Field(default_factory=Ledger)
+    forecast: Forecasting = Field(default_factory=Forecasting)
     lake: Lake = Field(default_factory=Lake)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     engine: Engine = Field(default_factory=Engine)

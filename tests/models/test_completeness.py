@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.completeness import completed, known_shares, suspicious
+from models.completeness import known_shares, suspicious
 
 NAN = float("nan")
 
@@ -22,11 +22,6 @@ def test_too_few_days_and_days_without_cost_tell_nothing() -> None:
     final = np.array([100.0, 100.0, 100.0, 100.0, 0.0])
     assert np.isnan(known_shares(np.ones((5, 1)), final)).all()
     assert np.isnan(known_shares(np.empty((0, 2)), np.empty(0))).tolist() == [True, True]
-
-
-def test_a_day_is_completed_left_out_or_kept_by_what_is_known_of_it() -> None:
-    found = completed(np.array([80.0, 3.0, 7.0, 110.0]), np.array([0.8, 0.3, NAN, 1.1]))
-    assert found.tolist() == pytest.approx([100.0, NAN, 7.0, 100.0], nan_ok=True)
 
 
 def test_less_than_half_of_any_such_weekday_is_suspicious() -> None:
