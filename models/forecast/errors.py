@@ -14,6 +14,9 @@ from models.series import Days, Values
 
 #: The scale of a series is at least this part of its mean absolute value: what never moved may still move.
 _LEAST_SCALE = 0.005
+#: And a quarter of it where the history is too short for a model: what comes of it is not known.
+_SHORT_SCALE = 0.25
+_SHORT_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def scales(y: Values) -> Values:
     """The mean absolute difference to the same weekday a week before, in-sample, (n,): MASE's denominator.
 
     (Hyndman and Koehler 2006.) Where there is none, the mean absolute deviation from the mean; never below 0.5 % of the
-    mean absolute value, so that a line that was constant can be wrong by a finite multiple of its scale.
+    mean absolute value, so that a line that was constant can be wrong by a finite multiple of its scale, and with fewer
+    than 14 known days never below a quarter of it.
     """
     found = np.zeros(len(y))
     for row, values in enumerate(y):
@@ -113,7 +117,8 @@ def scales(y: Values) -> Values:
             weekly = np.abs(values[WEEK:] - values[:-WEEK])
             weekly = weekly[np.isfinite(weekly)]
             moved = weekly.mean() if len(weekly) else np.abs(known - known.mean()).mean()
-            found[row] = max(float(moved), _LEAST_SCALE * float(np.abs(known).mean()))
+            least = _SHORT_SCALE if len(known) < _SHORT_DAYS else _LEAST_SCALE
+            found[row] = max(float(moved), least * float(np.abs(known).mean()))
     return found
 
 

@@ -38,18 +38,26 @@ class History:
 Fit = Callable[[History], Values]
 
 
+def pool(processes: int | None = None) -> ProcessPoolExecutor:
+    """Processes to fit in, by default as many as this machine has processors; none is started before it is needed.
+
+    Each is a fresh interpreter: a fork would copy the locks of the threads that polars and duckdb run.
+    """
+    workers = processes or len(os.sched_getaffinity(0))
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
 def fit_all(
     fits: dict[str, Fit],
     histories: Sequence[History],
     *,
-    processes: int | None = None,
+    workers: ProcessPoolExecutor | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[Values | None]]:
     """Every fit of every history: per model a list of (wanted,) arrays; None where the model could not be fitted.
 
-    The answers do not depend on the number of `processes` (by default, the processors of this machine).
+    The answers do not depend on the `workers`; without them, or for a few histories, all is done here.
     """
-    workers = min(processes or len(os.sched_getaffinity(0)), -(-len(histories) // _CHUNK))
     found: dict[str, list[Values | None]] = {name: [None] * len(histories) for name in fits}
     for start, answers in _answers(fits, histories, workers):
         advance(len(answers))
@@ -60,22 +68,18 @@ def fit_all(
 
 
 def _answers(
-    fits: dict[str, Fit], histories: Sequence[History], workers: int
+    fits: dict[str, Fit], histories: Sequence[History], workers: ProcessPoolExecutor | None
 ) -> Iterator[tuple[int, list[dict[str, Values | None]]]]:
-    if not fits or not histories:
-        return
-    if workers < 2 or len(histories) <= _ALONE:
+    if workers is None or len(histories) <= _ALONE:
         for start, history in enumerate(histories):
             yield start, _fit_chunk(fits, [history])
         return
-    # A fresh interpreter for each: a fork would copy the locks of the threads that polars and duckdb run.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        starts = {
-            pool.submit(_fit_chunk, fits, histories[start : start + _CHUNK]): start
-            for start in range(0, len(histories), _CHUNK)
-        }
-        for done in as_completed(starts):
-            yield starts[done], done.result()
+    starts = {
+        workers.submit(_fit_chunk, fits, histories[start : start + _CHUNK]): start
+        for start in range(0, len(histories), _CHUNK)
+    }
+    for done in as_completed(starts):
+        yield starts[done], done.result()
 
 
 def _fit_chunk(fits: dict[str, Fit], histories: Sequence[History]) -> list[dict[str, Values | None]]:
