@@ -1,6 +1,1 @@
-"""Forecasts of the company's own cost: from the published warehouse, issued once a day, and scored when days are over."""
-
-from farthing.forecasting.issue import Issued, issue
-from farthing.forecasting.predict import Landing, Prediction, predict
-
-__all__ = ["Issued", "Landing", "Prediction", "issue", "predict"]
+"""Forecasts of the company's own cost: read from the published warehouse, issued daily, scored when days are over."""

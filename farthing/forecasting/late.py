@@ -57,8 +57,8 @@ def key_of(dimension: str) -> str:
 def late_days(con: duckdb.DuckDBPyConnection, last: date) -> list[LateDay]:
     """Which days up to `last` of which pools are not all known.
 
-    How much of a day is known so many days later is learned from `restatements`: what builds said of each day, and when.
-    What no bill has confirmed and is estimated counts as known. A young day of an age of which nothing could be learned
+    How much of a day is known so many days later is learned from `restatements`: what builds said of each day and
+    when. What no bill has confirmed and is estimated counts as known. A young day of an age of which nothing could be learned
     is taken for late when it cost less than half of any such weekday of the last four weeks.
     """
     [(newest,)] = con.execute("select max(day) from cost_ledger").fetchall()
@@ -71,9 +71,8 @@ def late_days(con: duckdb.DuckDBPyConnection, last: date) -> list[LateDay]:
             age = (today - day).days
             share = float(shares[age - 1]) if age <= _AGES else float("nan")
             young = (min(today, newest + _ONE_DAY) - day).days <= _YOUNG
-            if np.isnan(share) and young and day >= min(costs) and _suspicious(costs, day):
-                found.append(LateDay(pool, currency, day, None))
-            elif share < MINIMUM_SHARE:
+            unlearned = bool(np.isnan(share)) and young and day >= min(costs) and _suspicious(costs, day)
+            if unlearned or share < MINIMUM_SHARE:
                 found.append(LateDay(pool, currency, day, None))
             elif abs(share - 1) > 1e-6:
                 found.append(LateDay(pool, currency, day, share))
