@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.forecast.cheap import WEEK
-from models.forecast.errors import Errors, ErrorStore, days_after, history_days, scales
+from models.forecast.errors import Errors, ErrorStore, days_after, history_days, of_today, scales
 from models.forecast.points import CHEAP, SHORT_DAYS, Asked, points
 from models.series import Panel
 
@@ -40,9 +40,9 @@ def backtest(
     cuts = [panel.until(panel.days[-1] - np.timedelta64(horizon + WEEK * back, "D")) for back in origins]
     cuts = [grown for grown in map(_grown, cuts) if grown.uids]
     begin("forecasts of days that are known", sum(len(cut.uids) for cut in cuts))
-    store = ErrorStore()
+    store, today = ErrorStore(), dict(zip(panel.uids, scales(panel.y), strict=True))
     for cut in cuts:
-        scale = scales(cut.y)
+        scale = of_today(scales(cut.y), np.array([today[uid] for uid in cut.uids]))
         missed = panel.values(cut.uids, days_after(cut.days[-1], horizon)) - points(cut, horizon, tried).values
         scaled = np.divide(missed, scale[:, None], out=np.full_like(missed, np.nan), where=scale[:, None] > 0)
         store.add(Errors(cut.days[-1], cut.uids, history_days(cut.y), scale, scaled))

@@ -17,6 +17,8 @@ _LEAST_SCALE = 0.005
 #: And a quarter of it where the history is too short for a model: what comes of it is not known.
 _SHORT_SCALE = 0.25
 _SHORT_DAYS = 14
+#: And this part of today's: a line that was still, and then moved, would have been wrong by any multiple of nothing.
+_LEAST_OF_TODAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,16 @@ def scales(y: Values) -> Values:
     return found
 
 
+def of_today(then: Values, today: Values) -> Values:
+    """The scale to judge an earlier error by: that of its origin, but at least half of `today`'s."""
+    return np.asarray(np.maximum(then, _LEAST_OF_TODAY * today))
+
+
 def history_days(y: Values) -> NDArray[np.int64]:
     """Days from the first known value to the end of the grid, (n,); 0 for a series without a value."""
     known = np.isfinite(y)
+    if not y.shape[1]:
+        return np.zeros(len(y), np.int64)
     return np.where(known.any(axis=1), y.shape[1] - known.argmax(axis=1), 0).astype(np.int64)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.forecast.errors import ErrorStore
+from models.forecast.errors import ErrorStore, of_today
 from models.series import Values
 
 #: Own errors weigh as much as the pool when a series has this many horizons of them that do not overlap.
@@ -23,6 +23,7 @@ _MEMORY_DAYS = 365
 #: From this many errors that do not hang together on, nothing is added to a store.
 ENOUGH = 10.0
 _LEAST_POOLED = 50
+_STUDENT_WITHIN = (0.025, 0.975)
 _THIRDS = 3
 _LENGTHS = 5
 _ADAPT_AT = 0.8
@@ -64,24 +65,43 @@ class Pool:
         return int(self.vectors.shape[1])
 
 
-def pool_of(store: ErrorStore, day: np.datetime64, horizon: int) -> Pool:
-    """The errors of the last year of `store` that were known at the end of `day`, for all steps of the `horizon`.
+def pool_of(
+    store: ErrorStore, day: np.datetime64, horizon: int, uids: list[str] | None = None, scale: Values | None = None
+) -> Pool:
+    """The errors of the last year of `store` whose `horizon` days were over at the end of `day`.
 
-    A longer forecast serves with its first steps.
+    A longer forecast serves with its first steps. A day without an actual has the error of the known days about it;
+    where fewer than half are known, the forecast does not serve. `scale` is that of `uids` today: see `of_today`.
     """
-    vectors, uids, origins, histories = [np.empty((0, horizon))], [], [], []
+    today = dict(zip(uids or [], scale if scale is not None else [], strict=True))
+    vectors, names, origins, histories = [np.empty((0, horizon))], [], [], []
     for errors in store.known_at(day).issued:
-        if errors.scaled.shape[1] < horizon or day - errors.origin > np.timedelta64(_MEMORY_DAYS, "D"):
+        age = (day - errors.origin).astype(np.int64)
+        if errors.scaled.shape[1] < horizon or not horizon <= age <= _MEMORY_DAYS + horizon:
             continue
         cut = errors.scaled[:, :horizon]
-        whole = np.isfinite(cut).all(axis=1)
-        vectors.append(cut[whole])
-        uids.append(np.asarray(errors.uids, dtype=str)[whole])
-        origins.append(np.full(int(whole.sum()), errors.origin, "datetime64[D]"))
-        histories.append(errors.history_days[whole])
-    if not uids:
+        served = np.isfinite(cut).sum(axis=1) * 2 >= horizon
+        then = errors.scale[served]
+        now = of_today(
+            then, np.array([today.get(uid, 0.0) for uid, kept in zip(errors.uids, served, strict=True) if kept])
+        )
+        vectors.append(_bridged(cut[served]) * np.divide(then, now, out=np.ones_like(then), where=now > 0)[:, None])
+        names.append(np.asarray(errors.uids, dtype=str)[served])
+        origins.append(np.full(int(served.sum()), errors.origin, "datetime64[D]"))
+        histories.append(errors.history_days[served])
+    if not names:
         return Pool(vectors[0], np.array([], str), np.array([], "datetime64[D]"), np.array([], np.int64))
-    return Pool(np.concatenate(vectors), np.concatenate(uids), np.concatenate(origins), np.concatenate(histories))
+    return Pool(np.concatenate(vectors), np.concatenate(names), np.concatenate(origins), np.concatenate(histories))
+
+
+def _bridged(vectors: Values) -> Values:
+    """Each row with a straight line between its known values."""
+    steps = np.arange(vectors.shape[1])
+    found = vectors.copy()
+    for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
+        known = np.isfinite(vectors[row])
+        found[row] = np.interp(steps, steps[known], vectors[row, known])
+    return found
 
 
 def joined(pool: Pool, other: Pool) -> Pool:
@@ -182,7 +202,8 @@ def _own_widths(pool: Pool) -> tuple[dict[str, float], Values]:
     size = np.abs(pool.vectors).mean(axis=1)
     names, rows = np.unique(pool.uid, return_inverse=True)
     count = np.bincount(rows)
-    ratio = np.maximum(np.bincount(rows, size) / count / max(float(size.mean()), 1e-9), 1e-3)
+    usual = max(float(np.median(size)), 1e-3 * float(size.mean()), 1e-9)  # one that went wild is not what is usual
+    ratio = np.maximum(np.bincount(rows, size) / count / usual, 1e-3)
     day = pool.origin.astype(np.int64)
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, rows, day)
@@ -207,8 +228,9 @@ def _quantiles(errors: Values, levels: Values, worth: float) -> Values:
 
     mirrored = np.quantile(np.concatenate([errors, -errors]), levels)
     found = (1.0 - _MIRRORED) * np.quantile(errors, levels) + _MIRRORED * mirrored
-    normal = _normal(levels)
-    student = stats.t.ppf(levels, max(worth - 1.0, 1.5)) * np.sqrt(1.0 + 1.0 / worth)
+    within = np.clip(levels, *_STUDENT_WITHIN)  # beyond, few errors say nothing, and Student's t very much
+    normal = _normal(within)
+    student = stats.t.ppf(within, max(worth - 1.0, 1.5)) * np.sqrt(1.0 + 1.0 / worth)
     wider = np.divide(student, normal, out=np.ones_like(normal), where=np.abs(normal) > 1e-6)
     return np.asarray(np.maximum.accumulate(found * np.maximum(wider, 1.0)))
 

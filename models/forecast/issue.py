@@ -102,7 +102,10 @@ def forecast(
         days,
         floor(made.values * factor + amount, floored),
         floor(drawn * factor[:, None, :] + amount[:, None, :], floored),
-        ["; ".join(filter(None, (one, note))) for one in made.notes],
+        [
+            "; ".join(filter(None, (one, note if moves else "")))
+            for one, moves in zip(made.notes, scale > 0, strict=True)
+        ],
         scale,
         history,
         model,
@@ -114,7 +117,7 @@ def _pool(
     panel: Panel, horizon: int, store: ErrorStore, asked: Asked, begin: Callable[[str, int], None]
 ) -> tuple[Pool, str]:
     """The errors to calibrate with: those of the store, and while they are few, those of a backtest; and what lacks."""
-    pool = pool_of(store, panel.days[-1], horizon)
+    pool = pool_of(store, panel.days[-1], horizon, panel.uids, scales(panel.y))
     if pool.independent() >= ENOUGH:
         return pool, ""
     carried = carried_horizon(panel, horizon)

@@ -1,0 +1,354 @@
+"""How well, how wide and how fast days to come are forecast, against last week, prophet and two rules of thumb."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import series
+from models.forecast import ErrorStore, Forecast, forecast
+from models.forecast.backtest import backtest
+from models.forecast.errors import days_after
+from models.forecast.fitted import pool
+from models.forecast.points import Asked, points
+from models.forecast.reconcile import bottom_up, min_trace, summing_matrix
+from models.series import Panel, Values
+
+HORIZON = 30
+_HISTORY = 180
+_LEAST_HISTORY = 60
+_QUANTILES = (0.025, 0.1, 0.9, 0.975)
+_NORMAL = (-1.959964, -1.281552, 1.281552, 1.959964)
+_SMALL = 0.005  # a series that is met exactly has no logarithm
+_DRAWS = 2000
+
+
+@dataclass
+class Scores:
+    """One row for each series and origin: uid, and figures by name."""
+
+    uids: list[str] = field(default_factory=list)
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, uid: str, **figures: float) -> None:
+        """Add a row."""
+        self.uids.append(uid)
+        for name, value in figures.items():
+            self.figures.setdefault(name, []).append(value)
+
+    def by_series(self, name: str) -> Values:
+        """The mean of a figure over the origins of each series."""
+        values, uids = np.array(self.figures[name]), np.array(self.uids)
+        means = [values[(uids == uid) & np.isfinite(values)] for uid in np.unique(uids)]
+        return np.array([one.mean() for one in means if len(one)])
+
+
+def interval(values: Values, of: Callable[[Values], float]) -> tuple[float, float, float]:
+    """A figure over series and its 95 % bootstrap interval: each series is one vote."""
+    generator = np.random.default_rng(1)
+    drawn = [of(values[generator.integers(len(values), size=len(values))]) for _ in range(_DRAWS)]
+    return of(values), float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+
+
+def mean_per_day(y: Values, horizon: int) -> Values:
+    """The mean of the last 30 days, every day."""
+    return np.repeat(np.nanmean(y[:, -30:], axis=1)[:, None], horizon, axis=1)
+
+
+def straight_line(y: Values, horizon: int) -> Values:
+    """The least-squares line through the last 30 days, drawn on."""
+    ahead = np.arange(30, 30 + horizon)
+    found = np.empty((len(y), horizon))
+    for row, values in enumerate(y[:, -30:]):
+        known = np.flatnonzero(np.isfinite(values))
+        found[row] = np.polyval(np.polyfit(known, values[known], 1), ahead) if len(known) > 1 else np.nanmean(values)
+    return found
+
+
+def scored(panel: Panel, origins: int, scores: Scores, tell: Callable[[str], None]) -> int:
+    """Score each origin of `panel`, oldest first; the number of values below 0 where there never was one."""
+    store, negatives = ErrorStore(), 0
+    for back in range(origins, 0, -1):
+        cut = _cut(panel, panel.days[-1] - np.timedelta64(HORIZON * back, "D"))
+        if not cut.uids:
+            continue
+        began = time.perf_counter()
+        days = days_after(cut.days[-1], HORIZON)
+        actual = panel.values(cut.uids, days)
+        cold = forecast(cut, HORIZON)
+        used = forecast(cut, HORIZON, errors=store)
+        store.add(used.errors(panel))
+        prophet = points(cut, HORIZON, Asked("prophet_default")).values
+        naive = points(cut, HORIZON, Asked("seasonal_naive")).values
+        never = ~(cut.y < 0).any(axis=1)
+        negatives += sum(int((one.paths[never] < 0).sum() + (one.point[never] < 0).sum()) for one in (cold, used))
+        rivals = {
+            "naive": naive,
+            "prophet": prophet,
+            "mean per day": mean_per_day(cut.y, HORIZON),
+            "straight line": straight_line(cut.y, HORIZON),
+        }
+        _score(scores, actual, cut, cold, used, rivals)
+        tell(f"origin {-back * HORIZON} days, {len(cut.uids)} series: {time.perf_counter() - began:.0f} s")
+    return negatives
+
+
+def _cut(panel: Panel, origin: np.datetime64) -> Panel:
+    """What was known at `origin`, the last 180 days of it, of the series with at least 60 days."""
+    cut = panel.until(origin)
+    y = cut.y[:, -_HISTORY:]
+    known = np.isfinite(y)
+    kept = (known.sum(axis=1) >= _LEAST_HISTORY) & known[:, -HORIZON:].any(axis=1) if y.size else np.zeros(0, bool)
+    return Panel([uid for uid, one in zip(cut.uids, kept, strict=True) if one], cut.days[-_HISTORY:], y[kept])
+
+
+def _score(
+    scores: Scores, actual: Values, cut: Panel, cold: Forecast, used: Forecast, rivals: dict[str, Values]
+) -> None:
+    size = np.nansum(np.abs(actual), axis=1)
+    naive = rivals["naive"]
+    base = np.nansum(np.abs(actual - naive), axis=1) / np.where(size > 0, size, np.nan) + _SMALL
+    week = cut.y[:, 7:] - cut.y[:, :-7]
+    spread = np.nanstd(week, axis=1)[:, None] * np.sqrt(np.arange(HORIZON) // 7 + 1)
+    bands = np.stack([np.maximum(naive + z * spread, np.where(cut.y < 0, -np.inf, 0).min(1)[:, None]) for z in _NORMAL])
+    pinned = _pinball(actual, naive, bands)
+    held = {"cold": _held(actual, cold), "store": _held(actual, used)}
+    found = {
+        name: (np.nansum(np.abs(actual - one), axis=1) / np.where(size > 0, size, np.nan) + _SMALL) / base
+        for name, one in {"ensemble": cold.point, **rivals}.items()
+    }
+    with_bands = {
+        name: np.stack([one.quantile(q) for q in _QUANTILES]) for name, one in (("cold", cold), ("store", used))
+    }
+    floor = 1e-9 + _SMALL * np.nanmean(np.abs(actual), axis=1)
+    for row, uid in enumerate(cut.uids):
+        if not size[row] > 0:
+            continue
+        figures = {f"wape {name}": float(np.log(ratio[row])) for name, ratio in found.items()}
+        for name, one in held.items():
+            figures |= {f"{name} {what}": float(share[row]) for what, share in one.items()}
+            pinball = _pinball(actual, cold.point, with_bands[name])
+            figures[f"{name} pinball"] = float(np.log((pinball[row] + floor[row]) / (pinned[row] + floor[row])))
+        scores.add(uid, **figures)
+
+
+def _pinball(actual: Values, point: Values, bands: Values) -> Values:
+    """The mean pinball loss (n,) of the point as the median and the four quantiles."""
+    loss = 0.5 * np.abs(actual - point)
+    for q, band in zip(_QUANTILES, bands, strict=True):
+        missed = actual - band
+        loss = loss + np.maximum(q * missed, (q - 1) * missed)
+    return np.asarray(np.nanmean(loss / 5, axis=1))
+
+
+def _held(actual: Values, made: Forecast) -> dict[str, Values]:
+    """The share of days, and whether the sum, inside each interval, (n,); a sum with an unknown day is nan."""
+    found = {}
+    known = np.isfinite(actual)
+    total = actual.sum(axis=1)
+    slack = 1e-9 * np.abs(made.point)  # a line that is constant is met to the last bit but one
+    for name, low, high in (("80", 0.1, 0.9), ("95", 0.025, 0.975)):
+        inside = (actual >= made.quantile(low) - slack) & (actual <= made.quantile(high) + slack)
+        found[f"days {name}"] = (inside & known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        of_sum = (total >= made.sum_quantile(low) - slack.sum(1)) & (total <= made.sum_quantile(high) + slack.sum(1))
+        found[f"sums {name}"] = np.where(np.isfinite(total), of_sum, np.nan)
+    return found
+
+
+def reconciled(where: Path) -> dict[str, float]:
+    """How far parts and sums are apart, and the error of totals: bottom-up, MinTrace, and each forecast on its own."""
+    panel = series.panels(where)["flights"]
+    groups = series.flights(where)[1]
+    errors: dict[str, list[float]] = {name: [] for name in ("direct", "bottom-up", "MinTrace")}
+    leaf_errors: dict[str, list[float]] = {name: [] for name in ("bottom-up", "MinTrace")}
+    gap, lowest = 0.0, np.inf
+    for back in (3, 2, 1):
+        cut = panel.until(panel.days[-1] - np.timedelta64(HORIZON * back, "D"))
+        made = forecast(cut, HORIZON, model="quick")
+        rows = {uid: row for row, uid in enumerate(made.uids)}
+        leaves = [rows[uid] for uid in groups["total"]]
+        upper = [rows[name] for name in groups]
+        summed = bottom_up(made, groups)
+        matrix = summing_matrix(groups["total"], groups)
+        known = backtest(cut, HORIZON, Asked("quick")).issued[-1]
+        missed = (known.scaled * known.scale[:, None]).T
+        at = {uid: row for row, uid in enumerate(known.uids)}
+        base = np.concatenate([made.point[:, None], made.paths], axis=1)
+        low, high = min_trace(
+            matrix,
+            base[leaves],
+            base[upper],
+            missed[:, [at[uid] for uid in groups["total"]]],
+            missed[:, [at[name] for name in groups]],
+        )
+        whole = np.abs(summed.paths).max()
+        gap = max(
+            gap,
+            float(np.abs(summed.point - matrix @ made.point[leaves]).max() / whole),
+            float(np.abs(summed.paths - np.tensordot(matrix, made.paths[leaves], axes=1)).max() / whole),
+            float(np.abs(high - np.tensordot(matrix, low, axes=1)).max() / whole),
+        )
+        lowest = min(lowest, float(low.min()))
+        days = days_after(cut.days[-1], HORIZON)
+        actual = panel.values(list(groups), days)
+        for name, one in (("direct", made.point[upper]), ("bottom-up", summed.point), ("MinTrace", high[:, 0])):
+            errors[name].append(float(np.abs(actual - one).sum() / actual.sum()))
+        below = panel.values(groups["total"], days)
+        for name, one in (("bottom-up", made.point[leaves]), ("MinTrace", low[:, 0])):
+            leaf_errors[name].append(float(np.abs(below - one).sum() / below.sum()))
+    return {
+        "gap": gap,
+        "least value": lowest,
+        **{f"wape of sums, {name}": float(np.mean(values)) for name, values in errors.items()},
+        **{f"wape of parts, {name}": float(np.mean(values)) for name, values in leaf_errors.items()},
+    }
+
+
+def same_again(panel: Panel) -> bool:
+    """Whether one process and two give the same forecast under a seed, bit for bit."""
+    many = Panel([f"{uid} {copy}" for copy in range(2) for uid in panel.uids], panel.days, np.tile(panel.y, (2, 1)))
+    many = Panel(many.uids[:26], many.days[-90:], many.y[:26, -90:])
+    one, two = (forecast(many, HORIZON, seed=3, processes=count) for count in (1, 2))
+    return bool((one.point == two.point).all() and (one.paths == two.paths).all())
+
+
+def timed(count: int) -> dict[str, float]:
+    """Seconds (wall, and processor with children) of Theta alone, the ensemble with a store, and a backtest."""
+    panel = series.made(count, 120)
+
+    def theta() -> None:
+        with pool() as workers:
+            asked = Asked("theta", workers=workers)
+            points(panel, HORIZON, asked)
+
+    found: dict[str, float] = {"series": count}
+    store = ErrorStore()
+
+    def cold() -> None:
+        nonlocal store
+        with pool() as workers:
+            store = backtest(panel, HORIZON, Asked("ensemble", workers=workers))
+
+    for name, work in (
+        ("theta", theta),
+        ("backtest", cold),
+        ("ensemble", lambda: forecast(panel, HORIZON, errors=store)),
+    ):
+        began, worked = time.perf_counter(), _processor()
+        work()
+        found[f"{name} wall"], found[f"{name} processor"] = time.perf_counter() - began, _processor() - worked
+    return found
+
+
+def _processor() -> float:
+    """Processor seconds of this process and of those it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def measured(where: Path, *, fast: bool = False, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """All figures, each with what is allowed beside it."""
+    began, scores, negatives, cases = time.perf_counter(), Scores(), 0, {}
+    for name, panel in series.panels(where, fast=fast).items():
+        before = len(scores.uids)
+        negatives += scored(panel, 6 if fast else 8, scores, lambda text, name=name: tell(f"{name}: {text}"))  # type: ignore[misc]
+        cases[name] = len(scores.uids) - before
+    lines = [_ratio(scores, "wape ensemble", "WAPE, of seasonal naive", 0.93)]
+    prophet = scores.by_series("wape ensemble") - scores.by_series("wape prophet")
+    lines.append(_line("WAPE, of prophet as it comes", interval(prophet, _mean), most=0.85))
+    worst = interval(scores.by_series("wape ensemble"), lambda one: float(np.exp(np.quantile(one, 0.9))))
+    lines.append(_line("WAPE of the worst tenth of series, of naive", worst, most=1.08))
+    for mode, told in (("cold", "no store"), ("store", "own store")):
+        lines.append(_ratio(scores, f"{mode} pinball", f"pinball, of naive ({told})", 0.9))
+        for what, least, most in (("80", 0.72, 0.88), ("95", 0.90, 0.98)):
+            for unit in ("days", "sums"):
+                found = interval(scores.by_series(f"{mode} {unit} {what}"), lambda one: float(one.mean()))
+                lines.append(_line(f"{unit} in the {what} % interval ({told})", found, least=least, most=most))
+    lines += [
+        _ratio(scores, f"wape {name}", f"WAPE of {told}, of naive", None)
+        for name, told in (
+            ("prophet", "prophet as it comes"),
+            ("mean per day", "the mean per day"),
+            ("straight line", "a straight line"),
+        )
+    ]
+    sums = reconciled(where)
+    lines.append(_line("values below 0", (float(negatives), 0.0, 0.0), most=0.0))
+    lines.append(_line("parts and sums apart, of the total", (sums["gap"], 0.0, 0.0), most=1e-6))
+    again = same_again(series.panels(where)["synthetic"])
+    lines.append(_line("same answer by 1 and 2 processes", (float(again), 0.0, 0.0), least=1.0))
+    clock = timed(100 if fast else 1000)
+    for kind in ("processor", "wall"):
+        for name, told, most in (("ensemble", "with a store", 30.0), ("backtest", "first backtest", None)):
+            ratio = clock[f"{name} {kind}"] / clock[f"theta {kind}"]
+            lines.append(_line(f"{kind} time, of Theta alone ({told})", (ratio, 0.0, 0.0), most=most))
+    return {
+        "series": len(set(scores.uids)),
+        "cases": cases,
+        "lines": lines,
+        "sums": sums,
+        "clock": clock,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _mean(logs: Values) -> float:
+    return float(np.exp(logs.mean()))
+
+
+def _ratio(scores: Scores, name: str, told: str, most: float | None) -> dict[str, Any]:
+    return _line(told, interval(scores.by_series(name), _mean), most=most)
+
+
+def _line(
+    what: str, found: tuple[float, float, float], *, least: float | None = None, most: float | None = None
+) -> dict[str, Any]:
+    """One figure, its interval (both ends 0 where it has none), what is allowed, and whether it is met."""
+    value, low, high = found
+    judged = least is not None or most is not None
+    met = (least is None or value >= least) and (most is None or value <= most)
+    return {
+        "what": what,
+        "value": value,
+        "low": low,
+        "high": high,
+        "least": least,
+        "most": most,
+        "met": met if judged else None,
+    }
+
+
+def main() -> None:
+    """Print each figure beside its bar."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=None, help="the folder with the series")
+    parser.add_argument("--fast", action="store_true", help="a third of the series, six origins, 100 series timed")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    tell = (lambda _: None) if options.json else (lambda text: print(text, flush=True))
+    found = measured(options.data or series.folder(), fast=options.fast, tell=tell)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    print(f"{found['series']} series, forecasts by group: {found['cases']}")
+    print(f"{'':52}{'found':>10}{'95 %':>18}{'bar':>14}")
+    for one in found["lines"]:
+        between = f"{one['low']:.3f} to {one['high']:.3f}" if one["high"] else ""
+        bar = " to ".join(f"{end:g}" for end in (one["least"], one["most"]) if end is not None)
+        judged = {True: "", False: "  MISSED", None: ""}[one["met"]]
+        print(f"{one['what']:52}{one['value']:>10.3g}{between:>18}{bar:>14}{judged}")
+    for name, value in (found["sums"] | found["clock"]).items():
+        print(f"{name:52}{value:>10.4g}")
+    print(f"{found['seconds']:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
