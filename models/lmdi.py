@@ -40,7 +40,11 @@ def waterfall(before: Mapping[str, float], after: Mapping[str, float]) -> dict[s
 
 
 def waterfall_of_groups(
-    before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]], *, quantity: str
+    before: Mapping[str, Mapping[str, float]],
+    after: Mapping[str, Mapping[str, float]],
+    *,
+    quantity: str,
+    volume: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """By group, how much each factor moved a sum of products over groups (providers, models, teams).
 
@@ -50,12 +54,15 @@ def waterfall_of_groups(
     share of the other one, and its other factors are taken as they are where it is known: all of it is mix. Where a
     period has no quantity at all, its shares are those of the other one: all of it is volume.
 
+    `volume` splits the total further: the factors whose product it is, in each period (users x requests per user).
+
     Raises:
         ValueError: a group has different factors in the two periods, or one is negative or not finite.
     """
     first = {group: factors[quantity] for group, factors in before.items()}
     second = {group: factors[quantity] for group, factors in after.items()}
     totals = math.fsum(first.values()), math.fsum(second.values())
+    wholes = volume or tuple({VOLUME: total} for total in totals)
     found = {}
     for group in [*before, *(name for name in after if name not in before)]:
         known = before.get(group) or after[group], after.get(group) or before[group]
@@ -64,10 +71,10 @@ def waterfall_of_groups(
             for quantities, total in zip((first, second), totals, strict=True)
         ]
         sides = []
-        for factors, total, share, other in zip(known, totals, shares, reversed(shares), strict=True):
+        for factors, total, share, other in zip(known, wholes, shares, reversed(shares), strict=True):
             rest = {name: value for name, value in factors.items() if name != quantity}
             kept = share if share is not None else other
-            sides.append({VOLUME: total, MIX: kept if kept is not None else 0.0, **rest})
+            sides.append({**total, MIX: kept if kept is not None else 0.0, **rest})
         found[group] = waterfall(*sides)
     return found
 

@@ -1,4 +1,4 @@
-"""`forecast`: what days to come will cost, of any daily series in a file."""
+"""`forecast`: what days to come will cost, of the project or of any daily series in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from farthing import console
 from farthing.cli import common
-from farthing.cli.common import CsvOption, JsonOption
+from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.console import Form, Sheet
 from farthing.errors import ConfigError
 
@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command(
         "forecast",
-        epilog="Example: `farthing forecast --series spend.csv --as-of 2026-10-31 --horizon 30 --out forecast.parquet`",
+        epilog="Example: `farthing forecast --scope team=support --months 6`, or"
+        " `farthing forecast --series spend.csv --as-of 2026-10-31 --horizon 30 --out forecast.parquet`",
     )(forecast_command)
 
 
@@ -40,25 +41,66 @@ def forecast_command(
         str | None,
         typer.Option("--as-of", metavar="DATE", help="The last day to look at; by default the last one in the file."),
     ] = None,
-    horizon: Annotated[int, typer.Option("--horizon", min=1, max=366, help="Days to forecast.")] = 30,
+    horizon: Annotated[
+        int | None,
+        typer.Option("--horizon", min=1, max=366, help="Days to forecast; of a series 30, else as configured."),
+    ] = None,
     model: Annotated[
-        str, typer.Option("--model", help="ensemble, or one model: see docs/forecasting.md.")
-    ] = "ensemble",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sample paths.")] = 0,
+        str | None, typer.Option("--model", help="ensemble, or one model: see docs/forecasting.md.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --series: of the sample paths.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write to this .csv or .parquet instead of a table.")
     ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="Like team=support, or all of a dimension; by default total and teams."),
+    ] = None,
+    months: Annotated[
+        int | None, typer.Option("--months", min=1, max=12, help="So many months, this one included.")
+    ] = None,
+    scoreboard: Annotated[
+        bool, typer.Option("--scoreboard", help="How good issued forecasts were: error and coverage.")
+    ] = False,
+    drivers: Annotated[
+        bool, typer.Option("--drivers", help="Users, requests, tokens and their cost, beside the direct forecast.")
+    ] = False,
+    waterfall: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--waterfall", metavar="MONTH MONTH", help="What moved the cost from one month to another."),
+    ] = None,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Show it only; nothing is issued.")] = False,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """What the next days bring, with 80 % and 95 % intervals for every day and for the sum of all days.
+    """Where this month and the next ones land, with an 80 % interval: cost to date and the forecast of the rest.
 
-    The row without a day is the sum. What lies after --as-of is not looked at.
+    It is issued once for the numbers of a day, and scored when days are over. Another --as-of, --horizon or --months is
+    shown and not stored. With --series it forecasts the series of a file and needs no project: every day and the sum of
+    all (the row without a day) with 80 % and 95 % intervals. What lies after --as-of is not looked at.
     """
     form = common.form(as_json, as_csv)
-    if series is None:
-        raise typer.BadParameter("name the file of the series.", param_hint="--series")
-    series_mode(series, common.day(as_of), horizon, model=model, seed=seed, out=out, form=form)
+    if sum((series is not None, scoreboard, drivers, waterfall is not None)) > 1:
+        raise typer.BadParameter("--series, --scoreboard, --drivers and --waterfall exclude each other.")
+    if series is not None:
+        series_mode(series, common.day(as_of), horizon or 30, model=model or "ensemble", seed=seed, out=out, form=form)
+        return
+    if out is not None or seed:
+        raise typer.BadParameter("--out and --seed go with --series; a project has its seed in farthing.toml.")
+    if months is not None and horizon is not None:
+        raise typer.BadParameter("--months and --horizon exclude each other.")
+    from farthing.cli import forecasting_project as of_project
+
+    wanted = of_project.Wanted(scope or [], common.day(as_of), horizon, months, model, not no_store)
+    if scoreboard:
+        of_project.scoreboard_mode(project, wanted.scopes, form)
+    elif waterfall is not None:
+        of_project.waterfall_mode(project, waterfall, wanted.scopes, form)
+    elif drivers:
+        of_project.drivers_mode(project, wanted, form)
+    else:
+        of_project.landings_mode(project, wanted, form)
 
 
 def series_mode(

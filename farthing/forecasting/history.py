@@ -19,6 +19,8 @@ from models.series import Panel
 #: The dimension whose scopes are the leaves: total, team and model are sums of them.
 LEAVES = "team x model"
 SUMS = ("total", "team", "model")
+#: So many leaves are forecast by the model that is asked for; there must be one for every cent, so others are too.
+_LEAVES = 100
 #: Keys are ranked by what they cost in so many days.
 _RANKED_DAYS = 60
 #: A last day of which more than this share had to be filled in is left out, up to so many days.
@@ -159,8 +161,16 @@ def _largest(con: duckdb.DuckDBPyConnection, dimensions: Sequence[str], last: da
     rows = con.execute(
         "select dimension, key, BillingCurrency from scope_days"
         " where day <= $last and day > $last - $days::integer and list_contains($dimensions, dimension)"
-        " group by all"
-        " qualify row_number() over (partition by dimension, BillingCurrency order by sum(cost) desc, key) <= $largest",
-        {"last": last, "days": _RANKED_DAYS, "dimensions": list(dimensions), "largest": largest},
+        " group by dimension, key, BillingCurrency"
+        " qualify row_number() over (partition by dimension, BillingCurrency order by sum(cost) desc, key)"
+        "   <= case dimension when $leaves then $most_leaves else $largest end",
+        {
+            "last": last,
+            "days": _RANKED_DAYS,
+            "dimensions": list(dimensions),
+            "leaves": LEAVES,
+            "most_leaves": _LEAVES,
+            "largest": largest,
+        },
     ).fetchall()
     return {Scope(*row) for row in rows}

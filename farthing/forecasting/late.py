@@ -58,8 +58,8 @@ def late_days(con: duckdb.DuckDBPyConnection, last: date) -> list[LateDay]:
     """Which days up to `last` of which pools are not all known.
 
     How much of a day is known so many days later is learned from `restatements`: what builds said of each day and
-    when. What no bill has confirmed and is estimated counts as known. A young day of an age of which nothing could be learned
-    is taken for late when it cost less than half of any such weekday of the last four weeks.
+    when. What no bill has confirmed and is estimated counts as known. A young day of an age of which nothing could be
+    learned is taken for late when it cost less than half of any such weekday of the last four weeks.
     """
     [(newest,)] = con.execute("select max(day) from cost_ledger").fetchall()
     today = clock.now().date()

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farthing.config import Config
-from farthing.forecasting import history as histories
-from farthing.forecasting.events import Event, known_events, reaches
+from farthing.forecasting.events import Event, reaches
 from farthing.forecasting.history import LEAVES, SUMS, History, Scope
 from models.edits import edited
 from models.forecast import ErrorStore, KnownEvent, forecast
@@ -40,7 +39,7 @@ class Report(Protocol):
 
 @dataclass(frozen=True)
 class Landing:
-    """What a month comes to: `actual` is the cost up to the last known day, exactly; `forecast` is an estimate of it all.
+    """What a month comes to: `actual` is the cost up to the last known day, exactly; `forecast` is of the whole month.
 
     `quantiles` has the columns of `QUANTILES`.
     """
@@ -99,14 +98,15 @@ class Prediction:
 def predict(
     con: duckdb.DuckDBPyConnection,
     config: Config,
+    history: History,
     report: Report,
     *,
     horizon: int,
     errors: dict[str, ErrorStore],
-    as_of: date | None = None,
+    events: list[Event],
     model: str | None = None,
 ) -> Prediction:
-    """Forecast `horizon` days of every scope of `[forecast]`.
+    """Forecast `horizon` days of every scope of `[forecast]`, with `events` applied to them.
 
     Total, team and model are the sums of `team x model`, in points and path by path; other dimensions are forecast
     directly. `errors` are those of earlier forecasts, by model; `model` is used for all scopes instead of those of
@@ -114,12 +114,8 @@ def predict(
 
     Raises:
         ConfigError: `[forecast]` names what is not there, or an extra is missing.
-        DataError: a row of the events file is wrong.
-        NothingToForecastError: the ledger has no complete day.
     """
-    history = histories.read(con, config, as_of=as_of)
     carried = max(len(history.panel.days), _ALWAYS_CARRIED_DAYS)
-    events = known_events(con, config, history.as_of)
     base = _base(history, config, report, min(horizon, carried), errors, events, model)
     if events:
         reached = reaches(con, events, history.scopes, history.as_of)

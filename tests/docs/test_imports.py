@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
     "farthing.build": ("farthing", "models"),
+    "farthing.forecasting": ("farthing", "models"),
     "farthing.reports": tuple(
         f"farthing.{name}"
         for name in ("causes", "charts", "config", "console", "errors", "figures", "questions", "warehouse")
