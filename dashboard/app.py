@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import streamlit as st
 
-from dashboard import agents, bills, customers, gpus, models, overview
+from dashboard import agents, bills, customers, forecast, gpus, models, overview
 from dashboard.published import project_folder
 from farthing.errors import ConfigError, FarthingError
 from farthing.warehouse import WarehouseMissingError
@@ -37,6 +37,7 @@ def main() -> None:
             st.Page(models.page, title="Models", url_path="models"),
             st.Page(gpus.page, title="GPUs", url_path="gpus"),
             st.Page(agents.page, title="Agents and tasks", url_path="agents"),
+            st.Page(forecast.page, title="Forecast", url_path="forecast"),
             st.Page(bills.page, title="Bills and reconciliation", url_path="bills"),
         ],
         position="top",
