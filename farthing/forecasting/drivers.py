@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 #: Dimensions whose use is logged by model, so that what they cost has drivers.
 WITH_USE = ("total", "team", "model")
+#: The kind of cost that requests are charged with.
+_DRIVEN = "direct"
+_FIXED = {_DRIVEN: "direct cost without requests"}
 #: A model is driven by its use when it was used on so many of the last days; else its cost is fixed.
 _LEAST_DAYS, _OF_DAYS = 28, 60
 #: The periods that the outlook compares.
@@ -35,7 +38,7 @@ class NoUseError(FarthingError):
 
 @dataclass(frozen=True)
 class Use:
-    """By model the daily `users`, `requests`, `tokens` and `cost` of requests, each (T,), and the `fixed` cost (T,).
+    """By model the daily `users`, `requests`, `tokens` and `cost` of requests, and by kind `fixed` cost, each (T,).
 
     Fixed is what no request was charged with: idle and shared cost, training, what is unexplained. `active` (T,) are
     the users of all models together; someone who uses two is one.
@@ -44,7 +47,7 @@ class Use:
     scope: Scope
     days: NDArray[np.datetime64]
     models: dict[str, dict[str, Floats]]
-    fixed: Floats
+    fixed: dict[str, Floats]
     active: Floats
 
     def between(self, first: date, last: date) -> Use:
@@ -54,7 +57,7 @@ class Use:
             self.scope,
             self.days[inside],
             {model: {name: values[inside] for name, values in of.items()} for model, of in self.models.items()},
-            self.fixed[inside],
+            {kind: values[inside] for kind, values in self.fixed.items()},
             self.active[inside],
         )
 
@@ -81,8 +84,7 @@ def read_use(con: duckdb.DuckDBPyConnection, scope: Scope, last: date) -> Use:
         asked,
     ).fetchall()
     spent = con.execute(
-        "select model, day, cast(coalesce(sum(cost) filter (kind = 'direct'), 0) as double),"
-        " cast(coalesce(sum(cost) filter (kind <> 'direct'), 0) as double)"
+        "select model, day, kind, cast(sum(cost) as double)"
         f" from cost_ledger where day <= $last and BillingCurrency = $currency and {where} group by all",
         {**asked, "currency": scope.currency},
     ).fetchall()
@@ -95,17 +97,16 @@ def read_use(con: duckdb.DuckDBPyConnection, scope: Scope, last: date) -> Use:
         return np.zeros(len(days))
 
     models: dict[str, dict[str, Floats]] = {}
-    fixed, together = zeros(), zeros()
+    fixed: dict[str, Floats] = {}
+    together = zeros()
     for model, day, users, requests, tokens in used:
         of = models.setdefault(model or "none", {name: zeros() for name in ("users", "requests", "tokens", "cost")})
         for name, value in zip(("users", "requests", "tokens"), (users, requests, tokens), strict=True):
             of[name][(day - first).days] = float(value or 0)
-    for model, day, direct, other in spent:
-        fixed[(day - first).days] += other
-        if (model or "none") in models:
-            models[model or "none"]["cost"][(day - first).days] = direct
-        else:
-            fixed[(day - first).days] += direct
+    for model, day, kind, cost in spent:
+        driven = kind == _DRIVEN and (model or "none") in models
+        costs = models[model or "none"]["cost"] if driven else fixed.setdefault(kind, zeros())
+        costs[(day - first).days] += cost
     for day, users in active:
         together[(day - first).days] = users
     return Use(scope, days, models, fixed, together)
@@ -114,7 +115,7 @@ def read_use(con: duckdb.DuckDBPyConnection, scope: Scope, last: date) -> Use:
 def outlook(use: Use, config: Config, horizon: int, model: str) -> DriverForecast:
     """Forecast the drivers of a scope with joint draws; a model that is hardly used counts as fixed."""
     history: dict[str, dict[str, Floats]] = {}
-    fixed = use.fixed.copy()
+    fixed = np.sum([np.zeros(len(use.days)), *use.fixed.values()], axis=0)
     for name, of in use.models.items():
         used = (of["users"] > 0) & (of["requests"] > 0) & (of["tokens"] > 0)
         if used[-_OF_DAYS:].sum() < _LEAST_DAYS:
@@ -143,8 +144,8 @@ def outlook(use: Use, config: Config, horizon: int, model: str) -> DriverForecas
 def moved(before: Use, after: Use) -> dict[str, float]:
     """What moved the cost of a scope between two stretches of days, by cause; the effects add up to the difference.
 
-    Users, requests per user, mix of models, tokens per request and cost per token by exact log-mean weights, and the
-    difference of what does not follow use. Days of users are counted, so a longer month has more of them.
+    Users, requests per user, mix of models, tokens per request and cost per token by exact log-mean weights, and by
+    kind the difference of what does not follow use. Days of users are counted, so a longer month has more of them.
     """
     sides = [
         {
@@ -170,13 +171,17 @@ def moved(before: Use, after: Use) -> dict[str, float]:
         sum(float(of["cost"].sum()) for name, of in use.models.items() if name not in side)
         for use, side in zip((before, after), sides, strict=True)
     ]
-    fixed = float(after.fixed.sum() - before.fixed.sum()) + untold[1] - untold[0]
-    return {**effects, "not driven by use": fixed}
+    kinds = {
+        kind: float(after.fixed[kind].sum() - before.fixed[kind].sum())
+        for kind in sorted(before.fixed, key=lambda kind: -abs(after.fixed[kind].sum() - before.fixed[kind].sum()))
+    }
+    without_tokens = {"requests without tokens": untold[1] - untold[0]} if any(untold) else {}
+    return {**effects, **without_tokens, **{_FIXED.get(kind, f"{kind} cost"): amount for kind, amount in kinds.items()}}
 
 
 def cost_of(use: Use) -> float:
     """All cost of the days of `use`."""
-    return float(use.fixed.sum() + sum(of["cost"].sum() for of in use.models.values()))
+    return float(sum(of.sum() for of in use.fixed.values()) + sum(of["cost"].sum() for of in use.models.values()))
 
 
 def explained(use: Use, found: DriverForecast) -> dict[str, dict[str, float]]:

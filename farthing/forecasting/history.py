@@ -91,7 +91,7 @@ def read(con: duckdb.DuckDBPyConnection, config: Config, *, as_of: date | None =
     """
     first, last = _span(con, as_of)
     dimensions = _dimensions(con, config)
-    chosen = _largest(con, dimensions, last, config.forecast.largest)
+    ranks = _ranked(con, dimensions, last)
     days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
     rows = con.execute(
         "select dimension, key, BillingCurrency, day, cast(cost as double) from scope_days"
@@ -102,7 +102,7 @@ def read(con: duckdb.DuckDBPyConnection, config: Config, *, as_of: date | None =
     found: dict[Scope, dict[date, float]] = {}
     for dimension, key, currency, day, cost in rows:
         scope = Scope(dimension, key, currency)
-        if dimension == LEAVES or scope in chosen:
+        if dimension == LEAVES or ranks.get(scope, config.forecast.largest + 1) <= config.forecast.largest:
             found.setdefault(scope, {})[day] = cost
     scopes = sorted(found, key=lambda scope: (scope.currency, scope.dimension, scope.key or ""))
     y = np.full((len(scopes), len(days)), np.nan)
@@ -117,7 +117,7 @@ def read(con: duckdb.DuckDBPyConnection, config: Config, *, as_of: date | None =
     # From the first of the last days that is mostly filled in, nothing counts as known.
     cut = max((len(filled) - number for number, share in enumerate(filled) if share > _FILLED_SHARE), default=0)
     kept = max(1, len(days) - cut)
-    small = frozenset(scope for scope in scopes if scope.dimension == LEAVES and scope not in chosen)
+    small = frozenset(scope for scope in scopes if scope.dimension == LEAVES and ranks.get(scope, 1) > _LEAVES)
     return History(
         scopes,
         Panel([scope.uid for scope in scopes], days[:kept], y[:, :kept]),
@@ -157,20 +157,14 @@ def _dimensions(con: duckdb.DuckDBPyConnection, config: Config) -> list[str]:
     return read_ones
 
 
-def _largest(con: duckdb.DuckDBPyConnection, dimensions: Sequence[str], last: date, largest: int) -> set[Scope]:
+def _ranked(con: duckdb.DuckDBPyConnection, dimensions: Sequence[str], last: date) -> dict[Scope, int]:
+    """The place of each scope in its dimension and currency, from 1, by what it cost of late; of some nothing."""
     rows = con.execute(
-        "select dimension, key, BillingCurrency from scope_days"
+        "select dimension, key, BillingCurrency,"
+        " row_number() over (partition by dimension, BillingCurrency order by sum(cost) desc, key)"
+        " from scope_days"
         " where day <= $last and day > $last - $days::integer and list_contains($dimensions, dimension)"
-        " group by dimension, key, BillingCurrency"
-        " qualify row_number() over (partition by dimension, BillingCurrency order by sum(cost) desc, key)"
-        "   <= case dimension when $leaves then $most_leaves else $largest end",
-        {
-            "last": last,
-            "days": _RANKED_DAYS,
-            "dimensions": list(dimensions),
-            "leaves": LEAVES,
-            "most_leaves": _LEAVES,
-            "largest": largest,
-        },
+        " group by dimension, key, BillingCurrency",
+        {"last": last, "days": _RANKED_DAYS, "dimensions": list(dimensions)},
     ).fetchall()
-    return {Scope(*row) for row in rows}
+    return {Scope(*row[:3]): row[3] for row in rows}

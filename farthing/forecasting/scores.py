@@ -29,7 +29,7 @@ select
     sum(within_95) / sum(days) as within_95_share
 from scores
 group by all
-order by model, list_position(['1-7', '8-30', '31-90', 'later'], ahead)
+order by model, min(list_position(['1-7', '8-30', '31-90', 'later'], ahead))
 """
 LANDING_BOARD = """
 select
