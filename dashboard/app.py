@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import streamlit as st
 
-from dashboard import agents, bills, customers, forecast, gpus, models, overview
+from dashboard import agents, bills, customers, forecast, gpus, model_costs, overview
 from dashboard.published import project_folder
 from farthing.errors import ConfigError, FarthingError
 from farthing.warehouse import WarehouseMissingError
@@ -34,7 +34,7 @@ def main() -> None:
         [
             st.Page(overview.page, title="Overview", default=True),
             st.Page(customers.page, title="Users and customers", url_path="customers"),
-            st.Page(models.page, title="Models", url_path="models"),
+            st.Page(model_costs.page, title="Models", url_path="models"),
             st.Page(gpus.page, title="GPUs", url_path="gpus"),
             st.Page(agents.page, title="Agents and tasks", url_path="agents"),
             st.Page(forecast.page, title="Forecast", url_path="forecast"),

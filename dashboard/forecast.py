@@ -119,12 +119,13 @@ def _moved(warehouse: Published, choice: Choice, scope: Scope) -> None:
         f"{parts.name(effects[0][0]).capitalize()} moved the cost most: {_money(effects[0][1])} {choice.currency}",
         f"{figures.period(choice.first, choice.last)} against the {days} days before, by exact log-mean weights",
     )
-    steps = [
-        ("before", _decimal(drivers.cost_of(before)), True),
-        *((name, _decimal(effect), False) for name, effect in effects),
-        ("after", _decimal(drivers.cost_of(after)), True),
-    ]
-    draw(charts.walk(steps, choice.currency, height=300), "moved")
+    draw(
+        charts.signed_by_name(
+            [(name, _decimal(effect)) for name, effect in effects[:10]], choice.currency, bad="positive", height=270
+        ),
+        "moved",
+    )
+    st.caption(f"From {_money(drivers.cost_of(before))} to {_money(drivers.cost_of(after))} {choice.currency}.")
 
 
 def _events(warehouse: Published, as_of: date) -> None:

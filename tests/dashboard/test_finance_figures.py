@@ -80,7 +80,7 @@ def test_what_no_join_matched_is_listed_with_its_money(project: Path, opened: Op
 
 
 def test_training_is_written_off_beside_the_cost_of_models(project: Path, opened: Open) -> None:
-    app = chosen(opened(project, "models"), "USD", "all")
+    app = chosen(opened(project, "model_costs"), "USD", "all")
     [(cost,)] = ask(project, "select cost from training_amortisation where month = '2026-10-01'")
     assert cost == 20  # 60 over October, November and December
     [frame] = [one.value for one in app.dataframe if list(one.value.columns) == ["model", "training"]]
@@ -101,7 +101,7 @@ def test_a_user_has_his_plan_and_what_he_pays_where_that_is_known(project: Path,
 
 
 def test_own_gpus_stand_against_vendors_by_a_million_tokens(project: Path, opened: Open) -> None:
-    said = headings(chosen(opened(project, "models"), "USD", "all"))
+    said = headings(chosen(opened(project, "model_costs"), "USD", "all"))
     [(own, tokens)] = ask(
         project,
         "select (select sum(cost) from cost_ledger where pool = 'gpu' and model = 'm'),"

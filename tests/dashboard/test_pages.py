@@ -19,7 +19,7 @@ from tests.dashboard import conftest as company
 from tests.farthing.build.world import World, at
 
 Open = Callable[..., AppTest]
-PAGES = ("overview", "customers", "models", "gpus", "agents", "forecast", "bills")
+PAGES = ("overview", "customers", "model_costs", "gpus", "agents", "forecast", "bills")
 OCTOBER = ("2026-10-01", "2026-10-31")
 NOVEMBER = ("2026-11-01", "2026-11-01")
 ALL = ("2026-10-01", "2026-11-01")
@@ -95,7 +95,7 @@ def test_figures_are_those_of_the_warehouse(
     assert any(title.value.startswith(finding) for title in app.subheader)
 
     models = ask("select coalesce(model, '(no model)'), sum(cost) from cost_ledger where {where} group by 1")
-    found = {row["model"]: known(row["cost"]) for row in table(shown("models"), "model")}
+    found = {row["model"]: known(row["cost"]) for row in table(shown("model_costs"), "model")}
     assert {name: cost for name, cost in found.items() if cost is not None} == dict(models)
 
     assert metrics(shown("overview"))[f"Spend, {currency}"] == figures.money(ledger)
@@ -210,7 +210,7 @@ def test_a_bill_alone_shows_every_page_and_says_what_is_missing(page: str, tmp_p
     assert not app.exception
     assert app.title[0].value.endswith("?")
     assert "USD, 1 Oct 2026 · nothing is provisional · nothing is estimated" in app.markdown[0].value
-    wanted = {"overview": "revenue", "customers": "revenue", "models": "requests", "gpus": "gpu_inventory"}
+    wanted = {"overview": "revenue", "customers": "revenue", "model_costs": "requests", "gpus": "gpu_inventory"}
     wanted["agents"] = "trace_id"
     if page in wanted:
         assert any(wanted[page] in code.value for code in app.code)
