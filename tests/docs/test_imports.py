@@ -11,7 +11,7 @@ OURS = ("farthing", "collectors", "models", "dashboard", "sql", "benchmarks", "t
 
 #: What each room may import of ours; a longer name is a room inside a shorter one. Itself it may always import.
 MAY_IMPORT = {
-    "models": (),
+    "models": ("farthing.errors",),
     "sql": (),
     "collectors": tuple(
         f"farthing.{name}" for name in ("clock", "config", "durable", "errors", "lake", "locks", "objects", "web")
