@@ -18,6 +18,7 @@ import farthing
 from farthing import clock, console
 from farthing.cli import (
     agent,
+    anomalies,
     asking,
     explaining,
     exporting,
