@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from farthing.config.anomalies import Anomalies
 from farthing.config.pools import Method, Pool, Price, TokenWeights
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
@@ -149,6 +150,7 @@ class Config(BaseSettings):
     lake: Lake = Field(default_factory=Lake)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     engine: Engine = Field(default_factory=Engine)
+    anomalies: Anomalies = Field(default_factory=Anomalies)
     root: Path = Field(default=Path("."), exclude=True)
 
     @classmethod

@@ -66,7 +66,8 @@ def find_causes(change: Change, *, most: int = 3) -> list[Cause]:
     of its lines, each by the noise of a line of its size, vanishes when they are all moved at one common rate; twice
     the logarithm of the number of slices of the same dimensions is taken off, because the best of many looks good by
     chance; and what explains only a part of the change counts only in that part. A slice that moved against the whole,
-    or explains less than a fifth of it, is none. Source of the idea: explained share less ripple error, as in Squeeze
+    or explains less than a fifth of it, is none; of slices with the same lines the one of fewest
+    dimensions is named. Source of the idea: explained share less ripple error, as in Squeeze
     (Li et al., ISSRE 2019); the evidence is the likelihood ratio of a common rate.
     """
     total = float(change.after.sum() - change.before.sum())
@@ -93,8 +94,10 @@ def find_causes(change: Change, *, most: int = 3) -> list[Cause]:
                 }
                 fit = float(gained[number] / squared[number])
                 found.append((float(evidence[number]), fit, values, line_slices == number))
-    found.sort(key=lambda one: (-one[0], len(one[2])))
-    return [_cause(change, values, lines, total, fit) for _, fit, values, lines in found[:most]]
+    found.sort(key=lambda one: (len(one[2]), -one[0]))
+    distinct = {lines.tobytes(): (evidence, fit, values, lines) for evidence, fit, values, lines in reversed(found)}
+    best = sorted(distinct.values(), key=lambda one: (-one[0], len(one[2]), str(one[2])))
+    return [_cause(change, values, lines, total, fit) for _, fit, values, lines in best[:most]]
 
 
 def _combinations(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
