@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Protocol
 
 import duckdb
 
-from farthing.anomalies import rules, spend
+from farthing import clock, issued, warehouse
+from farthing.anomalies import days, rules, spend
 from farthing.anomalies.finding import Finding
+from farthing.anomalies.kept import Detected, keep
 from farthing.config import Config
+from farthing.lake import Lake
+
+__all__ = ["Detected", "Finding", "detect", "find"]
 
 #: What a rule names explains spend that jumped within a day of it, if it comes to so much of the jump.
 _EXPLAINED_SHARE, _APART = 0.5, timedelta(days=1)
+
+
+class Report(Protocol):
+    """Whoever waits for a look at the ledger."""
+
+    def message(self, text: str) -> None:
+        """A line for the person who waits."""
+
+
+def detect(config: Config, lake: Lake, report: Report) -> Detected:
+    """Look at the days that are over, write what changed into the lake, and publish it.
+
+    A second look at the same ledger changes nothing. Today is not over, and is not looked at; nor is the spend of days
+    that lack a provider's bill.
+
+    Raises:
+        WarehouseMissingError: nothing is published.
+    """
+    yesterday = clock.now().date() - timedelta(days=1)
+    with warehouse.open_warehouse(config) as con:
+        until = min(days.newest(con) or yesterday, yesterday)
+        report.message(f"looking for anomalies up to {until}")
+        findings = find(con, config, until)
+    detected = keep(lake, findings, until)
+    report.message(f"anomalies: {len(detected.opened)} new, {len(detected.closed)} over, {len(detected.open)} open")
+    if detected.changed:
+        issued.publish(config, lake, report.message)
+    return detected
 
 
 def find(con: duckdb.DuckDBPyConnection, config: Config, until: date) -> list[Finding]:

@@ -87,8 +87,7 @@ _TASKS = """
 select trace_id, customer_id, user_id, llm_calls, cast(cost as double)
 from trace_costs
 where
-    BillingCurrency = ? and cast(started_at as date) between ? and ?
-    and (? is null or customer_id = ? or user_id = ?)
+    BillingCurrency = ? and cast(started_at as date) between ? and ? and customer_id = ?
 order by cost desc, trace_id
 limit 1
 """
@@ -160,13 +159,12 @@ def _quantity(quantity: np.ndarray[Any, np.dtype[np.float64]], amount: np.ndarra
 def _task(
     con: duckdb.DuckDBPyConnection, slices: Sequence[dict[str, Any]], currency: str, after: Sequence[date]
 ) -> list[dict[str, object]]:
-    """The most expensive task of those days, when it explains a good part of what the slices came to."""
+    """The most expensive task of the customer that the slices name, when it explains a good part of what they came to."""
     if not slices:
         return []
     impact = max(cause["after"] - cause["before"] for cause in slices)
-    customers = [cause["slice"]["customer"] for cause in slices if cause["slice"].get("customer")]
-    who = customers[0] if customers else None
-    rows = con.execute(_TASKS, [currency, after[0], after[-1], who, who, who]).fetchall()
+    who = next((cause["slice"]["customer"] for cause in slices if cause["slice"].get("customer")), None)
+    rows = con.execute(_TASKS, [currency, after[0], after[-1], who]).fetchall()
     return [
         {"of": "task", "slice": {"task": task, "customer": customer, "user": user}, "calls": calls, "after": cost}
         for task, customer, user, calls, cost in rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -160,6 +160,16 @@ where rolling.day > $from
 """
 
 
+#: Names that may be new; of users and resources there are new ones every day.
+_NAMES: tuple[tuple[str, str, str, Level], ...] = (
+    ("model", _NEW, "model", "page"),
+    ("team", _NEW, "team_id", "page"),
+    ("user", _NEW, "user_id", "detail"),
+    ("service", _NEW_IN_BILL, "ServiceName", "page"),
+    ("resource", _NEW_IN_BILL, "ResourceId", "detail"),
+)
+
+
 @dataclass(frozen=True)
 class _Broken:
     """A rule broken by `key` on a day: what it cost beyond what it should, and in all."""
@@ -187,11 +197,11 @@ def found(con: duckdb.DuckDBPyConnection, config: Config, until: date) -> list[F
         broken(_IDLE, busy_share=settings.idle_busy_share),
         until,
         floor,
-        "{key}: its GPUs did nothing for {days} days and cost {excess}",
+        "{key}: its GPUs did nothing for {days} and cost {excess}",
         least_days=least_days,
     )
     for kind, dimension, title in (
-        ("unpriced", "model", "{key} has no price: it cost {excess} in {days} days, which the vendor's bill says"),
+        ("unpriced", "model", "{key} has no price: it cost {excess} in {days}, which the vendor's bill says"),
         ("unassigned", "pool", "{excess} in pool {key} belong to nobody: a tag or a driver is missing"),
     ):
         statement = _OF_A_KIND.format(key="model" if dimension == "model" else "pool", kind=kind)
@@ -211,27 +221,20 @@ def found(con: duckdb.DuckDBPyConnection, config: Config, until: date) -> list[F
         broken(_PRICES, rise=settings.price_rise),
         until,
         0.0,
-        "{key}: the unit price rose by {rise:.0%}; {excess} more in {days} days for the same quantity",
+        "{key}: the unit price rose by {rise:.0%}; {excess} more in {days} for the same quantity",
         floor_a_month=float(settings.floor),
     )
     return every + _users(con, config, bounds, until)
 
 
-def _new(broken: object, until: date, floor: float) -> list[Finding]:
-    assert callable(broken)
-    title = "{key} is new: {excess} in its first {days} days"
+def _new(broken: Callable[[str], list[_Broken]], until: date, floor: float) -> list[Finding]:
+    """Names that were not there in four weeks or more, and cost something from their first day on."""
     with_days = {"without": _DAYS_WITHOUT, "days": _NEW_DAYS}
     every: list[Finding] = []
-    for dimension, column, level in (
-        ("model", "model", "page"),
-        ("team", "team_id", "page"),
-        ("user", "user_id", "detail"),
-    ):
-        statement = _NEW.format(key=column, **with_days)
-        every += _stretches("new key", dimension, broken(statement), until, floor, title, level=level)
-    for dimension, column, level in (("service", "ServiceName", "page"), ("resource", "ResourceId", "detail")):
-        statement = _NEW_IN_BILL.format(key=column, of_charges=f"charges.{column}", **with_days)
-        every += _stretches("new key", dimension, broken(statement), until, floor, title, level=level)
+    for dimension, statement, column, level in _NAMES:
+        rows = broken(statement.format(key=column, of_charges=f"charges.{column}", **with_days))
+        title = f"{dimension} {{key}} is new: {{excess}} in its first {{days}}"
+        every += _stretches("new key", dimension, rows, until, floor, title, level=level)
     return every
 
 
@@ -286,7 +289,7 @@ def _stretches(
                 continue
             told = title.format(
                 key=key,
-                days=len(stretch),
+                days="1 day" if len(stretch) == 1 else f"{len(stretch)} days",
                 excess=f"{excess:,.2f} {currency}",
                 cost=f"{cost:,.2f} {currency}",
                 rise=excess / (cost - excess) if cost > excess else 0.0,
@@ -303,7 +306,7 @@ def _stretches(
                     open=last == until,
                     expected=cost - excess,
                     actual=cost,
-                    title=told.replace(" 1 days", " a day"),
+                    title=told,
                     level=level,
                 )
             )
