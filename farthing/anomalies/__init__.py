@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from farthing.lake import Lake
 
 __all__ = ["Detected", "Finding", "detect", "find"]
 
-#: What a rule names explains spend that jumped within a day of it, if it comes to so much of the jump.
+#: Broken rules explain spend that jumped within a day of them, if they come to so much of the jump and are in its cause.
 _EXPLAINED_SHARE, _APART = 0.5, timedelta(days=1)
 
 
@@ -50,23 +51,34 @@ def detect(config: Config, lake: Lake, report: Report) -> Detected:
 
 def find(con: duckdb.DuckDBPyConnection, config: Config, until: date) -> list[Finding]:
     """What stood out on the last days up to `until`, as was known then: what explains others first, then by money."""
-    broken = sorted(rules.found(con, config, until), key=lambda one: -one.impact)
     kept: list[Finding] = []
+    broken = sorted(rules.found(con, config, until), key=lambda one: -one.impact)
     for one in [*broken, *spend.found(con, config, until)]:
-        parent = next((other for other in kept if other.parent is None and _explains(other, one)), None)
+        parent = _parent(one, [other for other in kept if other.parent is None and other.level == "page"])
         kept.append(one if parent is None else one.below(parent))
     return sorted(kept, key=lambda one: (one.parent is not None, -one.impact, one.id))
 
 
-def _explains(parent: Finding, child: Finding) -> bool:
-    """Whether people who were told of `parent` know of `child` too."""
-    if parent.currency != child.currency or parent.level != "page":
-        return False
-    if not parent.first - _APART <= child.first <= parent.last + _APART:
-        return False
-    if child.score is None:  # a broken rule: the same key is told of once, what broke is a different thing otherwise
-        return parent.score is None and parent.key == child.key
-    if parent.score is None:
-        days = (child.last - child.first).days + 1
-        return parent.impact / ((parent.last - parent.first).days + 1) >= _EXPLAINED_SHARE * child.impact / days
-    return parent.dimension != child.dimension
+def _parent(child: Finding, others: Sequence[Finding]) -> Finding | None:
+    """The one of `others`, what people are told of, by which they know of `child` too."""
+    beside = [other for other in others if other.currency == child.currency and _begins_with(child, other)]
+    rules_broken = [other for other in beside if other.score is None]
+    if child.score is None:
+        return next((other for other in rules_broken if other.key == child.key), None)
+    named = [other for other in rules_broken if _names(child, other)]
+    if named and sum(other.impact_a_day for other in rules_broken) >= _EXPLAINED_SHARE * child.impact_a_day:
+        return named[0]
+    return next((other for other in beside if other.score is not None and other.dimension != child.dimension), None)
+
+
+def _begins_with(child: Finding, other: Finding) -> bool:
+    """Whether `other` began when `child` did, or, both being jumps, lasted still."""
+    last = other.last if other.score is not None else child.found
+    return child.first - _APART <= other.first <= child.found + _APART and child.first <= last + _APART
+
+
+def _names(child: Finding, rule: Finding) -> bool:
+    """Whether what broke the rule is in the slices that explain `child`."""
+    about = (rule.key or "").lower()
+    values = [value.lower() for cause in child.cause for value in cause["slice"].values() if value]
+    return any(value in about or about in value for value in values)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
+from farthing.anomalies.finding import Slice
 from models.anomaly import Change, find_causes
+
+Values = NDArray[np.float64]
 
 _BILL = {
     "provider": "coalesce(ServiceProviderName, ProviderName)",
@@ -37,8 +41,9 @@ _IN_LEDGER = {
     **{dimension: f"{_LEDGER[dimension]} = $key" for dimension in ("pool", "team", "model", "customer")},
 }
 _COMPARED_WEEKS, _MOST_DAYS = 4, 7
-#: A task that cost less of the impact is no cause of it.
-_TASK_SHARE = 0.2
+#: One task is named if it comes to so much of the change, and cost so many times the dearest of the four weeks before.
+_TASK_SHARE = 0.5
+_TASK_TIMES = 2
 
 #: A charge longer than a day is spread over its days; each day belongs to the episode or to one of the weeks before.
 _CHARGES = """
@@ -84,10 +89,19 @@ group by all
 """
 
 _TASKS = """
-select trace_id, customer_id, user_id, llm_calls, cast(cost as double)
-from trace_costs
+with tasks as (
+    select trace_id, customer_id, user_id, cast(cost as double) as cost, cast(started_at as date) as day
+    from trace_costs
+    where BillingCurrency = $currency and cost is not null
+)
+
+select trace_id, customer_id, user_id, cost
+from tasks
 where
-    BillingCurrency = ? and cast(started_at as date) between ? and ? and customer_id = ?
+    day between $first and $last
+    and cost >= {times} * coalesce(
+        (select max(cost) from tasks where day < $first and day >= cast($first as date) - interval 28 day), 0
+    )
 order by cost desc, trace_id
 limit 1
 """
@@ -95,7 +109,7 @@ limit 1
 
 def causes(
     con: duckdb.DuckDBPyConnection, dimension: str, key: str | None, currency: str, first: date, last: date
-) -> list[dict[str, object]]:
+) -> list[Slice]:
     """What explains that the scope cost more from `first` to `last` than on the same weekdays of four weeks before.
 
     Slices with the part of the change that they explain, and, of the bill, its split into price and volume.
@@ -103,7 +117,7 @@ def causes(
     after = [first + timedelta(days=number) for number in range(min((last - first).days + 1, _MOST_DAYS))]
     before = [day - timedelta(weeks=week) for day in after for week in range(1, _COMPARED_WEEKS + 1)]
     asked = {"currency": currency, "before": before, "after": after}
-    found: list[dict[str, object]] = []
+    found: list[Slice] = []
     if dimension in _IN_BILL:
         dimensions = ", ".join(f"{column} as {name}" for name, column in _BILL.items())
         statement = _CHARGES.format(
@@ -116,17 +130,17 @@ def causes(
             dimensions=", ".join(_LEDGER.values()), scope=_IN_LEDGER[dimension], weeks=_COMPARED_WEEKS
         )
         found += _slices(con, statement, asked, "ledger", list(_LEDGER), key)
-    return found + _task(con, found, currency, after)
+    return found + _task(con, found, currency, after[0], last)
 
 
 def _slices(
     con: duckdb.DuckDBPyConnection,
     statement: str,
     asked: dict[str, Any],
-    side: str,
+    side: Literal["bill", "ledger"],
     names: Sequence[str],
     key: str | None,
-) -> list[dict[str, object]]:
+) -> list[Slice]:
     parameters = {**asked, **({"key": key} if "$key" in statement else {})}
     rows = con.execute(statement, parameters).fetchall()
     if not rows:
@@ -151,22 +165,30 @@ def _slices(
     ]
 
 
-def _quantity(quantity: np.ndarray[Any, np.dtype[np.float64]], amount: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
+def _quantity(quantity: Values, amount: Values) -> Values:
     """A line that cost nothing was not used; one that cost something without a quantity was not counted."""
     return np.where(np.isnan(quantity) & (amount == 0), 0.0, quantity)
 
 
 def _task(
-    con: duckdb.DuckDBPyConnection, slices: Sequence[dict[str, Any]], currency: str, after: Sequence[date]
-) -> list[dict[str, object]]:
-    """The most expensive task of the customer that the slices name, when it explains a good part of what they came to."""
+    con: duckdb.DuckDBPyConnection, slices: Sequence[Slice], currency: str, first: date, last: date
+) -> list[Slice]:
+    """The task that cost far more than any before, when it comes to most of the change."""
     if not slices:
         return []
-    impact = max(cause["after"] - cause["before"] for cause in slices)
-    who = next((cause["slice"]["customer"] for cause in slices if cause["slice"].get("customer")), None)
-    rows = con.execute(_TASKS, [currency, after[0], after[-1], who]).fetchall()
+    change = max(cause["after"] - cause["before"] for cause in slices)
+    asked = {"currency": currency, "first": first, "last": last}
+    rows = con.execute(_TASKS.format(times=_TASK_TIMES), asked).fetchall()
     return [
-        {"of": "task", "slice": {"task": task, "customer": customer, "user": user}, "calls": calls, "after": cost}
-        for task, customer, user, calls, cost in rows
-        if cost >= _TASK_SHARE * impact
+        {
+            "of": "task",
+            "slice": {"task": task, "customer": customer, "user": user},
+            "before": 0.0,
+            "after": cost,
+            "share": cost / change,
+            "price_effect": None,
+            "volume_effect": None,
+        }
+        for task, customer, user, cost in rows
+        if cost >= _TASK_SHARE * change
     ]

@@ -5,17 +5,31 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Literal
+from typing import Literal, TypedDict
 
 Level = Literal["page", "detail"]
+
+
+class Slice(TypedDict):
+    """What explains a change: a slice of the bill or the ledger, or a single task, with the part that it explains.
+
+    The effects add up to `after` less `before`; they are None where nothing was counted.
+    """
+
+    of: Literal["bill", "ledger", "task"]
+    slice: dict[str, str | None]
+    before: float
+    after: float
+    share: float
+    price_effect: float | None
+    volume_effect: float | None
 
 
 @dataclass(frozen=True)
 class Finding:
     """Money that a scope cost beyond what was expected, from `first` to `last`, found by `rule`.
 
-    Amounts are estimates in `currency`; `score` counts standard deviations, None where a rule was broken. `cause` is
-    for people and programs, as JSON values. `parent` is the id of the finding that explains this one.
+    Amounts are estimates in `currency`; `score` counts standard deviations, None where a rule was broken. `parent` is the id of the finding that explains this one.
     """
 
     rule: str
@@ -31,13 +45,18 @@ class Finding:
     title: str
     score: float | None = None
     level: Level = "page"
-    cause: list[dict[str, object]] = field(default_factory=list)
+    cause: list[Slice] = field(default_factory=list)
     parent: str | None = None
 
     @property
     def impact(self) -> float:
         """Actual less expected."""
         return self.actual - self.expected
+
+    @property
+    def impact_a_day(self) -> float:
+        """Its impact by the number of its days."""
+        return self.impact / ((self.last - self.first).days + 1)
 
     @property
     def id(self) -> str:
