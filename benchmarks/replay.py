@@ -1,4 +1,4 @@
-"""The simulated company day after day: is each planted incident found within a day, with its cause, and what else is."""
+"""The simulated company day after day: is each planted incident found within a day, with its cause, and what else?"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from farthing.lake import Lake
 
 __all__ = ["Detected", "Finding", "detect", "find"]
 
-#: Broken rules explain spend that jumped within a day of them, if they come to so much of the jump and are in its cause.
+#: Broken rules explain spend that jumped within a day of them, if they come to so much of it and are in its cause.
 _EXPLAINED_SHARE, _APART = 0.5, timedelta(days=1)
 
 

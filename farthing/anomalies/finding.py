@@ -29,7 +29,8 @@ class Slice(TypedDict):
 class Finding:
     """Money that a scope cost beyond what was expected, from `first` to `last`, found by `rule`.
 
-    Amounts are estimates in `currency`; `score` counts standard deviations, None where a rule was broken. `parent` is the id of the finding that explains this one.
+    Amounts are estimates in `currency`; `score` counts standard deviations, None where a rule was broken. `parent` is
+    the id of the finding that explains this one.
     """
 
     rule: str
