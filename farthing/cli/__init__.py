@@ -18,6 +18,7 @@ import farthing
 from farthing import clock, console
 from farthing.cli import (
     agent,
+    anomalies,
     asking,
     explaining,
     exporting,
@@ -50,6 +51,7 @@ reconciling.register(app)
 explaining.register(app)
 reporting.register(app)
 exporting.register(app)
+anomalies.register(app)
 forecasting.register(app)
 shipping.register(agent.app)
 app.add_typer(agent.app)

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from farthing.config.forecasting import Forecasting
+from farthing.config.anomalies import Anomalies
 from farthing.config.pools import Method, Pool, Price, TokenWeights
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
@@ -152,6 +153,7 @@ class Config(BaseSettings):
     lake: Lake = Field(default_factory=Lake)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     engine: Engine = Field(default_factory=Engine)
+    anomalies: Anomalies = Field(default_factory=Anomalies)
     root: Path = Field(default=Path("."), exclude=True)
 
     @classmethod

@@ -103,6 +103,12 @@ life_months = 12
 released = 2026-08-01
 life_months = 12
 
+# --- What stands out: users of the coding assistant pay 20 dollars a month, so nobody should cost 5 in a week. ------
+
+[anomalies]
+user_limits = { coding = 5 }
+user_limit_days = 7
+
 # --- Prices that you know: an estimate, marked provisional, until the bill comes. The bill always wins. -----------
 # nimbus-preview has no price here on purpose: what it cost shows as `unpriced`.
 
