@@ -82,6 +82,7 @@ TABLES = {
     "rejects": "rows that could not be taken, with file, line and reason",
     "revenue": "what customers pay, per plan and period",
     "invoices": "what invoices come to on paper; `invoice_totals` holds the bills against it",
+    "budgets": "what is planned to be spent, by month and scope, as files say; `[[budgets]]` stand in farthing.toml",
     "build_days": "which days are built, and from what",
     "spans": "every span of collected traces; whose a request is often stands on a span above it",
 }
@@ -678,6 +679,19 @@ COLUMNS: dict[str, dict[str, str]] = {
         "period": "first day of the period",
         "amount": "what is paid",
         "currency": "currency of amount",
+        **_ORIGIN,
+    },
+    "budgets": {
+        "month": "month that it is for, first day",
+        "name": "the budget; lines with one name and scope are one budget, by default named by its scope",
+        "dimension": "what key names: team, model, customer, user, plan, pool or provider; total has no key",
+        "key": "for example the team",
+        "provider": "whom the plan buys from: one line for each; null: anybody",
+        "amount": "what is planned to be spent; where the file says no amount, quantity x rate",
+        "currency": "currency of amount and rate",
+        "quantity": "how much is planned to be used, in unit; null: the plan does not say",
+        "unit": "requests, tokens, million tokens or GPU hours",
+        "rate": "planned price of one unit, as the file has it; null: amount by quantity",
         **_ORIGIN,
     },
     "spans": {

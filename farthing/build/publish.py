@@ -22,6 +22,7 @@ from farthing.config import Config
 from farthing.durable import replace_file, sync
 from farthing.lake import Lake
 from farthing.lake.schemas import (
+    BUDGETS,
     BUILT,
     COST_LEDGER,
     EXCHANGE_RATES,
@@ -48,7 +49,7 @@ from farthing.warehouse import POINTER, current
 #: Tables that are in the warehouse as they are in the lake.
 _WHOLE = (
     *(GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, EXCHANGE_RATES, LOADS),
-    REJECTS,
+    *(REJECTS, BUDGETS),
 )
 
 _CHARGES = """
