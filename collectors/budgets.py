@@ -84,7 +84,7 @@ def _checks(row: Row) -> Sequence[Check]:
                 0,
                 (
                     f"{name} <> round({name}, {decimals}) or abs({name}) >= 1e{digits - decimals}",
-                    f"'{name} ' || {name} || ' has more than {decimals} decimals, or more than {digits - decimals} digits'",
+                    f"'{name} ' || {name} || ' has more than {decimals} decimals, or {digits - decimals} digits'",
                 ),
             )
     if {"amount", "quantity", "rate"} <= row.mapped:

@@ -97,7 +97,7 @@ REFUSED = {
     "2026-10,,team,support,,10,USD,5,furlongs,2": "unit is furlongs, not one of requests",
     "2026-10,,team,support,,10.2,USD,5,tokens,2": "is not quantity x rate, which is 10.000",
     "2026-10,,team,support,,,USD,5.0000001,tokens,2": "has more than 6 decimals",
-    "2026-10,,team,support,,,USD,5,tokens,10000000": "more than 7 digits",
+    "2026-10,,team,support,,,USD,5,tokens,10000000": "decimals, or 7 digits",
     ",,team,support,,1,USD,,,": "month",
 }
 
