@@ -27,7 +27,7 @@ class Budget(Section):
     """`[[budgets]]`: an amount for a scope, each calendar month or in any window of so many days."""
 
     name: Name
-    scope: dict[Dimension, str] = Field(default_factory=dict)  # all of it holds; "*" is each one on its own
+    scope: dict[Dimension, str] = Field(default_factory=dict)  # all of it holds; "*": each one on its own
     amount: Decimal = Field(gt=0, max_digits=26, decimal_places=12)
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # by default the project's
     period: Literal["month"] = "month"
@@ -52,4 +52,6 @@ class Budget(Section):
             raise ValueError("until is not after from")
         if empty := [dimension for dimension, key in self.scope.items() if not key]:
             raise ValueError(f'scope.{empty[0]} is empty; name one, or "*" for each on its own')
+        if list(self.scope.values()).count("*") > 1:
+            raise ValueError('scope has more than one "*"; each on its own goes by one of them')
         return self

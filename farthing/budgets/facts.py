@@ -1,0 +1,75 @@
+"""What a budget has to say to people, as plain facts: which threshold is crossed, by whom, by how much, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from farthing.budgets.status import Crossing, Measure, Status
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A crossed threshold. `id` is the same in each run as long as it stays crossed, and another in the next period."""
+
+    id: str
+    budget: str
+    dimension: str
+    key: str  # empty for the total
+    measure: Measure  # actual: it is spent; landing, q80: it is forecast
+    percent: int
+    level: Decimal  # percent of amount
+    value: Decimal | float  # what reached it; a forecast is an estimate and a float
+    amount: Decimal
+    actual: Decimal
+    provisional: Decimal  # of actual: no bill confirms it yet
+    currency: str
+    begin: date
+    end: date  # not part of the period
+    rolling: bool
+    since: date
+
+
+def alerts(statuses: Iterable[Status]) -> list[Fact]:
+    """The highest threshold of each measure that each budget has crossed.
+
+    A forecast beyond the amount is no news where the amount itself is spent already.
+    """
+    return [fact for status in statuses for fact in _of(status)]
+
+
+def _of(status: Status) -> Iterator[Fact]:
+    if status.actual is None or status.provisional is None:
+        return
+    limit = status.limit
+    highest: dict[Measure, Crossing] = {}
+    for crossing in status.crossings:
+        if crossing.measure not in highest or crossing.percent > highest[crossing.measure].percent:
+            highest[crossing.measure] = crossing
+    spent = status.actual > 0 and status.actual >= limit.amount
+    for measure, crossing in highest.items():
+        if measure != "actual" and spent:
+            continue
+        # A month is one occasion for a threshold; a window is again one whenever it comes from below.
+        period = crossing.since if limit.rolling else limit.begin
+        what = (limit.name, status.dimension, status.key, limit.currency, measure, f"{crossing.percent}", f"{period}")
+        yield Fact(
+            "/".join(("budget", *what)),
+            limit.name,
+            status.dimension,
+            status.key,
+            measure,
+            crossing.percent,
+            crossing.level,
+            crossing.value,
+            limit.amount,
+            status.actual,
+            status.provisional,
+            limit.currency,
+            limit.begin,
+            limit.end,
+            limit.rolling,
+            crossing.since,
+        )
