@@ -1,4 +1,4 @@
-"""Budgets: how each stands, what of it is worth an alert, and why a month was dearer than planned. Nothing is blocked."""
+"""Budgets: how each stands, what is worth an alert, and why a month was dearer than planned. Nothing is blocked."""
 
 from farthing.budgets.facts import Fact, alerts
 from farthing.budgets.status import Crossing, Status, evaluate, statuses

@@ -17,7 +17,7 @@ class Fact:
     id: str
     budget: str
     dimension: str
-    key: str  # empty for the total
+    key: str | None  # null for the total
     measure: Measure  # actual: it is spent; landing, q80: it is forecast
     percent: int
     level: Decimal  # percent of amount
@@ -54,7 +54,15 @@ def _of(status: Status) -> Iterator[Fact]:
             continue
         # A month is one occasion for a threshold; a window is again one whenever it comes from below.
         period = crossing.since if limit.rolling else limit.begin
-        what = (limit.name, status.dimension, status.key, limit.currency, measure, f"{crossing.percent}", f"{period}")
+        what = (
+            limit.name,
+            status.dimension,
+            status.key or "",
+            limit.currency,
+            measure,
+            f"{crossing.percent}",
+            f"{period}",
+        )
         yield Fact(
             "/".join(("budget", *what)),
             limit.name,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+
+from farthing.budgets.spend import COLUMNS
+
+#: In the order in which a scope of several is named.
+DIMENSIONS = tuple(COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -18,25 +24,30 @@ class Landing:
     q80: float  # it stays below this with a chance of 80 %
 
 
-def scope_name(scope: Mapping[str, str]) -> tuple[str, str]:
-    """A scope as one dimension and one key, as tables and alerts have it: `total` has no key."""
-    return " x ".join(scope) or "total", " x ".join(scope.values())
+def scope_name(scope: Mapping[str, str]) -> tuple[str, str | None]:
+    """A scope as one dimension and one key, as `scope_days` has it: of several a JSON list; the total has no key."""
+    known = [name for name in DIMENSIONS if name in scope]
+    keys = [scope[name] for name in known]
+    if len(keys) > 1:
+        return " x ".join(known), json.dumps(keys, ensure_ascii=False, separators=(",", ":"))
+    return (known[0], keys[0]) if known else ("total", None)
 
 
 def landings(
     con: duckdb.DuckDBPyConnection, scope: Mapping[str, str], currency: str, month: date
-) -> dict[str, list[Landing]]:
-    """By key, all forecasts of the month's cost of `scope` that were issued, in the order of their issue."""
-    if not con.execute("select 1 from duckdb_tables() where table_name = 'landings'").fetchall():
-        return {}  # published before anything was forecast
+) -> dict[str | None, list[Landing]]:
+    """By key, all forecasts of the month's cost of `scope` that were issued, in the order of their issue.
+
+    A scope with `*` has the keys of all that were forecast.
+    """
     dimension, key = scope_name(scope)
-    chosen, values = ("true", []) if key == "*" else ("coalesce(key, '') = ?", [key])
     rows = con.execute(
-        "select coalesce(key, ''), cast(as_of as date), forecast, q80 from landings"
-        f" where dimension = ? and BillingCurrency = ? and month = ? and {chosen} order by as_of",
-        [dimension, currency, month, *values],
+        "select key, as_of, forecast, q80 from landings"
+        " where dimension = ? and BillingCurrency = ? and month = ? and (? or key is not distinct from ?)"
+        " order by as_of, issued_at",
+        [dimension, currency, month, "*" in scope.values(), key],
     ).fetchall()
-    found: dict[str, list[Landing]] = {}
+    found: dict[str | None, list[Landing]] = {}
     for name, *landing in rows:
         found.setdefault(name, []).append(Landing(*landing))
     return found

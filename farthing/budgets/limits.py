@@ -67,7 +67,7 @@ def _configured(config: Config, budget: Budget, month: date, last: date) -> Limi
         return None
     return Limit(
         budget.name,
-        dict(budget.scope),
+        {str(dimension): key for dimension, key in budget.scope.items()},
         budget.amount,
         budget.currency or config.project.currency,
         begin,

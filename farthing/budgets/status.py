@@ -70,8 +70,8 @@ class Status:
         return scope_name(self.limit.scope)[0]
 
     @property
-    def key(self) -> str:
-        """Whose budget it is; empty for the total."""
+    def key(self) -> str | None:
+        """Whose budget it is, a JSON list where the scope has several dimensions; null for the total."""
         return scope_name(self.limit.scope)[1]
 
     @property
@@ -106,7 +106,7 @@ def statuses(con: duckdb.DuckDBPyConnection, config: Config, month: date | None,
     last = min(known, last_of_month) if known is not None and known >= first else last_of_month
     found = limits(con, config, first, last)
     report.start(len(found), "budgets")
-    result = []
+    result: list[Status] = []
     for limit in found:
         result += _of(con, limit, known, last)
         report.advance()
@@ -134,12 +134,12 @@ def _of(con: duckdb.DuckDBPyConnection, limit: Limit, known: date | None, last: 
         name
         for number, (name, cost) in enumerate(everybody.items())
         # below that only a forecast can have crossed anything
-        if number == 0 or name in issued or (lowest is not None and cost > 0 and cost >= _level(limit, lowest))
+        if number == 0 or issued or (lowest is not None and cost > 0 and cost >= _level(limit, lowest))
     ]
     spent_by = spend.daily(con, limit.scope, first, last, asked)
     for name in asked:
         own = replace(limit, scope={**limit.scope, each: name})
-        status = _status(own, spent_by[name], issued.get(name, []), last, elapsed)
+        status = _status(own, spent_by[name], issued.get(scope_name(own.scope)[1], []), last, elapsed)
         if name == asked[0] or status.crossings:
             yield replace(status, members=len(everybody))
 
@@ -227,6 +227,6 @@ def _of_forecasts(limit: Limit, issued: Sequence[Landing]) -> Iterator[Crossing]
 def _elapsed(con: duckdb.DuckDBPyConnection, limit: Limit, last: date) -> float:
     """The share of the period's time that the ledger covers; of the day that is open still, up to the build's hour."""
     [(horizon,)] = con.execute("select horizon from build_info").fetchall()
-    until = min(datetime.combine(last + _DAY, time()), horizon)
-    whole = datetime.combine(limit.end, time()) - datetime.combine(limit.begin, time())
-    return max(0.0, (until - datetime.combine(limit.begin, time())) / whole)
+    begin, end, until = (datetime.combine(day, time()) for day in (limit.begin, limit.end, last + _DAY))
+    passed: timedelta = min(until, horizon) - begin
+    return max(0.0, passed / (end - begin))
