@@ -48,7 +48,8 @@ class Effects:
 def split(lines: Sequence[Line]) -> list[Effects]:
     """The effects of each line, in order; their sum is actual less planned, exactly.
 
-    No planned quantity or rate may be negative. With Q for all quantity, q and p for a line's planned quantity and rate, and dashes for what came:
+    No planned quantity or rate may be negative. With Q for all quantity, q and p for a line's planned quantity and
+    rate, and dashes for what came:
 
         volume = planned amount x (Q' / Q - 1)     what the plan would have cost at another size, as it was mixed
         mix    = p x (q' - q x Q' / Q)             at planned rates, what moving between providers cost

@@ -21,7 +21,7 @@ COLUMNS = {
 }
 EACH = "*"
 
-#: The ledger with the plan that each line was used under: that of the user's identity, as `user_month` has it, else
+#: A table with the plan that each line was used under: that of the user's identity, as `user_month` has it, else
 #: the one plan that was paid for the user, else for the customer, in the last month that has revenue of him.
 _WITH_PLANS = """(
     with identified as (
@@ -38,7 +38,7 @@ _WITH_PLANS = """(
         group by all
     ),
     used as (
-        select distinct cast(date_trunc('month', day) as date) as month, user_id, customer_id from cost_ledger
+        select distinct cast(date_trunc('month', day) as date) as month, user_id, customer_id from {table}
     ),
     planned as (
         select
@@ -55,13 +55,13 @@ _WITH_PLANS = """(
         left join paid on used.customer_id = paid.customer_id and paid.month <= used.month
         group by all
     )
-    select cost_ledger.*, planned.plan
-    from cost_ledger
+    select lines.*, planned.plan
+    from {table} as lines
     left join planned
         on
-            cast(date_trunc('month', cost_ledger.day) as date) = planned.month
-            and cost_ledger.user_id is not distinct from planned.user_id
-            and cost_ledger.customer_id is not distinct from planned.customer_id
+            cast(date_trunc('month', lines.day) as date) = planned.month
+            and lines.user_id is not distinct from planned.user_id
+            and lines.customer_id is not distinct from planned.customer_id
 )"""
 
 
@@ -119,8 +119,69 @@ def _each(scope: Mapping[str, str]) -> str:
     return next((COLUMNS[dimension] for dimension, key in scope.items() if key == EACH), "''")
 
 
-def _lines(scope: Mapping[str, str]) -> str:
-    return _WITH_PLANS if "plan" in scope else "cost_ledger"
+def by_provider(
+    con: duckdb.DuckDBPyConnection, scope: Mapping[str, str], currency: str, first: date, last: date
+) -> dict[str | None, Decimal]:
+    """What a scope without `*` cost in the days, by who served the model; null: it is no request's."""
+    condition, values = _condition(scope)
+    return dict(
+        con.execute(
+            f"select provider, sum(cost) from {_lines(scope)}"
+            f" where {condition} and BillingCurrency = ? and day between ? and ? group by all order by all",
+            [*values, currency, first, last],
+        ).fetchall()
+    )
+
+
+def usage_by_provider(
+    con: duckdb.DuckDBPyConnection, scope: Mapping[str, str], first: date, last: date
+) -> dict[str | None, tuple[int, int]]:
+    """Requests and tokens (read and written) of a scope without `*` and `pool` in the days, by who served the model."""
+    condition, values = _condition(scope)
+    rows = con.execute(
+        "select provider, cast(sum(requests) as bigint),"
+        " cast(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as bigint)"
+        f" from {_lines(scope, 'usage_days')} where {condition} and day between ? and ? group by all order by all",
+        [*values, first, last],
+    ).fetchall()
+    return {provider: (requests, tokens) for provider, requests, tokens in rows}
+
+
+def gpus_by_provider(
+    con: duckdb.DuckDBPyConnection, pool: str | None, currency: str, first: date, last: date
+) -> dict[str | None, tuple[int, Decimal]]:
+    """Microseconds and cost of GPUs in the days, of a pool or of all, by who bills them; else as the inventory says."""
+    rows = con.execute(
+        """
+        with sellers as (
+            select
+                lower(ResourceId) as resource,
+                arg_max(coalesce(ServiceProviderName, ProviderName), ChargePeriodStart) as provider
+            from charges
+            group by all
+        ),
+        known as (
+            select lower(ResourceId) as resource, arg_max(provider, valid_from) as provider from gpu_inventory
+            group by all
+        )
+        select
+            coalesce(sellers.provider, known.provider),
+            sum(cast(round(gpu_days.gpu_seconds * 1000000) as hugeint)),
+            sum(gpu_days.cost)
+        from gpu_days
+        left join sellers on lower(gpu_days.ResourceId) = sellers.resource
+        left join known on lower(gpu_days.ResourceId) = known.resource
+        where coalesce(gpu_days.pool = $pool, true) and BillingCurrency = $currency and day between $first and $last
+        group by all
+        order by all
+        """,
+        {"pool": pool, "currency": currency, "first": first, "last": last},
+    ).fetchall()
+    return {provider: (microseconds, cost) for provider, microseconds, cost in rows}
+
+
+def _lines(scope: Mapping[str, str], table: str = "cost_ledger") -> str:
+    return _WITH_PLANS.format(table=table) if "plan" in scope else table
 
 
 def _condition(scope: Mapping[str, str]) -> tuple[str, list[str]]:
