@@ -58,7 +58,7 @@ def split(lines: Sequence[Line]) -> list[Effects]:
     A provider without a planned rate has his own: what he cost is mix, as the plan did not buy there. A cost without
     a quantity, and a plan without one, are not split; nor is anything where no quantity at all was planned.
     """
-    planned = sum((Fraction(line.planned_quantity) for line in lines if _is_planned(line)), Fraction(0))
+    planned = sum((Fraction(line.planned_quantity or 0) for line in lines), Fraction(0))
     came = sum((Fraction(line.actual_quantity or 0) for line in lines if _is_comparable(line)), Fraction(0))
     return [_effects(line, came / planned if planned else None) for line in lines]
 
@@ -75,13 +75,9 @@ def added(effects: Iterable[Effects]) -> Effects:
     )
 
 
-def _is_planned(line: Line) -> bool:
-    return line.planned_quantity is not None
-
-
 def _is_comparable(line: Line) -> bool:
     """Whether its quantity stands against the plan's: not where the plan has an amount alone."""
-    return _is_planned(line) or not line.planned_amount
+    return line.planned_quantity is not None or not line.planned_amount
 
 
 def _effects(line: Line, growth: Fraction | None) -> Effects:

@@ -1,4 +1,4 @@
-"""What stays of an evaluation: a row of `budget_status` for each budget, one set for each day that the ledger ended on."""
+"""What stays of an evaluation: the rows of `budget_status`, one set for each day that the ledger ended on."""
 
 from __future__ import annotations
 

@@ -158,10 +158,13 @@ def gpus_by_provider(
                 lower(ResourceId) as resource,
                 arg_max(coalesce(ServiceProviderName, ProviderName), ChargePeriodStart) as provider
             from charges
+            where coalesce(ServiceProviderName, ProviderName) is not null
             group by all
         ),
         known as (
-            select lower(ResourceId) as resource, arg_max(provider, valid_from) as provider from gpu_inventory
+            select lower(ResourceId) as resource, arg_max(provider, valid_from) as provider
+            from gpu_inventory
+            where provider is not null
             group by all
         )
         select

@@ -1,4 +1,4 @@
-"""Why a month of a budget cost other than planned, by provider: the books beside the plan, and the split of the rest."""
+"""Why a month of a budget cost other than planned: the books beside the plan by provider, and the effects of each."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _plan(con: duckdb.DuckDBPyConnection, limit: Limit) -> tuple[list[_Planned],
         " group by 1 order by 1 nulls last",
         [limit.begin, limit.name, dimension, key, limit.currency],
     ).fetchall()
-    units = sorted({unit for *_, of_line in rows for unit in of_line})
+    units = sorted({unit for *_, of_line in rows for unit in of_line if unit})
     if len(units) > 1:
         raise ConfigError(
             f"its plan counts in {' and '.join(units)}, which have no sum.",
@@ -167,37 +167,35 @@ def _came(con: duckdb.DuckDBPyConnection, limit: Limit, unit: str | None, last: 
 
 
 def _lines(planned: Sequence[_Planned], came: Sequence[_Came]) -> list[Line]:
-    """A line for each provider. One of the plan without a provider stands for all that have no line of their own.
+    """A line for each provider, and one without a provider for the costs that no use is behind.
 
-    Without a quantity it stands for the costs alone that no use is behind, and theirs are lines of their own.
+    What a plan says without a provider stands for all providers that it does not name, or, without a quantity, for
+    those costs.
     """
-    named = {one.provider.lower(): one for one in planned if one.provider is not None}
-    anybody = next((one for one in planned if one.provider is None), None)
-    whole = anybody is not None and (anybody.quantity is not None or not any(one.quantity for one in planned))
+    plans: dict[str | None, _Planned] = {}
+    for plan in planned:
+        key = plan.provider.lower() if plan.provider is not None else None if plan.quantity is None else spend.EACH
+        plans[key] = plan
 
     def place(one: _Came) -> str | None:
         own = (one.provider or "").lower()
-        if own in named:
-            return own
-        return own if one.provider is not None and one.quantity and not whole else None
+        if own in plans or one.quantity is None:
+            return own if own in plans else None
+        return spend.EACH if spend.EACH in plans else own
 
-    found: dict[str | None, list[_Came]] = dict.fromkeys([*named, *([None] if anybody else [])], [])
+    found: dict[str | None, list[_Came]] = {key: [] for key in plans}
     for one in came:
-        found[place(one)] = [*found.get(place(one), []), one]
-    return [
-        Line(
-            plan.provider if plan else next((one.provider for one in ours if key is not None), None),
-            plan.quantity if plan else None,
-            plan.amount if plan else Decimal(0),
-            plan.rate if plan else None,
-            _sum(ours),
-            sum((one.cost for one in ours), Decimal(0)),
-        )
-        for key, ours in found.items()
-        for plan in [named[key] if key in named else anybody if key is None else None]
-    ]
+        found.setdefault(place(one), []).append(one)
+    return [_line(plans.get(key), ours, named=key is not None) for key, ours in found.items()]
 
 
-def _sum(came: Sequence[_Came]) -> Decimal | None:
+def _line(plan: _Planned | None, came: Sequence[_Came], *, named: bool) -> Line:
     known = [one.quantity for one in came if one.quantity is not None]
-    return sum(known, Decimal(0)) if known else None
+    return Line(
+        plan.provider if plan else came[0].provider if named else None,
+        plan.quantity if plan else None,
+        plan.amount if plan else Decimal(0),
+        plan.rate if plan else None,
+        sum(known, Decimal(0)) if known else None,
+        sum((one.cost for one in came), Decimal(0)),
+    )

@@ -11,15 +11,16 @@ import duckdb
 import pytest
 
 from farthing import clock
-from farthing.budgets.status import Status, statuses
+from farthing.budgets.status import statuses
 from farthing.config import Config, from_mapping
 from farthing.lake.issued import LANDINGS
 from farthing.lake.schemas import (
     BUDGETS,
+    CHARGES,
     COST_LEDGER,
     GPU_DAYS,
+    GPU_INVENTORY,
     IDENTITIES,
-    METRICS,
     REVENUE,
     USAGE_DAYS,
     Table,
@@ -27,7 +28,7 @@ from farthing.lake.schemas import (
 from farthing.lake.views import duckdb_type, quoted
 
 SQL = Path(__file__).resolve().parents[3] / "sql" / "marts"
-_TABLES = (COST_LEDGER, USAGE_DAYS, GPU_DAYS, IDENTITIES, METRICS, REVENUE, BUDGETS, LANDINGS)
+_TABLES = (CHARGES, COST_LEDGER, USAGE_DAYS, GPU_DAYS, GPU_INVENTORY, IDENTITIES, REVENUE, BUDGETS, LANDINGS)
 OCTOBER = date(2026, 10, 1)
 
 
@@ -53,7 +54,6 @@ class Books:
             self.con.execute(f"create table {table.name} ({columns})")
         self.con.execute(f"create view user_month as {(SQL / 'user_month.sql').read_text()}")
         self.con.execute("create table build_info (horizon timestamp)")
-        self.con.execute("create table charges (ResourceId varchar, ServiceProviderName varchar, ProviderName varchar)")
         self.con.execute("insert into build_info values ('2100-01-01')")
 
     def add(self, table: Table, **values: Any) -> None:
@@ -93,15 +93,50 @@ class Books:
             **{"month": OCTOBER, "dimension": "total", "BillingCurrency": "USD", **line},
         )
 
+    def used(
+        self, day: int, provider: str | None, requests: int = 0, tokens: tuple[int, int] = (0, 0), **line: Any
+    ) -> None:
+        """Requests and their tokens read and written."""
+        self.add(
+            USAGE_DAYS,
+            day=october(day),
+            provider=provider,
+            requests=requests,
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
+            **line,
+        )
+
+    def gpu(self, day: int, hours: float, cost: int | str, resource: str, **line: Any) -> None:
+        """Hours of GPUs of a resource, and the ledger line that they are."""
+        self.add(
+            GPU_DAYS,
+            day=october(day),
+            gpu_seconds=hours * 3600,
+            cost=Decimal(cost),
+            ResourceId=resource,
+            **{"pool": "p", "BillingCurrency": "USD", **line},
+        )
+        self.spend(day, cost, **{"pool": "p", **line})
+
+    def billed(self, resource: str, provider: str) -> None:
+        """A charge that says whose the resource is."""
+        self.add(
+            CHARGES, ResourceId=resource, ProviderName=provider, ChargePeriodStart=datetime(2026, 10, 1, tzinfo=UTC)
+        )
+
     def config(self, *budgets: dict[str, Any], **tables: Any) -> Config:
         return from_mapping({"budgets": [{"name": "b", **one} for one in budgets], **tables})
 
-    def statuses(self, *budgets: dict[str, Any], month: date | None = None, today: int = 20) -> list[Status]:
+    def statuses(self, *budgets: dict[str, Any], month: date | None = None, today: int = 20) -> Any:
+        """A list of `Status`; as Any, so that its decimals compare with plain numbers."""
         with clock.fixed(datetime(2026, 10, today, 12, tzinfo=UTC)):
             return statuses(self.con, self.config(*budgets), month, Silence())
 
-    def one(self, month: date | None = None, today: int = 20, **budget: Any) -> Status:
-        (found,) = self.statuses(budget, month=month, today=today)
+    def one(self, **budget: Any) -> Any:
+        """The only status of a budget; `month` and `today` say when it is asked for."""
+        when = {name: budget.pop(name) for name in ("month", "today") if name in budget}
+        (found,) = self.statuses(budget, **when)
         return found
 
 

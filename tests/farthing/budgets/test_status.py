@@ -224,7 +224,7 @@ def test_who_is_below_every_threshold_is_named_when_his_landing_is_not(books: Bo
 # -- plans of customers
 
 
-def plans(books: Books, **scope: str) -> Decimal | None:
+def plans(books: Books, **scope: str) -> Any:
     return books.one(scope={"plan": scope["plan"]}, amount=1).actual
 
 
