@@ -29,6 +29,17 @@ class Line:
     actual_quantity: Decimal | None
     actual_cost: Decimal
 
+    @property
+    def rate_of_plan(self) -> Decimal | None:
+        """Planned price of one unit, to 12 decimals; null where none was planned."""
+        rate = _planned_rate(self)
+        return None if rate is None else _rounded(rate)
+
+    @property
+    def rate_that_came(self) -> Decimal | None:
+        """Cost of one unit, to 12 decimals; null where none was used."""
+        return _rounded(Fraction(self.actual_cost) / Fraction(self.actual_quantity)) if self.actual_quantity else None
+
 
 @dataclass(frozen=True)
 class Effects:

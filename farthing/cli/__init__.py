@@ -16,7 +16,18 @@ from rich.text import Text
 
 import farthing
 from farthing import clock, console
-from farthing.cli import agent, asking, explaining, exporting, pipeline, reconciling, reporting, shipping, starting
+from farthing.cli import (
+    agent,
+    asking,
+    budgeting,
+    explaining,
+    exporting,
+    pipeline,
+    reconciling,
+    reporting,
+    shipping,
+    starting,
+)
 from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
 
@@ -37,6 +48,7 @@ pipeline.register(app)
 asking.register(app)
 reconciling.register(app)
 explaining.register(app)
+budgeting.register(app)
 reporting.register(app)
 exporting.register(app)
 shipping.register(agent.app)
