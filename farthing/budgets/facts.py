@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
+from farthing import figures
 from farthing.budgets.status import Crossing, Measure, Status
+
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,39 @@ class Fact:
     rolling: bool
     since: date
 
+    @property
+    def title(self) -> str:
+        """The fact in a line."""
+        said = {"actual": "is spent", "landing": "is expected", "q80": "is not excluded"}
+        return f"Budget {self.budget}, {self._who}: {self.percent} % {said[self.measure]}"
+
+    @property
+    def what(self) -> str:
+        """The fact in a sentence."""
+        when = (
+            f"{self.begin:%B %Y}"
+            if not self.rolling
+            else f"the {(self.end - self.begin).days} days to {figures.day(self.end - _DAY)}"
+        )
+        spent = (
+            f"{self._who} cost {figures.money(self.actual)} of {figures.money(self.amount)} {self.currency} in {when}"
+        )
+        unsure = f", {figures.money(self.provisional)} of it provisional" if self.provisional else ""
+        if self.measure == "actual":
+            return f"{spent}{unsure}; {self.percent} % was crossed on {figures.day(self.since)}."
+        foreseen = "is expected to land at" if self.measure == "landing" else "stays with a chance of 80 % below"
+        since = f"beyond {self.percent} % since the forecast of {figures.day(self.since)}"
+        return f"{spent}{unsure}, and {foreseen} {self.value:,.2f}: {since}."
+
+    @property
+    def _who(self) -> str:
+        return " ".join(filter(None, (self.dimension, self.key)))
+
 
 def alerts(statuses: Iterable[Status]) -> list[Fact]:
     """The highest threshold of each measure that each budget has crossed.
 
-    A forecast beyond the amount is no news where the amount itself is spent already.
+    A forecast of what is spent already is no news.
     """
     return [fact for status in statuses for fact in _of(status)]
 
@@ -48,9 +79,8 @@ def _of(status: Status) -> Iterator[Fact]:
     for crossing in status.crossings:
         if crossing.measure not in highest or crossing.percent > highest[crossing.measure].percent:
             highest[crossing.measure] = crossing
-    spent = status.actual > 0 and status.actual >= limit.amount
     for measure, crossing in highest.items():
-        if measure != "actual" and spent:
+        if measure != "actual" and status.actual > 0 and crossing.level <= status.actual:
             continue
         # A month is one occasion for a threshold; a window is again one whenever it comes from below.
         period = crossing.since if limit.rolling else limit.begin

@@ -105,7 +105,7 @@ def statuses(con: duckdb.DuckDBPyConnection, config: Config, month: date | None,
     last_of_month = (first + timedelta(days=32)).replace(day=1) - _DAY
     last = min(known, last_of_month) if known is not None and known >= first else last_of_month
     found = limits(con, config, first, last)
-    report.start(len(found), "budgets")
+    report.start(len(found), "looking at budgets")
     result: list[Status] = []
     for limit in found:
         result += _of(con, limit, known, last)

@@ -136,6 +136,8 @@ def _status_sheet(statuses: Sequence[Status], form: Form) -> Sheet:
 
 
 def _status_row(status: Status, form: Form) -> list[object]:
+    from farthing.budgets.record import highest
+
     limit, landing = status.limit, status.landing
     people = form is Form.TABLE
     key = " ".join(filter(None, (status.dimension, status.key))) if people else status.key
@@ -144,13 +146,13 @@ def _status_row(status: Status, form: Form) -> list[object]:
         foreseen = (f"{landing.forecast:,.2f}" if landing else "no forecast", None)
         if limit.rolling:
             foreseen = (None, None)  # a window has no end that it could land at
-    crossed = [f"{one.percent} % {one.measure}" for one in status.crossings]
-    last = max(status.crossings, key=lambda one: one.since, default=None)
+    crossed = {one.measure: f"{one.percent} % {one.measure}" for one in status.crossings}  # the highest comes last
+    told = highest(status)
     return [
         *(limit.name, status.dimension, key, limit.begin, limit.end - timedelta(days=1), status.elapsed_share),
         *(limit.amount, limit.currency, status.actual, status.used_share, status.provisional, *foreseen),
-        ", ".join(crossed) if people or form is Form.CSV else _crossings(status),
-        last.since if last else None,
+        _crossings(status) if form is Form.JSON else ", ".join(crossed.values()) or None,
+        told.since if told else None,
         dict(status.elsewhere) or None,
         status.members,
     ]
@@ -205,7 +207,11 @@ def _variance_sheet(found: Variance) -> Sheet:
         *(effects.volume, effects.mix, effects.rate, effects.unsplit, found.through),
     ]
     exact = frozenset({"planned", "actual", "variance", "volume", "mix", "rate", "unsplit"})
-    return Sheet("variance", columns, [row], title="Actual less planned", record=True, exact=exact)
+    over = found.through + timedelta(days=1) == limit.end
+    title = "Actual less planned" + (
+        "" if over else f": the month is not over, and known up to {figures.day(found.through)}"
+    )
+    return Sheet("variance", columns, [row], title=title, record=True, exact=exact)
 
 
 def _lines_sheet(found: Variance, form: Form) -> Sheet:

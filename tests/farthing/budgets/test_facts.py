@@ -26,10 +26,34 @@ def test_of_each_measure_the_highest_threshold_is_told_once(books: Books) -> Non
     assert (q80.measure, q80.percent, q80.value) == ("q80", 120, 130.0)
 
 
-def test_a_forecast_beyond_an_amount_that_is_spent_is_no_news(books: Books) -> None:
+def test_a_forecast_of_what_is_spent_already_is_no_news_and_one_beyond_it_is(books: Books) -> None:
     books.spend(5, 100)
     books.landing(5, 200.0, 300.0)
     assert [fact.measure for fact in alerts(books.statuses({"amount": 100}))] == ["actual"]
+    beyond: dict[str, Any] = {"amount": 100, "thresholds": {"landing": [100, 150]}}
+    assert [(fact.measure, fact.percent) for fact in alerts(books.statuses(beyond))] == [
+        ("actual", 100),
+        ("landing", 150),
+    ]
+
+
+def test_a_fact_is_said_in_words(books: Books) -> None:
+    books.spend(5, "85.5", provisional=True, team_id="a")
+    books.landing(5, 104.0, 130.0, dimension="team", key="a")
+    told = alerts(books.statuses({"amount": 100, "scope": {"team": "a"}}))
+    assert [fact.title for fact in told] == [
+        "Budget b, team a: 80 % is spent",
+        "Budget b, team a: 100 % is expected",
+        "Budget b, team a: 100 % is not excluded",
+    ]
+    spent = "team a cost 85.50 of 100.00 USD in October 2026, 85.50 of it provisional"
+    assert [fact.what for fact in told] == [
+        f"{spent}; 80 % was crossed on 5 Oct 2026.",
+        f"{spent}, and is expected to land at 104.00: beyond 100 % since the forecast of 5 Oct 2026.",
+        f"{spent}, and stays with a chance of 80 % below 130.00: beyond 100 % since the forecast of 5 Oct 2026.",
+    ]
+    (window,) = alerts(books.statuses({"amount": 100, "window_days": 7, "thresholds": {"actual": [80]}}))
+    assert "in the 7 days to 5 Oct 2026" in window.what
 
 
 def test_a_budget_that_crossed_nothing_says_nothing(books: Books) -> None:
