@@ -43,14 +43,10 @@ class Fact:
     @property
     def what(self) -> str:
         """The fact in a sentence."""
-        when = (
-            f"{self.begin:%B %Y}"
-            if not self.rolling
-            else f"the {(self.end - self.begin).days} days to {figures.day(self.end - _DAY)}"
-        )
-        spent = (
-            f"{self._who} cost {figures.money(self.actual)} of {figures.money(self.amount)} {self.currency} in {when}"
-        )
+        days, last = (self.end - self.begin).days, figures.day(self.end - _DAY)
+        when = f"the {days} days to {last}" if self.rolling else f"{self.begin:%B %Y}"
+        of = f"{figures.money(self.actual)} of {figures.money(self.amount)} {self.currency}"
+        spent = f"{self._who} cost {of} in {when}"
         unsure = f", {figures.money(self.provisional)} of it provisional" if self.provisional else ""
         if self.measure == "actual":
             return f"{spent}{unsure}; {self.percent} % was crossed on {figures.day(self.since)}."

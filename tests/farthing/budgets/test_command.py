@@ -100,7 +100,8 @@ def test_a_variance_adds_up_in_what_is_printed(company: Path) -> None:
     assert effects == [24, 0, 12, 0]
     assert Decimal(total["variance"]) == sum(effects) == 24 * NODE_HOUR - 24
     (line,) = said.value["lines"]
-    assert (line["provider"], Decimal(line["quantity"]), Decimal(line["actual_rate"])) == ("AWS", 48, Decimal("1.25"))
+    assert [Decimal(line[name]) for name in ("quantity", "actual_rate")] == [48, Decimal("1.25")]
+    assert line["provider"] == "AWS"
     assert "rate" in farthing("budgets", "variance", "2026-10", "gpus", "--project", company).out
 
 
