@@ -15,13 +15,14 @@ _WEIGHT = {"actual": 2, "landing": 1, "q80": 0}
 
 
 def store(lake: Lake, statuses: Sequence[Status]) -> None:
-    """Write `statuses` in the place of those of the same last day of the ledger; what is not begun is not written."""
+    """Write `statuses` in the place of those of the same budgets and last day; what the ledger has not is not kept."""
     by_day: dict[date, list[dict[str, object]]] = {}
     for status in statuses:
         if status.through is not None:
             by_day.setdefault(status.through, []).append(row(status))
     for day, rows in by_day.items():
-        issued.restate(lake, BUDGET_STATUS, rows, where={"as_of": day})
+        names = sorted({str(one["budget"]) for one in rows})
+        issued.restate(lake, BUDGET_STATUS, rows, where={"as_of": day, "budget": names})
 
 
 def highest(status: Status) -> Crossing | None:

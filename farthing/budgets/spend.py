@@ -74,10 +74,10 @@ class Spent:
     provisional: Decimal
 
 
-def ledger_end(con: duckdb.DuckDBPyConnection, today: date) -> date | None:
-    """The last day that the ledger knows, not after `today`; null: it is empty."""
-    [(day,)] = con.execute("select max(day) from cost_ledger where day <= ?", [today]).fetchall()
-    return day if isinstance(day, date) else None
+def ledger_days(con: duckdb.DuckDBPyConnection, today: date) -> tuple[date, date] | None:
+    """The first and the last day that the ledger knows, not after `today`; null: it is empty."""
+    [(first, last)] = con.execute("select min(day), max(day) from cost_ledger where day <= ?", [today]).fetchall()
+    return None if first is None else (first, last)
 
 
 def members(

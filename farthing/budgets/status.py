@@ -18,7 +18,7 @@ import duckdb
 from farthing import clock, warehouse
 from farthing.budgets import spend
 from farthing.budgets.landing import Landing, landings, scope_name
-from farthing.budgets.limits import Limit, limits
+from farthing.budgets.limits import Limit, limits, month_after
 from farthing.config import Config
 
 _DAY = timedelta(days=1)
@@ -55,7 +55,8 @@ class Status:
     """How one budget of one scope stands; money is in the currency of `limit`, and null where nothing is known."""
 
     limit: Limit
-    through: date | None  # the last day whose spend counts; null: the ledger does not reach the period
+    known_from: date | None  # the first day whose spend counts: that of the period, or where the ledger begins in it
+    through: date | None  # the last one; both are null where the ledger has nothing of the period
     elapsed_share: float  # of the period's time, up to what the ledger knows
     actual: Decimal | None
     provisional: Decimal | None  # the part of actual that no bill confirms yet
@@ -83,12 +84,19 @@ class Status:
 def evaluate(config: Config, report: Report) -> list[Status]:
     """How all budgets stand now, by the published warehouse: of the month that the ledger is in, and its last days.
 
+    Those of the month before come first, as its bills may still change it.
+
     Raises:
         WarehouseMissingError: nothing is published.
         ConfigError: a budget is in farthing.toml and in a file.
     """
     with warehouse.open_warehouse(config) as con:
-        return statuses(con, config, None, report)
+        known = spend.ledger_days(con, clock.now().date())
+        if known is None:
+            return statuses(con, config, None, report)
+        before = statuses(con, config, (known[1].replace(day=1) - _DAY).replace(day=1), report)
+        kept = [status for status in before if not status.limit.rolling and status.through is not None]
+        return [*kept, *statuses(con, config, None, report)]
 
 
 def statuses(con: duckdb.DuckDBPyConnection, config: Config, month: date | None, report: Report) -> list[Status]:
@@ -100,10 +108,11 @@ def statuses(con: duckdb.DuckDBPyConnection, config: Config, month: date | None,
     Raises:
         ConfigError: a budget is in farthing.toml and in a file.
     """
-    known = spend.ledger_end(con, clock.now().date())
-    first = month or (known or clock.now().date()).replace(day=1)
-    last_of_month = (first + timedelta(days=32)).replace(day=1) - _DAY
-    last = min(known, last_of_month) if known is not None and known >= first else last_of_month
+    today = clock.now().date()
+    known = spend.ledger_days(con, today)
+    first = month or (known[1] if known else today).replace(day=1)
+    last_of_month = month_after(first) - _DAY
+    last = min(known[1], last_of_month) if known and known[1] >= first else last_of_month
     found = limits(con, config, first, last)
     report.start(len(found), "looking at budgets")
     result: list[Status] = []
@@ -113,21 +122,22 @@ def statuses(con: duckdb.DuckDBPyConnection, config: Config, month: date | None,
     return result
 
 
-def _of(con: duckdb.DuckDBPyConnection, limit: Limit, known: date | None, last: date) -> Iterator[Status]:
-    if known is None or known < limit.begin:
-        yield Status(limit, None, 0.0, None, None, None, (), {})
+def _of(con: duckdb.DuckDBPyConnection, limit: Limit, known: tuple[date, date] | None, last: date) -> Iterator[Status]:
+    if known is None or known[1] < limit.begin or known[0] > last:
+        yield Status(limit, None, None, 0.0, None, None, None, (), {})
         return
+    days = max(known[0], limit.begin), last
     elapsed = _elapsed(con, limit, last)
     issued = {} if limit.rolling else landings(con, limit.scope, limit.currency, limit.begin)
     first = _ALWAYS if limit.rolling else limit.begin
     each = next((name for name, key in limit.scope.items() if key == spend.EACH), None)
     if each is None:
         spent = spend.daily(con, limit.scope, first, last).get("", {})
-        yield _status(limit, spent, issued.get(scope_name(limit.scope)[1], []), last, elapsed)
+        yield _status(limit, spent, issued.get(scope_name(limit.scope)[1], []), days, elapsed)
         return
     everybody = spend.members(con, limit.scope, limit.currency, limit.begin, last)
     if not everybody:
-        yield Status(limit, last, elapsed, Decimal(0), Decimal(0), None, (), {}, 0)
+        yield Status(limit, *days, elapsed, Decimal(0), Decimal(0), None, (), {}, 0)
         return
     lowest = min(limit.thresholds.actual, default=None)
     asked = [
@@ -139,7 +149,7 @@ def _of(con: duckdb.DuckDBPyConnection, limit: Limit, known: date | None, last: 
     spent_by = spend.daily(con, limit.scope, first, last, asked)
     for name in asked:
         own = replace(limit, scope={**limit.scope, each: name})
-        status = _status(own, spent_by[name], issued.get(scope_name(own.scope)[1], []), last, elapsed)
+        status = _status(own, spent_by[name], issued.get(scope_name(own.scope)[1], []), days, elapsed)
         if name == asked[0] or status.crossings:
             yield replace(status, members=len(everybody))
 
@@ -148,13 +158,13 @@ def _status(
     limit: Limit,
     by_currency: Mapping[str, Sequence[spend.Spent]],
     issued: Sequence[Landing],
-    last: date,
+    days: tuple[date, date],
     elapsed: float,
 ) -> Status:
     own = by_currency.get(limit.currency, [])
     inside = [spent for spent in own if spent.day >= limit.begin]
     actual = sum((spent.cost for spent in inside), Decimal(0))
-    since = _since_of_window(own, limit, last) if limit.rolling else _since_of_month(inside)
+    since = _since_of_window(own, limit, days[1]) if limit.rolling else _since_of_month(inside)
     crossings = [
         Crossing("actual", percent, level, actual, day)
         for percent in sorted(limit.thresholds.actual)
@@ -162,16 +172,16 @@ def _status(
     ]
     return Status(
         limit,
-        last,
+        *days,
         elapsed,
         actual,
         sum((spent.provisional for spent in inside), Decimal(0)),
         issued[-1] if issued else None,
         (*crossings, *_of_forecasts(limit, issued)),
         {
-            currency: sum((spent.cost for spent in days if spent.day >= limit.begin), Decimal(0))
-            for currency, days in by_currency.items()
-            if currency != limit.currency and days[-1].day >= limit.begin
+            currency: sum((spent.cost for spent in other if spent.day >= limit.begin), Decimal(0))
+            for currency, other in by_currency.items()
+            if currency != limit.currency and other[-1].day >= limit.begin
         },
     )
 

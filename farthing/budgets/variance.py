@@ -64,18 +64,20 @@ def variance_of(
     """The variance of the budget `name` in `month`, a first day; `scope` says which, where several have the name.
 
     Raises:
-        ConfigError: there is no such budget, or several; the ledger does not reach the month; the plan counts in
+        ConfigError: there is no such budget, or several; the ledger has nothing of the month; the plan counts in
             several units, or in one that its scope has no books of.
     """
     limit = _limit(con, config, month, name, scope)
-    known = spend.ledger_end(con, clock.now().date())
-    if known is None or known < month:
+    known = spend.ledger_days(con, clock.now().date())
+    if known is None or known[1] < month or known[0] >= limit.end:
         raise ConfigError(
-            f"the ledger ends on {known} and does not reach {month:%Y-%m}." if known else "the ledger is empty.",
+            f"the ledger has {known[0]} to {known[1]} and nothing of {month:%Y-%m}."
+            if known
+            else "the ledger is empty.",
             file=f"budget '{name}'",
-            fix="name an earlier month, or run `farthing collect` and `farthing build`.",
+            fix="name a month that it has, or run `farthing collect` and `farthing build`.",
         )
-    last = min(known, limit.end - timedelta(days=1))
+    last = min(known[1], limit.end - timedelta(days=1))
     planned, unit = _plan(con, limit)
     days = spend.daily(con, limit.scope, limit.begin, last).get("", {}).get(limit.currency, [])
     actual = sum((spent.cost for spent in days), Decimal(0))

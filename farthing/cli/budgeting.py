@@ -186,6 +186,13 @@ def _remarks(statuses: Sequence[Status]) -> list[str]:
             f"{name}: {crossed:,} of {of_budget[0].members or 0:,} have crossed a threshold; shown are those, "
             "and who spent most."
         )
+    begins = [
+        status.known_from
+        for status in statuses
+        if status.known_from is not None and status.known_from > status.limit.begin
+    ]
+    if begins:
+        found.append(f"The ledger begins on {figures.day(begins[0])}; what was before counts nowhere.")
     for status in statuses:
         for currency, cost in status.elsewhere.items():
             scope = " ".join(filter(None, (status.dimension, status.key)))

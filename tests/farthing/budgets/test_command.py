@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from farthing.config import load
 from farthing.lake import Lake
 from tests.farthing.budgets.conftest import Silence
 from tests.farthing.commands import farthing
-from tests.worlds import BILL, MIDNIGHT, NODE_HOUR, TOML, tiny
+from tests.worlds import BILL, MIDNIGHT, NODE_HOUR, TOML, charge, tiny, write_csv
 
 BUDGETS = """
 [sources.plan]
@@ -120,3 +121,19 @@ def test_an_evaluation_is_kept_and_comes_into_the_warehouse(company: Path) -> No
     with warehouse.open_warehouse(config) as con:
         rows = con.execute("select actual, threshold, basis from budget_status where budget = 'everything'").fetchall()
     assert rows == [(BILL, 0.5, "actual")]
+
+
+def test_the_month_before_is_looked_at_again_as_its_bills_still_come(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "company", toml=TOML + BUDGETS)
+    (folder / "budgets.csv").write_text(PLAN)
+    late = charge("AWS", "Compute", Decimal(3), resource="i-later", service="EC2")
+    late |= {"ChargePeriodStart": "2026-11-02T00:00:00Z", "ChargePeriodEnd": "2026-11-03T00:00:00Z"}
+    write_csv(folder / "bills" / "november.csv", tuple(late), [late])
+    assert farthing("collect", "--project", folder).code == 0
+    with clock.fixed(datetime(2026, 11, 20, tzinfo=UTC)):
+        assert farthing("build", "--project", folder).code == 0
+        found = evaluate(load(folder), Silence())
+    amounts = {(status.limit.name, status.limit.begin.month): status.actual for status in found}
+    assert amounts["everything", 10] == BILL
+    assert amounts["everything", 11] == 3
+    assert sum(status.limit.rolling for status in found) == 1  # the window is that of the ledger's end alone

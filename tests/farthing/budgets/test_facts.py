@@ -92,17 +92,19 @@ def test_what_is_kept_is_one_row_for_each_budget_and_last_day_of_the_ledger(book
     books.spend(5, 85)
     books.landing(5, 104.0, 130.0)
     ours: dict[str, Any] = {"amount": 100}
-    store(lake, books.statuses(ours, {"name": "c", "amount": 999, "scope": {"team": "a"}}))
+    other: dict[str, Any] = {"name": "c", "amount": 999, "scope": {"team": "*"}}
+    store(lake, books.statuses(ours, other))
     books.spend(5, 6, provisional=True)
     store(lake, books.statuses(ours))
-    (row,) = rows(lake)
+    row, kept = rows(lake)
+    assert kept[1] == "c"
     assert row == (
         *(october(5), "b", "total", None, "USD", OCTOBER, october(31), Decimal(100), Decimal(91), Decimal(6)),
         *(104.0, 130.0, "landing", 1.0, october(5)),
     )
     books.spend(6, 1)
     store(lake, books.statuses(ours))
-    assert [row[0] for row in rows(lake)] == [october(5), october(6)]
+    assert [row[:2] for row in rows(lake)] == [(october(5), "b"), (october(5), "c"), (october(6), "b")]
 
 
 def test_a_month_that_has_not_begun_is_not_kept(books: Books, tmp_path: Path) -> None:

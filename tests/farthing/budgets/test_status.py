@@ -104,6 +104,15 @@ def test_a_month_that_the_ledger_does_not_reach_has_no_actual(books: Books) -> N
     assert (status.actual, status.through, status.crossings) == (None, None, ())
 
 
+def test_a_month_before_the_ledger_begins_has_no_actual_and_one_that_it_begins_in_says_from_when(books: Books) -> None:
+    books.spend(5, 7)
+    before = books.one(amount=10, month=date(2026, 9, 1))
+    assert (before.actual, before.known_from, before.through) == (None, None, None)
+    assert books.one(amount=10).known_from == october(5)
+    books.spend(date(2026, 9, 5), 1)
+    assert books.one(amount=10).known_from == OCTOBER
+
+
 def test_a_scope_without_a_line_in_a_month_that_the_ledger_knows_has_spent_nothing(books: Books) -> None:
     books.spend(5, 7)
     assert books.one(scope={"team": "idle"}, amount=10).actual == 0

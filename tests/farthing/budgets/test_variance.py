@@ -183,8 +183,11 @@ def test_what_has_no_variance_is_an_error_that_says_what_to_do(books: Books, pro
 def test_a_month_that_the_ledger_does_not_reach_has_no_variance(books: Books) -> None:
     books.spend(1, 1)
     books.plan(1, month=date(2026, 11, 1))
-    with pytest.raises(ConfigError, match="ends on 2026-10-01 and does not reach 2026-11"):
+    with pytest.raises(ConfigError, match="has 2026-10-01 to 2026-10-01 and nothing of 2026-11"):
         variance(books, month=date(2026, 11, 1))
+    books.plan(1, month=date(2026, 9, 1))
+    with pytest.raises(ConfigError, match="nothing of 2026-09"):
+        variance(books, month=date(2026, 9, 1))
 
 
 def test_the_scope_says_which_of_several_is_meant(books: Books) -> None:
