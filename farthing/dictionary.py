@@ -47,7 +47,7 @@ CHAPTERS = {
     "What farthing foresaw, found and told": tuple(table.name for table in ISSUED),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "gpu_prices", "jobs", "identities", "metrics", "revenue"),
-        *("invoices", "vendor_usage", "exchange_rates"),
+        *("invoices", "vendor_usage", "exchange_rates", "budgets"),
         *("loads", "rejects", "build_info"),
     ),
 }

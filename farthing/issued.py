@@ -24,6 +24,11 @@ def put(lake: Lake, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         lake.upsert(table, _arrow(table, rows), load=uuid.uuid4().hex)
 
 
+def restate(lake: Lake, table: Table, rows: Sequence[Mapping[str, object]], *, where: Mapping[str, object]) -> None:
+    """Write `rows` in the place of all those of `table` that match `where` (column -> value), as they must too."""
+    lake.replace(table, _arrow(table, rows), where=where)
+
+
 def publish(config: Config, lake: Lake, tell: Callable[[str], None]) -> Path | None:
     """Let the published warehouse have what the lake's issued tables have now; None where nothing is published yet."""
     from farthing.build.publish import publish_issued

@@ -31,6 +31,7 @@ _TELLING: tuple[tuple[str, frozenset[str]], ...] = (
     ("helicone", frozenset({"request_created_at", "request_model"})),
     ("requests", frozenset({"model", "started_at"})),
     ("identities", frozenset({"id", "user_id"})),
+    ("budgets", frozenset({"dimension", "key", "month", "amount"})),
     ("invoices", frozenset({"provider", "month", "amount"})),
     ("revenue", frozenset({"customer_id", "amount", "period"})),
     ("metrics", frozenset({"day", "dimension", "key", "quantity"})),
@@ -68,6 +69,7 @@ _ABOUT = {
     "identities": "who is behind a user id or key",
     "revenue": "what customers pay",
     "invoices": "what invoices come to on paper",
+    "budgets": "what is planned to be spent, by month and scope",
     "metrics": "drivers that only you know",
     "costs": "what no vendor bills in FOCUS: labour, labelling, invoices on paper",
 }

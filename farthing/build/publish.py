@@ -25,6 +25,7 @@ from farthing.durable import replace_file, sync
 from farthing.lake import Lake
 from farthing.lake.issued import ISSUED
 from farthing.lake.schemas import (
+    BUDGETS,
     BUILT,
     COST_LEDGER,
     EXCHANGE_RATES,
@@ -52,7 +53,7 @@ from farthing.warehouse import POINTER, current
 #: Tables that are in the warehouse as they are in the lake.
 _WHOLE = (
     *(GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, REVENUE, INVOICES, VENDOR_USAGE, EXCHANGE_RATES, LOADS),
-    REJECTS,
+    *(REJECTS, BUDGETS),
 )
 
 _CHARGES = """

@@ -20,6 +20,7 @@ from farthing.cli import (
     agent,
     anomalies,
     asking,
+    budgeting,
     explaining,
     exporting,
     forecasting,
@@ -49,6 +50,7 @@ pipeline.register(app)
 asking.register(app)
 reconciling.register(app)
 explaining.register(app)
+budgeting.register(app)
 reporting.register(app)
 exporting.register(app)
 anomalies.register(app)

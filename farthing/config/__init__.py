@@ -18,8 +18,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from farthing.config.forecasting import Forecasting
 from farthing.config.anomalies import Anomalies
+from farthing.config.budgets import Budget, Thresholds
+from farthing.config.forecasting import Forecasting
 from farthing.config.pools import Method, Pool, Price, TokenWeights
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
@@ -27,6 +28,7 @@ from farthing.errors import ConfigError
 
 __all__ = [
     "Asset",
+    "Budget",
     "Column",
     "Config",
     "Forecasting",
@@ -35,6 +37,7 @@ __all__ = [
     "Price",
     "Section",
     "Source",
+    "Thresholds",
     "TokenWeights",
     "from_mapping",
     "load",
@@ -147,6 +150,7 @@ class Config(BaseSettings):
     models: dict[str, TrainedModel] = Field(default_factory=dict)
     units: dict[str, Unit] = Field(default_factory=dict)
     credits: dict[str, Grant] = Field(default_factory=dict)
+    budgets: list[Budget] = Field(default_factory=list)
     attribution: Attribution = Field(default_factory=Attribution)
     ledger: Ledger = Field(default_factory=Ledger)
     forecast: Forecasting = Field(default_factory=Forecasting)
@@ -187,10 +191,11 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _assets_once(self) -> Config:
+    def _names_once(self) -> Config:
         for what, names in (
             ("asset name", [asset.name for asset in self.assets]),
             ("resource of assets", [resource for asset in self.assets for resource in asset.resources]),
+            ("budget name", [budget.name for budget in self.budgets]),
         ):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} used twice: {', '.join(twice)}")

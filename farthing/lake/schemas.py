@@ -289,6 +289,27 @@ INVOICES = Table(
     required=("provider", "month", "amount", "currency"),
 )
 
+#: What is planned to be spent in a month, by scope; where the plan says so also how much of what, and at which rate.
+BUDGETS = Table(
+    "budgets",
+    _schema(
+        {
+            "month": DAY,
+            "name": TEXT,
+            "dimension": TEXT,
+            "key": TEXT,
+            "provider": TEXT,
+            "amount": MONEY,
+            "currency": TEXT,
+            "quantity": MONEY,
+            "unit": TEXT,
+            "rate": EXACT,
+        }
+    ),
+    key=("month", "name", "dimension", "key", "provider", "currency"),
+    required=("month", "name", "dimension", "amount", "currency"),
+)
+
 METRICS = Table(
     "metrics",
     _schema({"day": DAY, "dimension": TEXT, "key": TEXT, "name": TEXT, "quantity": MONEY}),
@@ -651,5 +672,5 @@ BUILT = (
 
 COLLECTED = (
     *(CHARGES, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, REQUESTS, JOBS, IDENTITIES, REVENUE, INVOICES, METRICS),
-    *(VENDOR_USAGE, EXCHANGE_RATES, SPANS),
+    *(VENDOR_USAGE, EXCHANGE_RATES, SPANS, BUDGETS),
 )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from farthing.lake.schemas import (
+    BUDGETS,
     CHARGES,
     GPU_INVENTORY,
     GPU_USAGE,
@@ -67,10 +68,17 @@ KINDS: dict[str, tuple[Table, dict[str, Any], str, str]] = {
         "{},user,u1,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z",
     ),
     "revenue": (REVENUE, {}, "customer_id,plan,period,amount,currency", "{},pro,2026-10,99.5,EUR"),
+    "budgets": (
+        BUDGETS,
+        {},
+        "month,dimension,key,amount,currency,quantity,unit,rate",
+        "2026-10,team,{},99.5,EUR,199,tokens,0.5",
+    ),
     "metrics": (METRICS, {}, "day,dimension,key,name,quantity", "2026-10-01,team,{},vectors,12.5"),
 }
 NAMES = {"focus": "ResourceId", "requests": "request_id", "gpu_usage": "gpu_uuid", "gpu_inventory": "gpu_uuid"}
 NAMES |= {"costs": "ServiceName", "jobs": "job_id", "identities": "id", "revenue": "customer_id", "metrics": "key"}
+NAMES |= {"budgets": "key"}
 ALL = sorted(KINDS)
 
 

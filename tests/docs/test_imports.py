@@ -22,6 +22,7 @@ MAY_IMPORT = {
     ),
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
+    "farthing.budgets": ("farthing", "models"),
     "farthing.build": ("farthing", "models"),
     "farthing.forecasting": ("farthing", "models"),
     "farthing.reports": tuple(
@@ -36,6 +37,7 @@ MAY_IMPORT = {
 }
 #: Rooms that a room of farthing may not import although it may import farthing.
 NEVER = {
+    "farthing.budgets": ("farthing.cli", "farthing.build", "farthing.demo"),
     "farthing.build": ("farthing.cli", "farthing.explain", "farthing.demo"),
     "farthing.explain": ("farthing.cli", "farthing.lake"),
     "farthing.demo": ("farthing.cli", "farthing.lake", "farthing.build", "farthing.warehouse"),
@@ -118,6 +120,7 @@ def test_sql_is_select_files_and_no_code() -> None:
         ("models.forecast", "from farthing import clock"),
         ("farthing.build.runner", "import collectors"),
         ("farthing.build.runner", "from farthing.cli import common"),
+        ("farthing.budgets.status", "from farthing.build import build"),
         ("farthing.summary", "from dashboard import app"),
         ("farthing.charts", "from dashboard import drawing"),
         ("farthing.reports.sections.gpus", "from farthing.lake import Lake"),

@@ -45,13 +45,16 @@ where dimension = 'total' and BillingCurrency = $currency and day between $first
 order by day
 """
 
-#: Of each budget the last status that lies in the period, or the newest where the period is before all of them.
+#: Of each budget its last status in a month: a window of days has another period each day. Of budgets for each one on
+#: his own, also who stood above a threshold on a day before the last.
 _BUDGETS = """
 select
     budget, dimension, key, period_start, period_end, amount, actual, landing, landing_q80, basis, threshold, crossed_on
 from budget_status
-where BillingCurrency = $currency and period_start <= $last and period_end >= $first
-qualify row_number() over (partition by budget, key, period_start order by as_of desc) = 1
+where BillingCurrency = $currency and as_of <= $last and period_end >= $first
+qualify
+    row_number() over (partition by budget, dimension, key, date_trunc('month', period_end) order by as_of desc) = 1
+    and (threshold is not null or as_of = max(as_of) over (partition by budget, date_trunc('month', period_end)))
 order by threshold desc nulls last, budget, key, period_start
 """
 
