@@ -18,19 +18,26 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from farthing.config.alerts import AlertEvent, AlertKind, Alerts, Channel, Route, Severity
 from farthing.config.pools import Method, Pool, Price, TokenWeights
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
 from farthing.errors import ConfigError
 
 __all__ = [
+    "AlertEvent",
+    "AlertKind",
+    "Alerts",
     "Asset",
+    "Channel",
     "Column",
     "Config",
     "Patterns",
     "Pool",
     "Price",
+    "Route",
     "Section",
+    "Severity",
     "Source",
     "TokenWeights",
     "from_mapping",
@@ -149,6 +156,7 @@ class Config(BaseSettings):
     lake: Lake = Field(default_factory=Lake)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     engine: Engine = Field(default_factory=Engine)
+    alerts: Alerts = Field(default_factory=Alerts)
     root: Path = Field(default=Path("."), exclude=True)
 
     @classmethod

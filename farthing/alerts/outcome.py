@@ -1,0 +1,101 @@
+"""How a delivery went, and how often it is tried: the same for every kind of channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+import stamina
+
+#: HTTP: not now, or not any more in this moment; every other refusal stays one.
+_PASSING = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one run waits for a channel; what it could not deliver is left to the next run."""
+
+    attempts: int = 3
+    first_wait_seconds: float = 1.0  # twice as long each time
+    longest_wait_seconds: float = 30.0  # a server that wants to be left alone for longer is left to the next run
+    silence_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: sent; failed, to be tried by the next run; or dead: refused, so that trying again is no use."""
+
+    state: Literal["sent", "failed", "dead"]
+    said: str  # what came back, without secrets
+    note: str | None = None  # sent, but not to all: who is left
+
+
+class PassingError(Exception):
+    """It did not work now; later it may."""
+
+    def __init__(self, problem: str, wait_seconds: float | None = None) -> None:
+        self.wait_seconds = wait_seconds
+        super().__init__(problem)
+
+
+class RefusedError(Exception):
+    """It was refused, and would be again."""
+
+
+def checked(status: int, said: str, wait_seconds: float | None) -> str:
+    """What an HTTP server answered, in words, when it has taken the message.
+
+    Raises:
+        PassingError: it throttles or fails.
+        RefusedError: anything else.
+    """
+    answer = f"HTTP {status}" + (f": {' '.join(said.split())[:200]}" if said.strip() else "")
+    if 200 <= status < 300:
+        return answer
+    if status in _PASSING or status >= 500:
+        raise PassingError(answer, wait_seconds)
+    raise RefusedError(answer)
+
+
+def tried(deliver: Callable[[], str], patience: Patience, secrets: Iterable[str]) -> Outcome:
+    """Call `deliver` until it succeeds, is refused, or patience ends; it gives what came back."""
+
+    def again(error: Exception) -> bool | float:
+        if not isinstance(error, PassingError):
+            return False
+        wait = error.wait_seconds
+        return True if wait is None else wait if wait <= patience.longest_wait_seconds else False
+
+    try:
+        for attempt in stamina.retry_context(
+            on=again,
+            attempts=patience.attempts,
+            timeout=None,
+            wait_initial=patience.first_wait_seconds,
+            wait_max=patience.longest_wait_seconds,
+            wait_jitter=patience.first_wait_seconds / 2,
+        ):
+            with attempt:
+                return Outcome("sent", without(secrets, deliver()))
+    except PassingError as error:
+        return Outcome("failed", without(secrets, str(error)))
+    except RefusedError as error:
+        return Outcome("dead", without(secrets, str(error)))
+    raise AssertionError("stamina ends in an answer or an error")
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """`text` with every secret in it, and every part of an address that may be one, made unreadable."""
+    pieces = set()
+    for secret in secrets:
+        pieces.add(secret)
+        with suppress(ValueError):  # no address
+            parts = urlsplit(secret) if "://" in secret else urlsplit("")
+            pieces |= {parts.path.strip("/"), parts.query, parts.netloc.rpartition("@")[0]}
+            pieces |= {part for part in parts.path.split("/") if len(part) >= 8}
+    for piece in sorted(pieces - {""}, key=len, reverse=True):
+        text = text.replace(piece, "[secret]")
+    return text
