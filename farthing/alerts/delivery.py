@@ -38,13 +38,18 @@ class Delivered:
         return sum(entry.state == wanted for entry in self.entries)
 
 
+def to_stdout(text: str) -> None:
+    """Where channels of kind stdout write by default."""
+    sys.stdout.write(text)
+
+
 def deliver(
     config: Config,
     lake: Lake,
     alerts: Iterable[Alert],
     tell: Callable[[str], None],
     *,
-    write: Callable[[str], None] = sys.stdout.write,
+    write: Callable[[str], None] = to_stdout,
     patience: Patience = Patience(),  # noqa: B008  immutable
 ) -> Delivered:
     """Tell of those `alerts` that were not told of before, and of what earlier runs could not deliver.
@@ -71,7 +76,7 @@ def retry(
     lake: Lake,
     tell: Callable[[str], None],
     *,
-    write: Callable[[str], None] = sys.stdout.write,
+    write: Callable[[str], None] = to_stdout,
     patience: Patience = Patience(),  # noqa: B008  immutable
 ) -> Delivered:
     """Try all again that did not arrive, dead letters too, as if for the first time."""
@@ -87,7 +92,7 @@ def payloads(config: Config, lake: Lake, alerts: Iterable[Alert] = ()) -> dict[s
     fresh = [
         entry for alert in alerts for entry in _entries(config, alert) if (entry.alert_id, entry.event) not in told
     ]
-    due = [entry for entry in [*entries, *fresh] if entry.state == "failed"]
+    due = [entry for entry in [*entries, *fresh] if entry.state == "failed" and _is_readable(entry)]
     return {
         name: sending.payload(config.alerts.channels[name], _message(config, rows))
         for name, rows in _by_channel(due).items()
@@ -103,6 +108,11 @@ def trial(config: Config, name: str, write: Callable[[str], None]) -> Outcome:
 def trial_message(config: Config) -> Message:
     """The message that `trial` sends."""
     return message(config, [trial_alert(config.project.name)])
+
+
+def title(entry: Entry) -> str:
+    """The title of a row's alert."""
+    return from_json(entry.payload).title if _is_readable(entry) else entry.alert_id
 
 
 def _entries(config: Config, alert: Alert) -> list[Entry]:
@@ -137,9 +147,18 @@ def _bring(
     patience: Patience,
 ) -> tuple[Entry, ...]:
     """Send the rows `due`, channel by channel side by side; what came of each channel is written at once."""
-    begun = [replace(entry, state="failed", attempts=entry.attempts + 1, last_error=_STOPPED) for entry in due]
-    state.write(lake, [*muted, *begun])
-    done: list[Entry] = []
+    readable = {entry: _is_readable(entry) for entry in due}
+    done = [
+        replace(entry, state="dead", last_error="written by another version of farthing, which this one cannot read")
+        for entry in due
+        if not readable[entry]
+    ]
+    begun = [
+        replace(entry, state="failed", attempts=entry.attempts + 1, last_error=_STOPPED)
+        for entry in due
+        if readable[entry]
+    ]
+    state.write(lake, [*muted, *done, *begun])
     with ThreadPoolExecutor(max_workers=8) as pool:
         sent = {
             pool.submit(copy_context().run, _send, config, name, rows, write, patience): (name, rows)
@@ -168,6 +187,14 @@ def _ended(config: Config, entry: Entry, outcome: Outcome) -> Entry:
         return replace(entry, state="sent", last_error=outcome.note, sent_at=clock.now())
     given_up = entry.attempts >= config.alerts.give_up_after
     return replace(entry, state="dead" if given_up else outcome.state, last_error=outcome.said)
+
+
+def _is_readable(entry: Entry) -> bool:
+    try:
+        from_json(entry.payload)
+    except ValueError:
+        return False
+    return True
 
 
 def _message(config: Config, rows: Iterable[Entry]) -> Message:

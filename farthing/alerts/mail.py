@@ -35,16 +35,15 @@ def letter(message: Message, channel: Channel) -> EmailMessage:
     mail["Message-ID"] = f"<{number}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence answers it
     mail.set_content(words.plain(message))
-    charts = [(alert, chart) for alert in message.alerts if (chart := _chart(alert)) is not None]
-    pictures = {alert.identity: f"chart{number}" for number, (alert, (kind, _)) in enumerate(charts) if kind == "png"}
-    mail.add_alternative(words.page(message, pictures), subtype="html")
+    charts = [(alert.identity, *chart) for alert in message.alerts if (chart := _chart(alert)) is not None]
+    shown = {name: f"chart{place}" for place, (name, kind, _) in enumerate(charts) if kind == "png"}
+    mail.add_alternative(words.page(message, shown), subtype="html")
     page = mail.get_payload()[1]  # type: ignore[index]
-    for number, (alert, (kind, data)) in enumerate(charts):
-        if alert.identity in pictures:
-            page.add_related(data, "image", kind, cid=f"<chart{number}>")  # type: ignore[union-attr]
-    for number, (alert, (kind, data)) in enumerate(charts, 1):
-        if alert.identity not in pictures:  # few programs show SVG in a text
-            mail.add_attachment(data, "image", kind, filename=f"chart-{number}.svg")
+    for name, kind, data in charts:
+        if name in shown:
+            page.add_related(data, "image", kind, cid=f"<{shown[name]}>")  # type: ignore[union-attr]
+        else:  # few programs show SVG in a text
+            mail.add_attachment(data, "image", kind, filename="chart.svg")
     return mail
 
 

@@ -1,4 +1,4 @@
-"""What was told, where, and what came of it: the lake's table `alerts`, one row for each channel of an alert's event."""
+"""What was told, where, and what came of it: the table `alerts`, a row for each channel of an alert's event."""
 
 from __future__ import annotations
 
