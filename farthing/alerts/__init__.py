@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farthing.alerts.alert import Alert, Message, message
-from farthing.alerts.delivery import Delivered, deliver, payloads, retry, title, trial, trial_message
+from farthing.alerts.delivery import Delivered, deliver, payloads, retry, trial, trial_message
 from farthing.alerts.outcome import Outcome, Patience
 from farthing.alerts.sending import send
 
@@ -18,7 +18,6 @@ __all__ = [
     "payloads",
     "retry",
     "send",
-    "title",
     "trial",
     "trial_message",
 ]

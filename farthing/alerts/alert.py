@@ -34,8 +34,8 @@ class Alert:
     kind: AlertKind
     event: AlertEvent
     severity: Severity
-    dimension: str  # of the ledger: team, model, customer, ..., or total
-    key: str  # its value
+    dimension: str  # what it is about: team, model, customer, ..., or total
+    key: str | None  # its key; None: cost of none of them, or the total
     title: str  # one line
     what: str  # what happened, in a sentence
     how_much: str = ""  # by default the amount
@@ -134,7 +134,7 @@ def trial(company: str) -> Alert:
         event="open",
         severity="info",
         dimension="total",
-        key="",
+        key=None,
         title="Test of farthing's alerts: nothing happened",
         what=f"Somebody ran `farthing alerts test` in the project {company}. This channel works.",
         what_to_do="Nothing.",

@@ -22,7 +22,6 @@ from farthing.config import Config
 from farthing.lake import Lake
 from farthing.locks import alone
 
-NO_CHANNEL = ""
 _STOPPED = "the run that sent it ended before it could say what came of it"
 
 
@@ -110,14 +109,9 @@ def trial_message(config: Config) -> Message:
     return message(config, [trial_alert(config.project.name)])
 
 
-def title(entry: Entry) -> str:
-    """The title of a row's alert."""
-    return from_json(entry.payload).title if _is_readable(entry) else entry.alert_id
-
-
 def _entries(config: Config, alert: Alert) -> list[Entry]:
     """The rows of an alert that nobody was told of yet: one for each of its channels, or that it is muted."""
-    names = routes.channels(config.alerts, alert)
+    names: list[str | None] = [*routes.channels(config.alerts, alert)]
     return [
         Entry(
             alert_id=alert.identity,
@@ -126,14 +120,15 @@ def _entries(config: Config, alert: Alert) -> list[Entry]:
             dimension=alert.dimension,
             key=alert.key,
             channel=name,
+            title=alert.title,
             created_at=clock.now(),
             state="failed" if names else "muted",
             attempts=0,
-            last_error=None,
+            error=None,
             sent_at=None,
             payload=alert.to_json(),
         )
-        for name in names or [NO_CHANNEL]
+        for name in names or [None]
     ]
 
 
@@ -149,14 +144,12 @@ def _bring(
     """Send the rows `due`, channel by channel side by side; what came of each channel is written at once."""
     readable = {entry: _is_readable(entry) for entry in due}
     done = [
-        replace(entry, state="dead", last_error="written by another version of farthing, which this one cannot read")
+        replace(entry, state="dead", error="written by another version of farthing, which this one cannot read")
         for entry in due
         if not readable[entry]
     ]
     begun = [
-        replace(entry, state="failed", attempts=entry.attempts + 1, last_error=_STOPPED)
-        for entry in due
-        if readable[entry]
+        replace(entry, state="failed", attempts=entry.attempts + 1, error=_STOPPED) for entry in due if readable[entry]
     ]
     state.write(lake, [*muted, *done, *begun])
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -184,9 +177,9 @@ def _send(
 
 def _ended(config: Config, entry: Entry, outcome: Outcome) -> Entry:
     if outcome.state == "sent":
-        return replace(entry, state="sent", last_error=outcome.note, sent_at=clock.now())
+        return replace(entry, state="sent", error=outcome.note, sent_at=clock.now())
     given_up = entry.attempts >= config.alerts.give_up_after
-    return replace(entry, state="dead" if given_up else outcome.state, last_error=outcome.said)
+    return replace(entry, state="dead" if given_up else outcome.state, error=outcome.said)
 
 
 def _is_readable(entry: Entry) -> bool:
@@ -204,5 +197,5 @@ def _message(config: Config, rows: Iterable[Entry]) -> Message:
 def _by_channel(rows: Iterable[Entry]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for row in rows:
-        found.setdefault(row.channel, []).append(row)
+        found.setdefault(row.channel or "", []).append(row)
     return found

@@ -12,6 +12,8 @@ import stamina
 
 #: HTTP: not now, or not any more in this moment; every other refusal stays one.
 _PASSING = frozenset({408, 425, 429})
+#: Shorter parts of an address are words.
+_SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,11 @@ def without(secrets: Iterable[str], text: str) -> str:
     """`text` with every secret in it, and every part of an address that may be one, made unreadable."""
     pieces = set()
     for secret in secrets:
-        pieces.add(secret)
+        pieces.add(secret)  # whole, however short
         with suppress(ValueError):  # no address
             parts = urlsplit(secret) if "://" in secret else urlsplit("")
-            pieces |= {parts.path.strip("/"), parts.query, parts.netloc.rpartition("@")[0]}
-            pieces |= {part for part in parts.path.split("/") if len(part) >= 8}
+            inner = {parts.path.strip("/"), parts.query, parts.netloc.rpartition("@")[0], *parts.path.split("/")}
+            pieces |= {piece for piece in inner if len(piece) >= _SHORTEST_SECRET}
     for piece in sorted(pieces - {""}, key=len, reverse=True):
         text = text.replace(piece, "[secret]")
     return text

@@ -12,14 +12,15 @@ from farthing.pools import regex
 def channels(settings: Alerts, alert: Alert) -> list[str]:
     """The names of the channels that are told of `alert`, each once; none when it is muted.
 
-    A route matches when each of its keys does: kind, event, severity, the alert's own dimension, or what its context
-    has. A route for a dimension that the alert says nothing about does not match.
+    A route matches when each of its keys does: kind, event, severity, dimension, the alert's own dimension by its name,
+    or what its context has. A route for a dimension that the alert says nothing about does not match.
     """
     if alert.muted:
         return []
     values = {
         **alert.context,
-        alert.dimension: alert.key,
+        **({} if alert.key is None else {alert.dimension: alert.key}),
+        "dimension": alert.dimension,
         "kind": alert.kind,
         "event": alert.event,
         "severity": alert.severity,

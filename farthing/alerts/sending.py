@@ -15,6 +15,9 @@ from farthing.alerts.alert import Message
 from farthing.alerts.outcome import Outcome, Patience, tried, without
 from farthing.config import Channel, Config
 
+#: Of the key that signs.
+_SHORTEST_KEY = 16
+
 
 def payload(channel: Channel, message: Message) -> str:
     """What the channel would be sent, as text, without secrets."""
@@ -82,6 +85,8 @@ def _unready(channel: Channel) -> str:
         return f"the environment variable {', '.join(unset)} is not set"
     if channel.url_env is not None and not _is_https(os.environ[channel.url_env]):
         return f"the environment variable {channel.url_env} holds no https:// address"
+    if channel.secret_env is not None and len(os.environ[channel.secret_env]) < _SHORTEST_KEY:
+        return f"the environment variable {channel.secret_env} holds fewer than {_SHORTEST_KEY} characters"
     return ""
 
 

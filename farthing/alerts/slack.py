@@ -80,7 +80,7 @@ def _alone(message: Message, divisor: int) -> Iterator[dict[str, Any]]:
 
 def _together(message: Message, divisor: int) -> Iterator[dict[str, Any]]:
     yield _header(message.subject)
-    room = _TOGETHER_CHARACTERS // divisor // len(message.alerts)
+    room = min(_PART_CHARACTERS, _TOGETHER_CHARACTERS // len(message.alerts)) // divisor
     for alert in message.alerts:
         yield _section(_short(message, alert, room))
     last = [words.more(message), _link(message.dashboard_url, "Open farthing") if message.dashboard_url else ""]
@@ -122,6 +122,7 @@ def _length(text: str) -> int:
 
 def _fitting(text: str, limit: int) -> str:
     """As much of `text` as is, escaped, at most `limit` characters long; an ellipsis says where it was cut."""
+    text = text[: limit + 1]  # no more of it can fit
     whole = _escaped(text)
     if _length(whole) <= limit:
         return whole

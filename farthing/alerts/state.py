@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Literal
 
 import duckdb
-import pyarrow as pa
 
+from farthing import issued
 from farthing.lake import Lake
-from farthing.lake.schemas import COUNT, TEXT, TIME, Table
+from farthing.lake.issued import ALERTS
 
 State = Literal["sent", "failed", "dead", "muted"]
-
-ALERTS = Table(
-    "alerts",
-    pa.schema(
-        [
-            ("alert_id", TEXT),
-            ("event", TEXT),
-            ("kind", TEXT),
-            ("dimension", TEXT),
-            ("key", TEXT),
-            ("channel", TEXT),
-            ("created_at", TIME),
-            ("state", TEXT),
-            ("attempts", COUNT),
-            ("last_error", TEXT),
-            ("sent_at", TIME),
-            ("payload", TEXT),
-        ]
-    ),
-    key=("alert_id", "event", "channel"),
-)
 
 
 @dataclass(frozen=True)
@@ -46,24 +24,23 @@ class Entry:
     event: str
     kind: str
     dimension: str
-    key: str
-    channel: str
-    created_at: datetime
+    key: str | None
+    channel: str | None  # None: nobody is told
+    title: str
     state: State
     attempts: int
-    last_error: str | None
+    error: str | None
+    created_at: datetime
     sent_at: datetime | None
     payload: str
 
 
-NAMES = tuple(field.name for field in fields(Entry))
-
-
 def read(lake: Lake) -> list[Entry]:
     """All rows, the oldest first."""
+    names = [field.name for field in fields(Entry)]
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
-        columns = ", ".join(f"timezone('UTC', {name})" if name.endswith("_at") else name for name in NAMES)
+        columns = ", ".join(f"timezone('UTC', {name})" if name.endswith("_at") else name for name in names)
         rows = con.execute(
             f"select {columns} from ({lake.select(ALERTS)}) order by created_at, alert_id, event, channel"
         ).fetchall()
@@ -72,5 +49,4 @@ def read(lake: Lake) -> list[Entry]:
 
 def write(lake: Lake, entries: Iterable[Entry]) -> None:
     """Put `entries` in the place of those with their alert, event and channel, in one commit."""
-    if found := [dict(zip(NAMES, astuple(entry), strict=True)) for entry in entries]:
-        lake.upsert(ALERTS, pa.Table.from_pylist(found, schema=ALERTS.schema), load=f"alerts-{uuid.uuid4()}")
+    issued.put(lake, ALERTS, [asdict(entry) for entry in entries])

@@ -1,6 +1,6 @@
 """A message as JSON for programs, signed so that they can tell who sent it.
 
-The signature is the HMAC-SHA256, in hexadecimal, of the timestamp, a full stop and the body, with the shared key.
+The signature is the HMAC-SHA256 of the timestamp, a full stop and the body, with the shared key.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def send(url: str, key: str, body: dict[str, Any], trust: ssl.SSLContext, silenc
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:
-    """The signature of `body` sent at `timestamp` (seconds since 1970), in hexadecimal."""
-    return hmac.new(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    """The signature of `body` sent at `timestamp` (seconds since 1970): the scheme, and hexadecimal digits."""
+    return "v1=" + hmac.new(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def _alert(message: Message, alert: Alert) -> dict[str, Any]:

@@ -19,8 +19,12 @@ from farthing.errors import ConfigError
 if TYPE_CHECKING:
     from farthing.alerts.state import Entry
 
-_COLUMNS = ["created_at", "alert", "kind", "event", "dimension", "key", "channel", "state", "runs", "sent_at", "said"]
-_HIDDEN = frozenset({"alert_id", "payload", "kind"})
+_COLUMNS = [
+    *("created_at", "title", "kind", "event", "dimension", "key", "channel"),
+    *("state", "attempts", "sent_at", "error", "alert_id"),
+]
+#: For programs only: people have no room for it.
+_HIDDEN = frozenset({"kind", "alert_id"})
 _FINDING, _UNREACHABLE = 1, 3
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
 
@@ -104,10 +108,13 @@ def retry_command(project: ProjectOption = None, as_json: JsonOption = False, as
     """
     form = common.form(as_json, as_csv)
     config = common.open_project(project)
-    from farthing import alerts
+    from farthing import alerts, issued
 
+    lake = common.open_lake(config)
     with Bar() as bar:
-        done = alerts.retry(config, common.open_lake(config), bar.message, write=_writer(form))
+        done = alerts.retry(config, lake, bar.message, write=_writer(form))
+        if done.entries:
+            issued.publish(config, lake, bar.message)
     console.show(_sheet(done.entries), form)
     _leave({entry.state for entry in done.entries})
 
@@ -147,26 +154,8 @@ def _show_payloads(found: dict[str, str], form: Form) -> None:
 
 
 def _sheet(entries: Sequence[Entry], note: str = "") -> Sheet:
-    from farthing.alerts import title
-
-    rows = [
-        (
-            entry.created_at,
-            title(entry),
-            entry.kind,
-            entry.event,
-            entry.dimension,
-            entry.key,
-            entry.channel or None,
-            entry.state,
-            entry.attempts,
-            entry.sent_at,
-            entry.last_error,
-            entry.alert_id,
-        )
-        for entry in entries
-    ]
-    return Sheet("alerts", [*_COLUMNS, "alert_id"], rows, note=note, hidden=_HIDDEN)
+    rows = [[getattr(entry, name) for name in _COLUMNS] for entry in entries]
+    return Sheet("alerts", _COLUMNS, rows, note=note, hidden=_HIDDEN)
 
 
 def _leave(states: set[str]) -> None:
