@@ -132,7 +132,7 @@ def _classed(code: int, said: bytes | str) -> PassingError | RefusedError:
 
 def _words(code: int, said: bytes | str) -> str:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return f"SMTP {code}: {' '.join(text.split())[:200]}"
+    return f"SMTP {code}: {' '.join(text.split())}"
 
 
 def _address(text: str) -> Address:

@@ -12,6 +12,7 @@ import stamina
 
 #: HTTP: not now, or not any more in this moment; every other refusal stays one.
 _PASSING = frozenset({408, 425, 429})
+_LONGEST_ANSWER = 300
 #: Shorter parts of an address are words.
 _SHORTEST_SECRET = 8
 
@@ -54,7 +55,7 @@ def checked(status: int, said: str, wait_seconds: float | None) -> str:
         PassingError: it throttles or fails.
         RefusedError: anything else.
     """
-    answer = f"HTTP {status}" + (f": {' '.join(said.split())[:200]}" if said.strip() else "")
+    answer = f"HTTP {status}" + (f": {' '.join(said.split())}" if said.strip() else "")
     if 200 <= status < 300:
         return answer
     if status in _PASSING or status >= 500:
@@ -71,6 +72,15 @@ def tried(deliver: Callable[[], str], patience: Patience, secrets: Iterable[str]
         wait = error.wait_seconds
         return True if wait is None else wait if wait <= patience.longest_wait_seconds else False
 
+    def once() -> str:
+        # Nothing secret gets into an error at all: what retries is noted by the library that does it.
+        try:
+            return _shown(secrets, deliver())
+        except PassingError as error:
+            raise PassingError(_shown(secrets, str(error)), error.wait_seconds) from None
+        except RefusedError as error:
+            raise RefusedError(_shown(secrets, str(error))) from None
+
     try:
         for attempt in stamina.retry_context(
             on=again,
@@ -81,12 +91,18 @@ def tried(deliver: Callable[[], str], patience: Patience, secrets: Iterable[str]
             wait_jitter=patience.first_wait_seconds / 2,
         ):
             with attempt:
-                return Outcome("sent", without(secrets, deliver()))
+                return Outcome("sent", once())
     except PassingError as error:
-        return Outcome("failed", without(secrets, str(error)))
+        return Outcome("failed", str(error))
     except RefusedError as error:
-        return Outcome("dead", without(secrets, str(error)))
+        return Outcome("dead", str(error))
     raise AssertionError("stamina ends in an answer or an error")
+
+
+def _shown(secrets: Iterable[str], text: str) -> str:
+    """The begin of `text` without secrets; cut last, so that half of a secret is none that goes unseen."""
+    found = without(secrets, text)
+    return found if len(found) <= _LONGEST_ANSWER else found[: _LONGEST_ANSWER - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def without(secrets: Iterable[str], text: str) -> str:

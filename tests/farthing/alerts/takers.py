@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +21,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from farthing import config as configuration
 from farthing.alerts import Alert, Patience
 from farthing.config import Config
+from tests.servers import free_port
 
 SLACK_URL_SECRET = "B0TESTSECRETPATH"
 KEY = "a-key-of-more-than-sixteen-characters"
@@ -128,7 +130,7 @@ def https(certificate: ssl.SSLContext, ca_file: Path) -> Iterator[Https]:
 class Smtp:
     """An SMTP server; `refuses` gives the answers to recipients that it does not take, one after the other."""
 
-    port: int = 0
+    port: int
     letters: list[Envelope] = field(default_factory=list)
     refuses: dict[str, list[str]] = field(default_factory=dict)
     data: list[str] = field(default_factory=list)  # answers to a letter, before it takes one
@@ -154,24 +156,29 @@ def _knows(_: object, session: Session, envelope: Envelope, mechanism: str, give
     return AuthResult(success=given.password == PASSWORD.encode())
 
 
+@contextmanager
+def posting(**options: Any) -> Iterator[Smtp]:
+    """An SMTP server that lives as long as the block."""
+    served = Smtp(free_port())
+    controller = Controller(served, hostname="localhost", port=served.port, **options)
+    controller.start()
+    try:
+        yield served
+    finally:
+        controller.stop()
+
+
 @pytest.fixture
 def smtp(certificate: ssl.SSLContext) -> Iterator[Smtp]:
     """A server that takes letters over STARTTLS from who knows the password."""
-    served = Smtp()
-    controller = Controller(
-        served,
-        hostname="localhost",
-        port=0,
+    with posting(
         tls_context=certificate,
         require_starttls=True,
         authenticator=_knows,
         auth_require_tls=True,
         auth_required=True,
-    )
-    controller.start()
-    served.port = controller.server.sockets[0].getsockname()[1]
-    yield served
-    controller.stop()
+    ) as served:
+        yield served
 
 
 def alert(number: int = 1, **given: Any) -> Alert:

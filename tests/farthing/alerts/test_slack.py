@@ -48,19 +48,18 @@ def texts(body: dict[str, Any]) -> list[str]:
     return [body["text"], *(block["text"]["text"] for block in body["blocks"])]
 
 
-ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
-    [
-        "<!channel> & <@U123|you>",
-        "<https://evil.example|Open in farthing>",
-        "&" * 2500,
-        "\N{PILE OF POO}" * 2500,
-        "\N{HIRAGANA LETTER A}" * 2500,
-        '"\\' * 2500,
-        "",
-        " \n\t\x00\x1b[2J",
-        "\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
-    ]
-)
+HOSTILE = {
+    "mentions": "<!channel> & <@U123|you>",
+    "a link": "<https://evil.example|Open in farthing>",
+    "entities": "&" * 2500,
+    "emoji": "\N{PILE OF POO}" * 2500,
+    "kana": "\N{HIRAGANA LETTER A}" * 2500,
+    "quotes": '"\\' * 2500,
+    "nothing": "",
+    "controls": " \n\t\x00\x1b[2J",
+    "turned": "\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
+}
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(list(HOSTILE.values()))
 ALERTS = st.builds(
     Alert,
     id=ANY,
@@ -83,6 +82,14 @@ ALERTS = st.builds(
 
 @given(st.lists(ALERTS, min_size=1, max_size=25))
 def test_a_message_of_any_alerts_is_within_the_limits_of_block_kit(alerts: list[Alert]) -> None:
+    assert not problems(slack.payload(told(*alerts)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 20, 200])
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_however_many_alerts_of_however_much_text_are_within_the_limits(text: str, count: int) -> None:
+    given = dict.fromkeys(("title", "what", "how_much", "what_to_do", "page", "key"), text)
+    alerts = [alert(number, **given, why=(text,) * 12) for number in range(count)]
     assert not problems(slack.payload(told(*alerts)))
 
 
