@@ -72,11 +72,13 @@ class Delivery:
                 raise
             with suppress(smtplib.SMTPException, OSError):  # it has the message: how it says goodbye is no matter
                 server.quit()
-        except smtplib.SMTPNotSupportedError as error:
-            raise RefusedError(f"the server cannot do what is needed: {error}") from None
         except smtplib.SMTPResponseException as error:
             raise _classed(error.smtp_code, error.smtp_error) from None
-        except (smtplib.SMTPException, OSError) as error:
+        except smtplib.SMTPException as error:  # an OSError, so that it comes first
+            if isinstance(error, smtplib.SMTPServerDisconnected):
+                raise PassingError(f"no whole answer ({error})") from None
+            raise RefusedError(f"the server cannot do what is needed: {error}") from None
+        except OSError as error:
             raise PassingError(f"no whole answer ({str(error) or type(error).__name__})") from None
         return said
 

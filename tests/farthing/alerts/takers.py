@@ -136,14 +136,14 @@ class Smtp:
     data: list[str] = field(default_factory=list)  # answers to a letter, before it takes one
     over_tls: list[bool] = field(default_factory=list)
 
-    async def handle_RCPT(self, _: object, session: Session, envelope: Envelope, address: str, options: Any) -> str:
+    async def handle_RCPT(self, _: object, __: Session, envelope: Envelope, address: str, *___: Any) -> str:  # noqa: N802
         left = self.refuses.get(address, [])
         if left:
             return left.pop(0) if len(left) > 1 else left[0]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _: object, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, _: object, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.over_tls.append(session.ssl is not None)
         if self.data:
             return self.data.pop(0)
@@ -153,7 +153,7 @@ class Smtp:
 
 def _knows(_: object, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
     assert isinstance(given, LoginPassword)
-    return AuthResult(success=given.password == PASSWORD.encode())
+    return AuthResult(success=given.password == PASSWORD.encode(), handled=False)
 
 
 @contextmanager

@@ -248,9 +248,9 @@ def test_a_recipient_that_is_left_out_is_named_and_the_others_are_told_once(post
 
 
 def test_a_letter_for_nobody_is_dead_and_one_that_must_wait_is_failed(postal: Config, smtp: Smtp) -> None:
-    smtp.refuses = dict.fromkeys(["ops@acme.example", "cfo@acme.example"], ["550 nobody here"])
+    smtp.refuses = {"ops@acme.example": ["550 nobody here"], "cfo@acme.example": ["550 nobody here"]}
     assert sent(postal, "post").state == "dead"
-    smtp.refuses = dict.fromkeys(["ops@acme.example", "cfo@acme.example"], ["450 later"])
+    smtp.refuses = {"ops@acme.example": ["450 later"], "cfo@acme.example": ["450 later"]}
     assert sent(postal, "post").state == "failed"
 
 
