@@ -35,7 +35,9 @@ def send(config: Config, name: str, message: Message, patience: Patience, write:
     What is missing on this machine, as an environment variable, is an outcome too: other channels are not kept by it.
     """
     channel = config.alerts.channels[name]
-    secrets = [os.environ[variable] for variable in _variables(channel) if os.environ.get(variable)]
+    # Those of all channels: a proxy or a mistaken address may know another's.
+    named = {variable for one in config.alerts.channels.values() for variable in _variables(one)}
+    secrets = [os.environ[variable] for variable in named if os.environ.get(variable)]
     if problem := _unready(channel):
         return Outcome("failed", problem)
     try:

@@ -274,8 +274,7 @@ def test_an_address_is_in_no_log_and_no_answer_although_the_server_says_it(
     company: Config, https: Https, caplog: pytest.LogCaptureFixture, name: str, trouble: Says
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    known = KEY if name == "hook" else ""
-    https.says = [replace(trouble, body=trouble.body.replace(b"%s", PATH.encode() + known.encode()))]
+    https.says = [replace(trouble, body=trouble.body.replace(b"%s", PATH.encode() + KEY.encode()))]
     outcome = sent(company, name, replace(SOON, attempts=2))
     said = outcome.said + caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
     assert SLACK_URL_SECRET[:8] not in said

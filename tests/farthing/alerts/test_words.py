@@ -14,7 +14,9 @@ from farthing.alerts.alert import from_json, message
 from farthing.config import Channel
 from tests.farthing.alerts.takers import alert, project
 
-POST = Channel(kind="email", host="localhost", **{"from": "farthing <farthing@acme.example>"}, to=["ops@acme.example"])
+POST = Channel.model_validate(
+    {"kind": "email", "host": "localhost", "from": "farthing <farthing@acme.example>", "to": ["ops@acme.example"]}
+)
 #: The smallest PNG: one transparent pixel.
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000000020001"
