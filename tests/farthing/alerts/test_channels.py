@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -262,6 +264,29 @@ def test_a_mail_server_without_tls_gets_neither_password_nor_letter(
     assert outcome.state == "dead"
     assert "STARTTLS" in outcome.said
     assert not served.letters
+
+
+@pytest.mark.parametrize("says", [None, b"220 hello\r\n"], ids=["hangs", "cuts off"])
+def test_a_mail_server_that_does_not_talk_is_given_up(
+    tmp_path: Path, ca_file: Path, environment: None, says: bytes | None
+) -> None:
+    with socket.create_server(("localhost", 0)) as listening:
+        heard: list[socket.socket] = []
+
+        def listen() -> None:
+            heard.append(listening.accept()[0])
+            if says is not None:
+                heard[0].sendall(says)
+                heard[0].close()
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        config = project(tmp_path, settings(ca_file, listening.getsockname()[1]))
+        outcome = sent(config, "post", replace(SOON, attempts=1, silence_seconds=0.3))
+        thread.join(timeout=10)
+        heard[0].close()
+    assert outcome.state == "failed"
+    assert outcome.said.startswith("no whole answer")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,6 @@ def test_opening_doubling_and_closing_are_each_told_once_and_so_is_a_second_doub
 
 def test_an_alert_that_is_given_twice_in_one_run_is_sent_once(company: Config, https: Https) -> None:
     assert len(run(company, alert(), alert()).entries) == 1
-    assert len(https.taken[0].json["blocks"]) == len(https.taken[0].json["blocks"])
     assert https.taken[0].json["text"] == "acme: warning: Team support spends twice as usual (1)"
 
 
@@ -109,6 +108,12 @@ def test_what_failed_on_one_channel_is_tried_again_only_there(company: Config, h
     run(both, alert())
     assert [taken.path for taken in https.taken] == ["/ops", "/cfo"]
     assert set(rows(both).values()) == {"sent"}
+
+
+def test_a_channel_that_hangs_keeps_no_other_from_being_told(company: Config, https: Https) -> None:
+    https.says = [Says(hang=True), Says()]
+    done = run(with_routes(company, default=["ops", "cfo"]), alert())
+    assert sorted(entry.state for entry in done.entries) == ["failed", "sent"]
 
 
 def _channels(config: Config) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,36 @@ def test_a_letter_is_text_and_html_with_the_same_content_and_no_markup_of_an_ale
     assert "  - <b>1</b>" in text.get_content()
     assert "<script>" not in page.get_content()
     assert "&lt;b&gt;1&lt;/b&gt;" in page.get_content()
+
+
+class Tags(HTMLParser):
+    """The names of all elements and the addresses of all links of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.links: set[str | None] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.links |= {value for name, value in attrs if name in ("href", "src")}
+        assert {name for name, _ in attrs} <= {"href", "src", "alt", "style"}
+
+
+def test_no_part_of_an_alert_makes_an_element_or_a_link_in_a_letter() -> None:
+    hostile = '"><img src=https://evil.example onerror=alert(1)><script>'
+    texts = dict.fromkeys(("title", "what", "how_much", "what_to_do", "page", "key", "id"), hostile)
+    told = message(
+        project(Path(), {"dashboard_url": "https://f.example"}),
+        [
+            alert(**texts, why=(hostile,), chart=f"https://charts.example/{hostile}"),
+            alert(**texts, why=(hostile, hostile)),
+        ],
+    )
+    tags = Tags()
+    tags.feed(words.page(told))
+    assert tags.names == {"html", "body", "h2", "p", "b", "ul", "li", "a"}
+    assert all(str(link).startswith(("https://f.example/", "https://charts.example/")) for link in tags.links)
 
 
 def test_a_picture_is_in_the_letter_and_one_that_is_gone_keeps_it_from_nobody(tmp_path: Path) -> None:
