@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import BinaryIO, TypeVar
@@ -30,6 +31,16 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _Answer = TypeVar("_Answer")
 _BUSY = frozenset({429, 500, 502, 503, 504, 529})
+#: As much of an answer to a POST as is read.
+_READ_BYTES = 20_000
+
+
+def _harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO
+
+
+#: It would note every address as it is, and an address may hold a key: in its query, or be one as a webhook's.
+logging.getLogger("httpx").addFilter(_harmless)
 
 
 class _BusyError(Exception):
@@ -45,9 +56,18 @@ class _SlowError(Exception):
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
-    """Whom to trust; to read it again for each question takes longer than the question."""
-    return httpx.create_ssl_context()
+def trusted(ca_file: str | None = None) -> ssl.SSLContext:
+    """Whom to trust: the usual authorities, or those of SSL_CERT_FILE, and those of the PEM file `ca_file` besides.
+
+    Read once: to read it again for each question takes longer than the question.
+
+    Raises:
+        OSError: `ca_file` is not there or holds no certificate.
+    """
+    context = httpx.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def shown(url: str) -> str:
@@ -110,6 +130,38 @@ def head(url: str, *, source: str) -> Mapping[str, str] | None:
     return _patiently(ask, url, source)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a server said to a POST: its status, the seconds that it wants to be left alone, the begin of its text."""
+
+    status: int
+    wait_seconds: float | None
+    text: str
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, trust: ssl.SSLContext, silence_seconds: float) -> Answer:
+    """Send `body` to `url` once, and give the answer, whatever its status; a redirect is not followed.
+
+    Raises:
+        httpx.TransportError: no whole answer.
+        httpx.InvalidURL: `url` is no address.
+    """
+    deadline = time.monotonic() + 3 * silence_seconds
+    with (
+        httpx.Client(verify=trust, timeout=silence_seconds) as client,
+        client.stream("POST", url, content=body, headers={**headers, "Accept-Encoding": "identity"}) as answer,
+    ):
+        said = b""
+        for chunk in answer.iter_raw():
+            said += chunk
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout(f"not whole after {3 * silence_seconds:.0f} s")
+            if len(said) >= _READ_BYTES:
+                break
+        wait = wanted_wait(answer.headers.get("retry-after"))
+        return Answer(answer.status_code, wait, said[:_READ_BYTES].decode("utf-8", "replace"))
+
+
 @contextmanager
 def _answer(
     url: str, params: Sequence[tuple[str, str]], headers: Mapping[str, str] | None, source: str, fix: str
@@ -117,11 +169,11 @@ def _answer(
     sent = dict(headers) if headers else {"Accept-Encoding": "identity"}
     try:
         with (
-            httpx.Client(verify=_trusted(), timeout=SILENCE_SECONDS, follow_redirects=not headers) as client,
+            httpx.Client(verify=trusted(), timeout=SILENCE_SECONDS, follow_redirects=not headers) as client,
             client.stream("GET", url, params=list(params) or None, headers=sent) as answer,
         ):
             if answer.status_code in _BUSY:
-                raise _BusyError(answer.status_code, _wanted_wait(answer.headers.get("retry-after")))
+                raise _BusyError(answer.status_code, wanted_wait(answer.headers.get("retry-after")))
             if not answer.is_success and (headers or answer.status_code not in (404, 410)):
                 said = " ".join(answer.read().decode("utf-8", "replace").split())[:300]
                 raise SourceError(
@@ -167,7 +219,7 @@ def _again(error: Exception) -> bool | float:
     return isinstance(error, httpx.TransportError | _SlowError) and not isinstance(error, httpx.UnsupportedProtocol)
 
 
-def _wanted_wait(text: str | None) -> float | None:
+def wanted_wait(text: str | None) -> float | None:
     """Seconds of a Retry-After header, which is a number or a date; None when it is neither."""
     if text is None:
         return None

@@ -18,6 +18,7 @@ import farthing
 from farthing import clock, console
 from farthing.cli import (
     agent,
+    alerting,
     anomalies,
     asking,
     budgeting,
@@ -55,6 +56,7 @@ reporting.register(app)
 exporting.register(app)
 anomalies.register(app)
 forecasting.register(app)
+alerting.register(app)
 shipping.register(agent.app)
 app.add_typer(agent.app)
 

@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from farthing.config.alerts import AlertEvent, AlertKind, Alerts, Channel, Route, Severity
 from farthing.config.anomalies import Anomalies
 from farthing.config.budgets import Budget, Thresholds
 from farthing.config.forecasting import Forecasting
@@ -27,15 +28,21 @@ from farthing.config.sources import Asset, Column, Source
 from farthing.errors import ConfigError
 
 __all__ = [
+    "AlertEvent",
+    "AlertKind",
+    "Alerts",
     "Asset",
     "Budget",
+    "Channel",
     "Column",
     "Config",
     "Forecasting",
     "Patterns",
     "Pool",
     "Price",
+    "Route",
     "Section",
+    "Severity",
     "Source",
     "Thresholds",
     "TokenWeights",
@@ -158,6 +165,7 @@ class Config(BaseSettings):
     warehouse: Warehouse = Field(default_factory=Warehouse)
     engine: Engine = Field(default_factory=Engine)
     anomalies: Anomalies = Field(default_factory=Anomalies)
+    alerts: Alerts = Field(default_factory=Alerts)
     root: Path = Field(default=Path("."), exclude=True)
 
     @classmethod
