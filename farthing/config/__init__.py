@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from farthing.config.pools import Method, Pool, Price, TokenWeights
+from farthing.config.reports import Run, ScheduledReport
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
 from farthing.errors import ConfigError
@@ -149,6 +150,8 @@ class Config(BaseSettings):
     lake: Lake = Field(default_factory=Lake)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     engine: Engine = Field(default_factory=Engine)
+    run: Run = Field(default_factory=Run)
+    reports: list[ScheduledReport] = Field(default_factory=list)
     root: Path = Field(default=Path("."), exclude=True)
 
     @classmethod
@@ -189,6 +192,13 @@ class Config(BaseSettings):
         ):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} used twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _reports_once(self) -> Config:
+        names = [report.name for report in self.reports]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"report name used twice: {', '.join(twice)}")
         return self
 
     @model_validator(mode="after")
