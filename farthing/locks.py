@@ -21,14 +21,20 @@ _SCRATCH = "farthing-scratch-"
 _GRACE_SECONDS = 60.0
 
 
+class BusyError(SourceError):
+    """Another process does the same, and was not done in time."""
+
+
 @contextmanager
-def alone(project: Path, verb: str, tell: Callable[[str], None]) -> Iterator[None]:
+def alone(
+    project: Path, verb: str, tell: Callable[[str], None], *, patience_seconds: float = _PATIENCE_SECONDS
+) -> Iterator[None]:
     """Be the one process on this machine that does `verb` (collect, build) in the folder `project`; waits for another.
 
     Temporary folders of processes that were killed are removed on the way.
 
     Raises:
-        SourceError: the other process was not done after ten minutes.
+        BusyError: the other process was not done after `patience_seconds`.
         ConfigError: the project's folder cannot be written.
     """
     path = project / ".farthing" / f"{verb}.lock"
@@ -39,7 +45,7 @@ def alone(project: Path, verb: str, tell: Callable[[str], None]) -> Iterator[Non
         fix = "check who may write there."
         raise ConfigError(f"cannot be written: {error.strerror}.", file=path, fix=fix) from error
     with file:
-        _wait(file, path, verb, tell)
+        _wait(file, path, verb, tell, patience_seconds)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -60,15 +66,16 @@ def scratch() -> Iterator[Path]:
         os.close(held)
 
 
-def _wait(file: TextIO, path: Path, verb: str, tell: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def _wait(file: TextIO, path: Path, verb: str, tell: Callable[[str], None], patience_seconds: float) -> None:
+    deadline = time.monotonic() + patience_seconds
     told = False
     while not _locked(file.fileno()):
         file.seek(0)
         other = f"another `farthing {verb}` (process {file.read() or 'unknown'})"
         if time.monotonic() > deadline:
-            raise SourceError(
-                f"{other} is still at work after {_PATIENCE_SECONDS / 60:.0f} minutes; nothing was done.",
+            after = f" after {patience_seconds / 60:.0f} minutes" if patience_seconds else ""
+            raise BusyError(
+                f"{other} is still at work{after}; nothing was done.",
                 source="project",
                 object_name=str(path),
                 fix="run the command again when the other is done, or end that one.",

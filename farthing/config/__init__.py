@@ -23,6 +23,7 @@ from farthing.config.anomalies import Anomalies
 from farthing.config.budgets import Budget, Thresholds
 from farthing.config.forecasting import Forecasting
 from farthing.config.pools import Method, Pool, Price, TokenWeights
+from farthing.config.reports import Run, ScheduledReport
 from farthing.config.section import Name, Patterns, Section
 from farthing.config.sources import Asset, Column, Source
 from farthing.errors import ConfigError
@@ -166,6 +167,8 @@ class Config(BaseSettings):
     engine: Engine = Field(default_factory=Engine)
     anomalies: Anomalies = Field(default_factory=Anomalies)
     alerts: Alerts = Field(default_factory=Alerts)
+    run: Run = Field(default_factory=Run)
+    reports: list[ScheduledReport] = Field(default_factory=list)
     root: Path = Field(default=Path("."), exclude=True)
 
     @classmethod
@@ -207,6 +210,13 @@ class Config(BaseSettings):
         ):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} used twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _reports_once(self) -> Config:
+        names = [report.name for report in self.reports]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"report name used twice: {', '.join(twice)}")
         return self
 
     @model_validator(mode="after")

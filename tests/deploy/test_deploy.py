@@ -16,6 +16,7 @@ from farthing.cli import app
 from tests.conftest import ROOT
 
 UNIT = ROOT / "deploy" / "farthing-agent.service"
+RUN_UNITS = [ROOT / "deploy" / "farthing-run.service", ROOT / "deploy" / "farthing-run.timer"]
 MANIFEST = ROOT / "deploy" / "kubernetes" / "agent.yaml"
 
 
@@ -34,16 +35,40 @@ def known_variables() -> set[str]:
     return {name for path in code for name in re.findall(r"FARTHING_[A-Z]+", path.read_text(encoding="utf-8"))}
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("units", [[UNIT], RUN_UNITS], ids=["agent", "run"])
+def test_systemd_takes_the_units(units: list[Path], tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("needs systemd-analyze (Debian: systemd)")
-    unit = tmp_path / UNIT.name
-    installed = UNIT.read_text(encoding="utf-8").replace("/opt/farthing/bin/farthing", "/bin/true")
-    unit.write_text(installed, encoding="utf-8")
-    said = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
-    told = [line for line in (said.stdout + said.stderr).splitlines() if UNIT.name in line]
+    installed = []
+    for unit in units:
+        text = unit.read_text(encoding="utf-8").replace("/opt/farthing/bin/farthing", "/bin/true")
+        installed.append(tmp_path / unit.name)
+        installed[-1].write_text(text, encoding="utf-8")
+    command = [program, "verify", *map(str, installed)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    told = [line for line in (said.stdout + said.stderr).splitlines() if "farthing" in line]
     assert (said.returncode, told) == (0, [])
+
+
+def test_every_way_to_schedule_calls_the_same_command_once_an_hour() -> None:
+    folder = ROOT / "deploy"
+    timer = RUN_UNITS[1].read_text(encoding="utf-8")
+    cron = [
+        line for line in (folder / "farthing.cron").read_text(encoding="utf-8").splitlines() if " farthing " in line
+    ]
+    jobs = list(yaml.safe_load_all((folder / "kubernetes" / "run.yaml").read_text(encoding="utf-8")))
+    [job] = [one for one in jobs if one["kind"] == "CronJob"]
+    [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    actions = yaml.safe_load((folder / "github-actions.yml").read_text(encoding="utf-8"))
+    assert "OnCalendar=*-*-* *:05:00" in timer
+    assert [line.split(maxsplit=5)[:5] for line in cron[-1:]] == [["5", "*", "*", "*", "*"]]
+    assert job["spec"]["schedule"] == "5 * * * *" == actions[True]["schedule"][0]["cron"]  # YAML reads `on` as true
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    assert container["command"][:2] == ["farthing", "run"]
+    assert any(step.get("run") == "farthing run" for step in actions["jobs"]["run"]["steps"])
+    assert "farthing run --project" in cron[-1]
+    assert "farthing run --project" in RUN_UNITS[0].read_text(encoding="utf-8")
 
 
 def test_the_unit_restarts_within_the_ring_and_without_end() -> None:
