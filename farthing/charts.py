@@ -79,6 +79,32 @@ def fan(
     return _in_our_look(alt.LayerChart(layer=[spread, middle, actual]).properties(height=height))
 
 
+def marked_days(
+    days: Sequence[tuple[date, Decimal]], marked: tuple[date, date], currency: str, *, height: int
+) -> Chart:
+    """A bar for each day's cost; those from the first to the last of `marked` are the ones that are spoken of."""
+    values = [
+        {
+            "day": day.isoformat(),
+            "cost": float(cost),
+            "amount": f"{figures.money(cost)} {currency}",
+            "side": "marked" if marked[0] <= day <= marked[1] else "other",
+        }
+        for day, cost in days
+    ]
+    chart = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar()
+        .encode(
+            x=alt.X("yearmonthdate(day):T").axis(format="%-d %b", tickCount=8).title(None),
+            y=alt.Y("cost:Q").title(f"{currency} per day").axis(format=_AMOUNTS, tickCount=5),
+            color=alt.Color("side:N").scale(domain=["marked", "other"], range=[_BAD, "#8fb8d0"]).legend(None),
+            tooltip=[alt.Tooltip("day:T", format="%-d %b %Y"), alt.Tooltip("amount:N", title="cost")],
+        )
+    )
+    return _in_our_look(chart.properties(height=height))
+
+
 def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, height: int) -> Chart:
     """Lying bars, one for each name in the order given, made of kinds of cost; at most `height` pixels."""
     names = [name for name, _ in bars]

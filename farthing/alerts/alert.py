@@ -90,6 +90,14 @@ def from_json(text: str) -> Alert:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a message, where the channel takes files."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Message:
     """What one channel is told at once: the most urgent alerts spelled out, `more` counted, and where to look."""
 
@@ -97,6 +105,7 @@ class Message:
     alerts: tuple[Alert, ...]
     everything: tuple[Alert, ...]  # for programs
     dashboard_url: str | None
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def more(self) -> int:

@@ -84,6 +84,15 @@ def retry(
         return Delivered(_bring(config, lake, due, [], tell, write, patience))
 
 
+def amounts_told(lake: Lake) -> dict[str, float]:
+    """By id of each alert that somebody was told of when it began: the amount that he was told."""
+    return {
+        entry.alert_id: float(alert.amount)
+        for entry in state.read(lake)
+        if entry.event == "open" and _is_readable(entry) and (alert := from_json(entry.payload)).amount is not None
+    }
+
+
 def payloads(config: Config, lake: Lake, alerts: Iterable[Alert] = ()) -> dict[str, str]:
     """What the next run would send with `alerts` besides what waits, by channel; nothing is sent or written."""
     entries = state.read(lake)

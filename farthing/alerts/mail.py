@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import smtplib
 import ssl
 from contextlib import suppress
@@ -44,6 +45,9 @@ def letter(message: Message, channel: Channel) -> EmailMessage:
             page.add_related(data, "image", kind, cid=f"<{shown[name]}>")  # type: ignore[union-attr]
         else:  # few programs show SVG in a text
             mail.add_attachment(data, "image", kind, filename="chart.svg")
+    for file in message.attachments:
+        kind, _, subtype = (mimetypes.guess_type(file.name)[0] or "application/octet-stream").partition("/")
+        mail.add_attachment(file.content, kind, subtype, filename=file.name)
     return mail
 
 

@@ -28,6 +28,7 @@ from farthing.cli import (
     pipeline,
     reconciling,
     reporting,
+    running,
     shipping,
     starting,
 )
@@ -54,6 +55,7 @@ explaining.register(app)
 budgeting.register(app)
 reporting.register(app)
 exporting.register(app)
+running.register(app)
 anomalies.register(app)
 forecasting.register(app)
 alerting.register(app)

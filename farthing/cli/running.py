@@ -23,7 +23,7 @@ from farthing.errors import FarthingError, SourceError
 from farthing.running.log import Run, Step, StepState
 
 if TYPE_CHECKING:
-    from farthing.alerts import Alert
+    from farthing.budgets import Fact
     from farthing.lake import Lake
 
 #: In order; each needs the published warehouse, as the build before it leaves it.
@@ -103,13 +103,14 @@ class _Running:
     run_id: str = field(default_factory=lambda: f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}")
     started_at: datetime = field(default_factory=clock.now)
     steps: list[Step] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
+    failing: dict[str, str] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
 
     def run(self) -> Run:
         """All steps that are not left out, and the log of them."""
-        from farthing.running import log, told
+        from farthing.running import log
 
-        failing = log.failing_since(self.lake)
+        self.failing = log.failing_since(self.lake)
         verbs: dict[str, Callable[[], str]] = {
             "collect": self._collect,
             "build": self._build,
@@ -119,7 +120,6 @@ class _Running:
         }
         for name, verb in verbs.items():
             self._do(name, verb)
-        self.alerts += told.of_steps(self.steps, failing, self.run_id)
         self._do("alerts", self._tell)
         self._do("reports", self._report)
         ended = Run(self.run_id, self.started_at, clock.now(), self.steps)
@@ -159,32 +159,36 @@ class _Running:
         return f"{len(built.days_built)} days built, {built.days_current} current"
 
     def _forecast(self) -> str:
-        from farthing import forecasting
+        from farthing.forecasting.issue import issue
 
-        made = forecasting.issue(self.config, self.lake, progress.BuildBar(self.bar))
+        made = issue(self.config, self.lake, progress.Line(self.bar))
         return f"{made.scopes} scopes as of {made.as_of}" + ("" if made.new else ", issued before")
 
     def _anomalies(self) -> str:
         from farthing import anomalies
 
-        found = anomalies.detect(self.config, self.lake, progress.BuildBar(self.bar))
-        self.alerts += found.alerts
-        return found.said
+        found = anomalies.detect(self.config, self.lake, progress.Line(self.bar))
+        return f"{len(found.opened)} new, {len(found.closed)} over, {len(found.open)} open as of {found.until}"
 
     def _budgets(self) -> str:
         from farthing import budgets
 
         statuses = budgets.evaluate(self.config, progress.BuildBar(self.bar))
         budgets.store(self.lake, statuses)
-        facts = budgets.alerts(statuses)
-        self.alerts += [fact.alert for fact in facts]
-        return f"{len(statuses)} budgets, {len(facts)} thresholds crossed"
+        self.facts = budgets.alerts(statuses)
+        return f"{len(statuses)} budgets, {len(self.facts)} thresholds crossed"
 
     def _tell(self) -> str:
         from farthing import alerts
+        from farthing.anomalies.kept import read
+        from farthing.lake.issued import EPISODES
+        from farthing.running import told
 
         issued.publish(self.config, self.lake, self.bar.message)  # who follows a link finds what he was told
-        done = alerts.deliver(self.config, self.lake, self.alerts, self.bar.message)
+        found = told.of_steps(self.steps, self.failing, self.run_id)
+        found += told.of_episodes(read(self.lake, EPISODES), alerts.amounts_told(self.lake))
+        found += told.of_budgets(self.facts)
+        done = alerts.deliver(self.config, self.lake, found, self.bar.message)
         return f"{done.count('sent')} sent, {done.count('failed')} to be tried again, {done.known} told before"
 
     def _report(self) -> str:

@@ -213,6 +213,15 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _reports_reach_somebody(self) -> Config:
+        for report in self.reports:
+            for recipient in report.recipients:
+                way, _, name = recipient.partition(":")
+                if way == "channel" and name not in self.alerts.channels:
+                    raise ValueError(f"report '{report.name}': there is no [alerts.channels.{name}]")
+        return self
+
+    @model_validator(mode="after")
     def _reports_once(self) -> Config:
         names = [report.name for report in self.reports]
         if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from farthing.config.section import Name, Patterns, Section
 
-AlertKind = Literal["anomaly", "budget", "landing", "data", "run"]
+AlertKind = Literal["anomaly", "budget", "landing", "data", "run", "report"]
 AlertEvent = Literal["open", "doubled", "closed", "threshold"]
 Severity = Literal["info", "warning", "critical"]
 

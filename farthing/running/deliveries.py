@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from farthing import clock, issued, reports
-from farthing.alerts import Attachment, Patience, send_report
+from farthing import alerts, clock, issued, reports
+from farthing.alerts import Alert, Attachment, Patience
 from farthing.config import Config
 from farthing.config.reports import ScheduledReport
 from farthing.errors import FarthingError
@@ -113,4 +113,23 @@ def _bring(config: Config, report: Report, format_: Format, contents: dict[str, 
     attachments = tuple(
         Attachment(f"{target.stem}-{name}" if name else target.name, content) for name, content in contents.items()
     )
-    return send_report(config, place, report, attachments, Patience())
+    said = alerts.message(config, [_announced(report)])
+    outcome = alerts.send(config, place, replace(said, attachments=attachments), Patience(), alerts.to_stdout)
+    return None if outcome.state == "sent" else outcome.said
+
+
+def _announced(report: Report) -> Alert:
+    """The report in the form in which channels are told of things: its title, and what each section found."""
+    first, *others = report.sections
+    return Alert(
+        id=f"{report.name}-{report.period}",
+        kind="report",
+        event="open",
+        severity="info",
+        dimension="total",
+        key=None,
+        title=report.title,
+        what=f"{first.heading}.",
+        why=tuple(f"{section.title}: {section.heading}" for section in others),
+        page="",
+    )

@@ -19,7 +19,7 @@ from tests.dashboard import conftest as company
 from tests.farthing.build.world import World, at
 
 Open = Callable[..., AppTest]
-PAGES = ("overview", "customers", "model_costs", "gpus", "agents", "forecast", "bills")
+PAGES = ("overview", "customers", "model_costs", "gpus", "agents", "forecast", "anomalies", "bills")
 OCTOBER = ("2026-10-01", "2026-10-31")
 NOVEMBER = ("2026-11-01", "2026-11-01")
 ALL = ("2026-10-01", "2026-11-01")

@@ -42,9 +42,10 @@ def test_of_several_that_were_missed_only_the_newest_is_due() -> None:
     assert last_due(report, datetime(2026, 11, 26, tzinfo=UTC)) == datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
-@given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)), st.integers(0, 59))
-def test_as_time_goes_on_a_due_time_never_goes_back(now: datetime, minutes: int) -> None:
+@given(st.integers(0, 525_600), st.integers(0, 59))
+def test_as_time_goes_on_a_due_time_never_goes_back(minute: int, minutes: int) -> None:
     report = _report(schedule="*/20 6-9 * * *")
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
     first, then = last_due(report, now), last_due(report, now + timedelta(minutes=minutes))
     assert first is not None
     assert then is not None
