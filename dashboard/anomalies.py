@@ -206,12 +206,10 @@ def _mutes(warehouse: Published) -> None:
     columns = [Column("of"), Column("which"), Column("rule"), Column("until"), Column("why"), Column("by")]
     names = ("dimension", "key", "rule", "until_day", "reason", "author")
     tables.show("mutes", columns, [[row[name] for name in names] for row in rows])
-    ids = {row["mute_id"]: " ".join(str(row[name]) for name in names[:3] if row[name]) for row in rows}
-    chosen = st.selectbox(
-        "End a mute", [None, *ids], format_func=lambda one: ids.get(one, "") if one else "", key="unmute"
-    )
-    if chosen is not None and st.button("Tell people again", key="end-mute"):
-        _write(warehouse.config, partial(kept.unmute, mute_id=chosen))
+    for row in rows:
+        of = " ".join(str(row[name]) for name in names[:3] if row[name])
+        if st.button(f"Tell people of {figures.plain(of)} again", key=f"end-{row['mute_id']}"):
+            _write(warehouse.config, partial(kept.unmute, mute_id=row["mute_id"]))
 
 
 def _why(row: Row) -> str | None:
