@@ -26,6 +26,7 @@ from tests.farthing.alerts.takers import (
     posting,
     project,
 )
+from tests.servers import free_port
 
 PATH = f"/services/T0TEST/{SLACK_URL_SECRET}/token-of-the-hook"
 OK = Says()
