@@ -74,10 +74,15 @@ def _imports(path: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def _normalised(name: str) -> str:
+    """A distribution's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def test_every_imported_package_is_a_declared_dependency() -> None:
     project = PYPROJECT["project"]
     declared = {
-        re.split(r"[<>=\[]", requirement)[0].lower()
+        _normalised(re.split(r"[<>=\[]", requirement)[0])
         for requirements in (
             project["dependencies"],
             *project["optional-dependencies"].values(),
@@ -92,7 +97,7 @@ def test_every_imported_package_is_a_declared_dependency() -> None:
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
         for name in _imports(path)
-        if name not in known and not declared & {each.lower() for each in distributions.get(name, [name])}
+        if name not in known and not declared & {_normalised(each) for each in distributions.get(name, [name])}
     }
     assert not undeclared
 

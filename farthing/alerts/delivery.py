@@ -161,6 +161,7 @@ def _bring(
         replace(entry, state="failed", attempts=entry.attempts + 1, error=_STOPPED) for entry in due if readable[entry]
     ]
     state.write(lake, [*muted, *done, *begun])
+    broken: list[BaseException] = []
     with ThreadPoolExecutor(max_workers=8) as pool:
         sent = {
             pool.submit(copy_context().run, _send, config, name, rows, write, patience): (name, rows)
@@ -168,11 +169,16 @@ def _bring(
         }
         for finished in as_completed(sent):
             name, rows = sent[finished]
+            if (error := finished.exception()) is not None:
+                broken.append(error)  # what came of the other channels is written first
+                continue
             outcome = finished.result()
             ended = [_ended(config, row, outcome) for row in rows]
             state.write(lake, ended)
             done += ended
             tell(f"alerts to {name}: {len(rows)} {ended[0].state}, {outcome.said}")
+    for error in broken:
+        raise error
     return tuple(done)
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -204,3 +205,19 @@ def test_a_mistake_in_the_settings_is_named_and_a_secret_in_them_is_not_said(
     assert (said.code, problem in said.err) == (2, True)
     assert "SECRET" not in said.err
     assert "password" not in said.err.replace("password_env", "")
+
+
+def test_what_a_retry_did_is_in_the_published_warehouse(
+    tiny_project: Path, tmp_path: Path, https: Https, folder: Path
+) -> None:
+    project = tmp_path / "built"
+    shutil.copytree(tiny_project, project)
+    settings = (project / "farthing.toml").read_text(encoding="utf-8")
+    own = (folder / "farthing.toml").read_text(encoding="utf-8").partition("[alerts]")[2]
+    (project / "farthing.toml").write_text(f"{settings}\n[alerts]{own}", encoding="utf-8")
+    https.says = [Says(400)]
+    told(project, 1)
+    https.says = [Says()]
+    assert farthing("alerts", "retry", "--project", project).code == 0
+    found = farthing("query", "select channel, state from alerts order by all", "--json", "--project", project).value
+    assert found == [{"channel": "hook", "state": "sent"}, {"channel": "ops", "state": "sent"}]

@@ -26,6 +26,7 @@ from tests.farthing.alerts.takers import (
     posting,
     project,
 )
+from tests.servers import free_port
 
 PATH = f"/services/T0TEST/{SLACK_URL_SECRET}/token-of-the-hook"
 OK = Says()
@@ -264,6 +265,14 @@ def test_a_mail_server_without_tls_gets_neither_password_nor_letter(
     assert outcome.state == "dead"
     assert "STARTTLS" in outcome.said
     assert not served.letters
+
+
+def test_a_mail_server_that_is_not_there_is_left_to_the_next_run(
+    tmp_path: Path, ca_file: Path, environment: None
+) -> None:
+    outcome = sent(project(tmp_path, settings(ca_file, free_port())), "post")
+    assert outcome.state == "failed"
+    assert "refused" in outcome.said
 
 
 @pytest.mark.parametrize("says", [None, b"220 hello\r\n"], ids=["hangs", "cuts off"])

@@ -116,6 +116,18 @@ def test_a_channel_that_hangs_keeps_no_other_from_being_told(company: Config, ht
     assert sorted(entry.state for entry in done.entries) == ["failed", "sent"]
 
 
+def test_a_channel_that_breaks_the_run_keeps_no_other_from_being_written_down(company: Config, https: Https) -> None:
+    channels = {"screen": {"kind": "stdout"}, **_channels(company)}
+    config = with_routes(company, channels=channels, default=["screen", "ops"])
+
+    def closed(_: str) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        deliver(config, Lake(config.lake_path), [alert()], lambda _: None, write=closed, patience=ONCE)
+    assert rows(config) == {("episode-1", "ops"): "sent", ("episode-1", "screen"): "failed"}
+
+
 def _channels(config: Config) -> dict[str, Any]:
     found: dict[str, Any] = config.alerts.model_dump(by_alias=True, exclude_unset=True)["channels"]
     return found

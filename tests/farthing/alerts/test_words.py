@@ -88,7 +88,7 @@ class Tags(HTMLParser):
 
 def test_no_part_of_an_alert_makes_an_element_or_a_link_in_a_letter() -> None:
     hostile = '"><img src=https://evil.example onerror=alert(1)><script>'
-    texts = dict.fromkeys(("title", "what", "how_much", "what_to_do", "page", "key", "id"), hostile)
+    texts: dict[str, Any] = dict.fromkeys(("title", "what", "how_much", "what_to_do", "page", "key", "id"), hostile)
     told = message(
         project(Path(), {"dashboard_url": "https://f.example"}),
         [
