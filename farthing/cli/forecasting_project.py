@@ -144,10 +144,14 @@ def waterfall_mode(project: Path | None, months: tuple[str, str], scopes: Sequen
     """What moved the cost from one month to another, exactly."""
     config = _ready(project)
     from farthing.forecasting import drivers
+    from farthing.forecasting import history as histories
     from farthing.forecasting.history import Scope
 
     first, second = (common.month(month) for month in months)
     with warehouse.open_warehouse(config) as con:
+        _, known_until = histories.span(con, max(_last(first), _last(second)))
+        if known_until < max(_last(first), _last(second)):
+            console.say(f"days up to {known_until} are known.", style="dim", form=Form.JSON)
         known = con.execute(
             "select distinct dimension, key, BillingCurrency from scope_days where list_contains($of, dimension)"
             " order by all",
@@ -155,7 +159,7 @@ def waterfall_mode(project: Path | None, months: tuple[str, str], scopes: Sequen
         ).fetchall()
         rows: list[tuple[str, str, float]] = []
         for scope in _with_drivers([Scope(*row) for row in known], scopes or ["total"], config):
-            use = drivers.read_use(con, scope, _last(second) if second > first else _last(first))
+            use = drivers.read_use(con, scope, known_until)
             before, after = use.between(first, _last(first)), use.between(second, _last(second))
             for month, part in ((first, before), (second, after)):
                 if not len(part.days):
@@ -231,7 +235,14 @@ def _chosen(landed: Sequence[Landing], scopes: Sequence[str]) -> list[Landing]:
                 f"'{wanted}' is not forecast.", file="--scope", fix=f"a name like team=support, or one of all, {known}."
             )
     shown = scopes or _SHOWN
-    return [one for one in landed if "all" in shown or one.scope.name in shown or one.scope.dimension in shown]
+    order = {name: place for place, name in enumerate((*_SHOWN, "model"))}
+    return sorted(
+        (one for one in landed if "all" in shown or one.scope.name in shown or one.scope.dimension in shown),
+        key=lambda one: (
+            one.month, one.scope.currency, order.get(one.scope.dimension, len(order)), one.scope.dimension,
+            one.scope.key or "",
+        ),
+    )  # fmt: skip
 
 
 def _with_drivers(known: Sequence[Scope], wanted: Sequence[str], config: Config) -> list[Scope]:

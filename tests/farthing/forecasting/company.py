@@ -67,7 +67,7 @@ class Quiet:
         self.told: list[str] = []
 
     def begin(self, what: str, total: int) -> None:
-        self.told.append(what)
+        self.told.append(f"{what}: {total}")
 
     def advance(self, done: int) -> None:
         pass

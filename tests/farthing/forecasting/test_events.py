@@ -119,14 +119,18 @@ def test_an_event_of_a_dimension_that_is_not_there_is_refused() -> None:
 def with_bills(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """28 days of a commitment that saves 20 a day and lies idle for 5, and of a credit that takes 12."""
     con.execute(
-        "create table charges as select range::timestamp as ChargePeriodStart, 'gpus' as pool, 'USD' as BillingCurrency,"
-        " 'Usage' as ChargeCategory, *"
+        "create table charges as select range::timestamp as ChargePeriodStart, 'gpus' as pool,"
+        " 'USD' as BillingCurrency, 'Usage' as ChargeCategory, *"
         " from range(date '2026-10-03', date '2026-10-31', interval 1 day), (values"
         " ('Ri-1', 'Used', 50.0, 30.0, null), ('Ri-1', 'Unused', 0.0, 5.0, null), (null, null, null, -12.0, 'startup')"
         ") as lines(CommitmentDiscountId, CommitmentDiscountStatus, ListCost, x_cost, credit)"
     )
-    con.execute("create table commitments as select 'ri-1' as commitment, 'one year' as name, date '2026-11-14' as ends_on")
-    con.execute("create table credits as select 'startup' as credit, 'USD' as BillingCurrency, date '2026-11-20' as runs_out_on")
+    con.execute(
+        "create table commitments as select 'ri-1' as commitment, 'one year' as name, date '2026-11-14' as ends_on"
+    )
+    con.execute(
+        "create table credits as select 'startup' as credit, 'USD' as BillingCurrency, date '2026-11-20' as runs_out_on"
+    )
     return con
 
 
