@@ -137,13 +137,15 @@ def with_bills(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 def test_the_end_of_a_commitment_brings_list_prices_and_ends_what_lay_idle() -> None:
     [_, event] = known_events(with_bills(ledger(LINES)), from_mapping({}), LAST)
     assert (event.dimension, event.key, event.currency) == ("pool", "gpus", "USD")
-    assert event.edit == Edit(date(2026, 11, 15), amount=pytest.approx(15.0))
+    assert (event.edit.first, event.edit.last, event.edit.factor) == (date(2026, 11, 15), None, 1.0)
+    assert event.edit.amount == pytest.approx(15.0)
 
 
 def test_the_end_of_a_credit_brings_back_what_it_took() -> None:
     [event, _] = known_events(with_bills(ledger(LINES)), from_mapping({}), LAST)
     assert event.what == "credit startup ends"
-    assert event.edit == Edit(date(2026, 11, 20), amount=pytest.approx(12.0))
+    assert (event.edit.first, event.edit.last, event.edit.factor) == (date(2026, 11, 20), None, 1.0)
+    assert event.edit.amount == pytest.approx(12.0)
 
 
 def test_ends_that_are_over_are_no_events() -> None:

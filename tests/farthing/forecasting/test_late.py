@@ -50,15 +50,15 @@ def test_a_day_is_divided_by_the_share_that_was_known_of_earlier_days_at_its_age
     con = ledger(lines({"a": lambda day: costs.get(day, 100.0)}), said("a", known))
     history = of(con, "pool")
     assert history.panel.y[0].tolist() == pytest.approx([100.0] * 60)
-    assert [(one.day, one.share) for one in history.late] == [
-        (LAST - timedelta(days=1), pytest.approx(0.8)),
-        (LAST, pytest.approx(0.6)),
-    ]
+    assert [one.day for one in history.late] == [LAST - timedelta(days=1), LAST]
+    assert [one.share for one in history.late] == pytest.approx([0.8, 0.6])
     assert history.as_of == LAST
 
 
 def test_a_day_of_which_less_than_half_is_known_is_filled_with_such_weekdays() -> None:
-    week = lambda day: 100.0 + day.weekday()  # noqa: E731
+    def week(day: date) -> float:
+        return 100.0 + day.weekday()
+
     con = ledger(
         lines({"a": lambda day: 20.0 if day == LAST else week(day), "b": lambda _: 3000.0}), said("a", {1: 0.2, 2: 1.0})
     )
@@ -131,8 +131,7 @@ def test_a_scope_costs_nothing_on_a_day_without_a_row_and_is_unknown_before_its_
 
 
 def test_only_the_largest_keys_of_a_dimension_are_forecast_but_every_leaf_is() -> None:
-    pools = {f"p{number}": (lambda _, cost=number + 1.0: cost) for number in range(4)}
-    con = ledger(lines(pools))
+    con = ledger([(day, f"p{number}", f"team-{number}", "m", number + 1.0) for day in DAYS for number in range(4)])
     config = from_mapping({"forecast": {"scopes": ["pool", "total"], "largest": 2}})
     with clock.fixed(NOW):
         history = read(con, config)
