@@ -241,3 +241,10 @@ def test_what_an_issued_forecast_missed_by_comes_in_units_of_its_scale() -> None
     missed = made.errors(panel(y))
     np.testing.assert_allclose(missed.scaled[0, :10] * made.scale[0], y[70:] - made.point[0, :10])
     assert np.isnan(missed.scaled[0, 10:]).all()
+
+
+def test_a_drift_that_all_errors_shared_may_turn() -> None:
+    drift = 3 + 0.1 * _normal(100, 5)
+    bands = calibrate(_pool(drift, series=20), _LEVELS).bands(["s0"], np.ones(1), np.array([60]))
+    assert bands.sums[0, 20] < 0
+    assert abs(bands.sums[0, 20]) < bands.sums[0, 179]
