@@ -147,3 +147,13 @@ def test_the_open_day_is_not_read() -> None:
 def test_a_ledger_without_a_day_that_is_over_is_said() -> None:
     with pytest.raises(NothingToForecastError, match="no day before 2026-10-31"):
         of(ledger([(NOW.date(), "a", "t", "m", 1.0)]), "pool")
+
+
+def test_what_is_still_to_come_falls_on_the_team_whose_bill_is_late() -> None:
+    rows = [(day, "a", team, "m", cost) for day in DAYS for team, cost in (("on-time", 60.0), ("late", 40.0))]
+    con = ledger([row for row in rows if row[0] != LAST or row[2] == "on-time"], said("a", {1: 0.6, 2: 1.0}))
+    history = of(con, "team")
+    assert [one.share for one in history.late] == pytest.approx([0.6])
+    found = {scope.parts[0]: y for scope, y in zip(history.scopes, history.panel.y, strict=True)}
+    assert found["on-time"].tolist() == pytest.approx([60.0] * 60)
+    assert found["late"].tolist() == pytest.approx([40.0] * 60)
