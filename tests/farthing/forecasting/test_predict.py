@@ -11,6 +11,7 @@ import pytest
 
 from farthing import clock, warehouse
 from farthing.config import Config
+from farthing.errors import ConfigError
 from farthing.forecasting import history as histories
 from farthing.forecasting.events import Event
 from farthing.forecasting.history import Scope
@@ -104,6 +105,11 @@ def test_a_scope_may_have_a_model_of_its_own_and_the_narrowest_one_wins(company:
     assert models["pool=own"] == "weekday_median"
     forced, _ = predicted(config_of(company, models=overrides), model="seasonal_naive")
     assert set(forced.models) == {"seasonal_naive"}
+
+
+def test_a_model_for_what_is_not_forecast_is_refused(company: Path) -> None:
+    with pytest.raises(ConfigError, match="'region=eu' is no scope"):
+        predicted(config_of(company, models={"region=eu": "theta"}))
 
 
 def test_only_wanted_dimensions_are_there(company: Path) -> None:
