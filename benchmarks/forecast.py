@@ -268,10 +268,10 @@ def measured(where: Path, *, fast: bool = False, tell: Callable[[str], None] = l
     lines.append(_line("WAPE of the worst tenth of series, of naive", worst, most=1.08))
     for mode, told in (("cold", "no store"), ("store", "own store")):
         lines.append(_ratio(scores, f"{mode} pinball", f"pinball, of naive ({told})", 0.9))
-        for what, least, most in (("80", 0.72, 0.88), ("95", 0.90, 0.98)):
+        for what, least, at_most in (("80", 0.72, 0.88), ("95", 0.90, 0.98)):
             for unit in ("days", "sums"):
                 found = interval(scores.by_series(f"{mode} {unit} {what}"), lambda one: float(one.mean()))
-                lines.append(_line(f"{unit} in the {what} % interval ({told})", found, least=least, most=most))
+                lines.append(_line(f"{unit} in the {what} % interval ({told})", found, least=least, most=at_most))
     lines += [
         _ratio(scores, f"wape {name}", f"WAPE of {told}, of naive", None)
         for name, told in (
@@ -286,8 +286,9 @@ def measured(where: Path, *, fast: bool = False, tell: Callable[[str], None] = l
     again = same_again(series.panels(where)["synthetic"])
     lines.append(_line("same answer by 1 and 2 processes", (float(again), 0.0, 0.0), least=1.0))
     clock = timed(100 if fast else 1000)
+    allowed: dict[str, tuple[str, float | None]] = {"ensemble": ("with a store", 30.0), "backtest": ("to begin", None)}
     for kind in ("processor", "wall"):
-        for name, told, most in (("ensemble", "with a store", 30.0), ("backtest", "first backtest", None)):
+        for name, (told, most) in allowed.items():
             ratio = clock[f"{name} {kind}"] / clock[f"theta {kind}"]
             lines.append(_line(f"{kind} time, of Theta alone ({told})", (ratio, 0.0, 0.0), most=most))
     return {

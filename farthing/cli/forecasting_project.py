@@ -21,7 +21,7 @@ from farthing.errors import ConfigError
 if TYPE_CHECKING:
     import duckdb
 
-    from farthing.forecasting.history import Scope
+    from farthing.forecasting.history import History, Scope
     from farthing.forecasting.predict import Landing, Prediction
     from models.driver import DriverForecast
 
@@ -58,7 +58,7 @@ def landings_mode(project: Path | None, wanted: Wanted, form: Form) -> None:
         if landed:
             console.say(f"issued before: {identity}", style="dim", form=Form.JSON)
         else:
-            made = _predict(con, config, wanted, bar)
+            made = _predict(con, config, history, wanted, bar)
             landed = predict.landings(con, made)
             for line in issues.told(made):
                 console.say(line, style="dim", form=Form.JSON)
@@ -104,12 +104,17 @@ def scoreboard_mode(project: Path | None, scopes: Sequence[str], form: Form) -> 
 
 def drivers_mode(project: Path | None, wanted: Wanted, form: Form) -> None:
     """The forecast by drivers beside the direct one, and what each driver is expected to do."""
-    config = _ready(project)
     from farthing.forecasting import drivers
+    from farthing.forecasting import history as histories
 
+    config = _ready(project)
+    names = wanted.scopes or ["total"]
+    dimensions = [name for name in drivers.WITH_USE if any(one.partition("=")[0] == name for one in names)]
+    only = config.forecast.model_copy(update={"scopes": dimensions or ["total"]})
+    config = config.model_copy(update={"forecast": only})
     with Bar() as bar, warehouse.open_warehouse(config) as con:
-        made = _predict(con, config, wanted, bar)
-        scopes = _with_drivers(made.scopes, wanted.scopes or ["total"], config)
+        made = _predict(con, config, histories.read(con, config, as_of=wanted.as_of), wanted, bar)
+        scopes = _with_drivers(made.scopes, names, config)
         compared: list[tuple[object, ...]] = []
         effects: list[tuple[object, ...]] = []
         for scope in scopes:
@@ -144,10 +149,14 @@ def waterfall_mode(project: Path | None, months: tuple[str, str], scopes: Sequen
     """What moved the cost from one month to another, exactly."""
     config = _ready(project)
     from farthing.forecasting import drivers
+    from farthing.forecasting import history as histories
     from farthing.forecasting.history import Scope
 
     first, second = (common.month(month) for month in months)
     with warehouse.open_warehouse(config) as con:
+        _, known_until = histories.span(con, max(_last(first), _last(second)))
+        if known_until < max(_last(first), _last(second)):
+            console.say(f"days up to {known_until} are known.", style="dim", form=Form.JSON)
         known = con.execute(
             "select distinct dimension, key, BillingCurrency from scope_days where list_contains($of, dimension)"
             " order by all",
@@ -155,7 +164,7 @@ def waterfall_mode(project: Path | None, months: tuple[str, str], scopes: Sequen
         ).fetchall()
         rows: list[tuple[str, str, float]] = []
         for scope in _with_drivers([Scope(*row) for row in known], scopes or ["total"], config):
-            use = drivers.read_use(con, scope, _last(second) if second > first else _last(first))
+            use = drivers.read_use(con, scope, known_until)
             before, after = use.between(first, _last(first)), use.between(second, _last(second))
             for month, part in ((first, before), (second, after)):
                 if not len(part.days):
@@ -190,13 +199,11 @@ def _ready(project: Path | None) -> Config:
     return common.open_project(project)
 
 
-def _predict(con: duckdb.DuckDBPyConnection, config: Config, wanted: Wanted, bar: Bar) -> Prediction:
-    from farthing.forecasting import history as histories
+def _predict(con: duckdb.DuckDBPyConnection, config: Config, history: History, wanted: Wanted, bar: Bar) -> Prediction:
     from farthing.forecasting import predict
     from farthing.forecasting.events import known_events
     from farthing.forecasting.scores import error_stores
 
-    history = histories.read(con, config, as_of=wanted.as_of)
     horizon = wanted.horizon or config.forecast.horizon_days
     if wanted.months is not None:
         ahead = (history.as_of + timedelta(days=1)).replace(day=1)
@@ -231,7 +238,14 @@ def _chosen(landed: Sequence[Landing], scopes: Sequence[str]) -> list[Landing]:
                 f"'{wanted}' is not forecast.", file="--scope", fix=f"a name like team=support, or one of all, {known}."
             )
     shown = scopes or _SHOWN
-    return [one for one in landed if "all" in shown or one.scope.name in shown or one.scope.dimension in shown]
+    order = {name: place for place, name in enumerate((*_SHOWN, "model"))}
+    return sorted(
+        (one for one in landed if "all" in shown or one.scope.name in shown or one.scope.dimension in shown),
+        key=lambda one: (
+            one.month, one.scope.currency, order.get(one.scope.dimension, len(order)), one.scope.dimension,
+            one.scope.key or "",
+        ),
+    )  # fmt: skip
 
 
 def _with_drivers(known: Sequence[Scope], wanted: Sequence[str], config: Config) -> list[Scope]:

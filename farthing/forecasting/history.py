@@ -89,7 +89,7 @@ def read(con: duckdb.DuckDBPyConnection, config: Config, *, as_of: date | None =
         ConfigError: `[forecast]` names a dimension that the ledger does not have.
         NothingToForecastError: there is no complete day up to `as_of`.
     """
-    first, last = _span(con, as_of)
+    first, last = span(con, as_of)
     dimensions = _dimensions(con, config)
     ranks = _ranked(con, dimensions, last)
     days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
@@ -128,8 +128,12 @@ def read(con: duckdb.DuckDBPyConnection, config: Config, *, as_of: date | None =
     )
 
 
-def _span(con: duckdb.DuckDBPyConnection, as_of: date | None) -> tuple[date, date]:
-    """The first day of the ledger and the last that is over and not after `as_of`."""
+def span(con: duckdb.DuckDBPyConnection, as_of: date | None) -> tuple[date, date]:
+    """The first day of the ledger and the last that is over and not after `as_of`.
+
+    Raises:
+        NothingToForecastError: there is none.
+    """
     before = min(clock.now().date(), (as_of or date.max - timedelta(days=1)) + timedelta(days=1))
     [(first, last)] = con.execute("select min(day), max(day) from scope_days where day < ?", [before]).fetchall()
     if first is None:

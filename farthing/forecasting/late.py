@@ -84,42 +84,64 @@ def complete(
 ) -> None:
     """Complete the rows of `y` (n, T), whose days begin with `first`, in place.
 
-    A pool's part of a scope is divided by the share that is known, or is what such weekdays cost of late.
+    What is still to come of a pool falls on those who usually have more of it than is there: where one account of two
+    is late, its team gets it. A part of which too little is known is what such weekdays cost of late.
     """
-    of_pool: dict[tuple[str, str], dict[date, float | None]] = {}
-    for one in late:
-        of_pool.setdefault((one.pool, one.currency), {})[one.day] = one.share
+    of_pool = _by_pool(late)
     for dimension in {scope.dimension for scope in scopes} if late else ():
         rows = {(one.key, one.currency): row for row, one in enumerate(scopes) if one.dimension == dimension}
-        parts: dict[tuple[int, str, str], dict[date, float]] = {}
+        parts: dict[tuple[str, str], dict[str | None, dict[date, float]]] = {}
         for key, currency, pool, day, cost in con.execute(
             f"select {key_of(dimension)} as key, BillingCurrency, pool, day, cast(sum(cost) as double)"
             " from cost_ledger where day >= $first and list_contains($pools, pool) group by all",
             {"first": min(one.day for one in late) - _REACH, "pools": sorted({one.pool for one in late})},
         ).fetchall():
-            if (key, currency) in rows:
-                parts.setdefault((rows[key, currency], pool, currency), {})[day] = cost
-        for (row, pool, currency), costs in parts.items():
+            parts.setdefault((pool, currency), {}).setdefault(key, {})[day] = cost
+        for (pool, currency), of_keys in parts.items():
             of_days = of_pool.get((pool, currency), {})
             for day, share in of_days.items():
-                if 0 <= (day - first).days < y.shape[1]:
-                    cost = costs.get(day, 0.0)
-                    y[row, (day - first).days] += (cost / share if share else _usual(costs, of_days, day)) - cost
+                column = (day - first).days
+                for key, missing in _missing(of_keys, of_days, day, share).items():
+                    if (key, currency) in rows and 0 <= column < y.shape[1]:
+                        y[rows[key, currency], column] += missing
+
+
+def _missing(
+    of_keys: Mapping[str | None, Mapping[date, float]],
+    late: Mapping[date, float | None],
+    day: date,
+    share: float | None,
+) -> dict[str | None, float]:
+    """What each key's part of a pool is still to get on a day of which `share` is known."""
+    known = {key: costs.get(day, 0.0) for key, costs in of_keys.items()}
+    usual = {key: _usual(costs, late, day) for key, costs in of_keys.items()}
+    if share is None:
+        return {key: max(0.0, usual[key] - cost) for key, cost in known.items()}
+    whole, wont = sum(known.values()) / share, sum(usual.values())
+    room = {key: max(0.0, usual[key] * whole / wont - cost) if wont > 0 else 0.0 for key, cost in known.items()}
+    if share < 1 and sum(room.values()) > 0:
+        return {key: whole * (1 - share) * one / sum(room.values()) for key, one in room.items()}
+    return {key: cost / share - cost for key, cost in known.items()}
+
+
+def _by_pool(late: Sequence[LateDay]) -> dict[tuple[str, str], dict[date, float | None]]:
+    found: dict[tuple[str, str], dict[date, float | None]] = {}
+    for one in late:
+        found.setdefault((one.pool, one.currency), {})[one.day] = one.share
+    return found
 
 
 def filled_share(con: duckdb.DuckDBPyConnection, late: Sequence[LateDay], last: date, days: int) -> Floats:
     """Of the last `days` up to `last` the share of their cost that is filled in, (days,), of the worst currency."""
     found = np.zeros(days)
     costs = _costs_of_pools(con, last) if late else {}
-    of_pool: dict[tuple[str, str], dict[date, float | None]] = {}
-    for one in late:
-        of_pool.setdefault((one.pool, one.currency), {})[one.day] = one.share
+    of_pool = _by_pool(late)
     for number in range(days):
         day = last - (days - 1 - number) * _ONE_DAY
         for currency in {currency for _, currency in costs}:
             mine = {pool: of for (pool, its), of in costs.items() if its == currency}
             added = {
-                pool: _usual(of, of_pool.get((pool, currency), {}), day) - of.get(day, 0.0)
+                pool: max(0.0, _usual(of, of_pool[pool, currency], day) - of.get(day, 0.0))
                 for pool, of in mine.items()
                 if of_pool.get((pool, currency), {}).get(day, 1.0) is None
             }
@@ -130,10 +152,10 @@ def filled_share(con: duckdb.DuckDBPyConnection, late: Sequence[LateDay], last: 
 
 
 def _usual(costs: Mapping[date, float], late: Mapping[date, float | None], day: date) -> float:
-    """The mean of the last such weekdays that were not late, and never less than what is there."""
+    """The mean of the last such weekdays that were not late; 0 where there is none."""
     before = (day - week * timedelta(weeks=1) for week in range(1, 3 * _WEEKS + 1))
     known = [costs.get(one, 0.0) for one in before if one not in late and one >= min(costs)][:_WEEKS]
-    return max(float(np.mean(known)) if known else 0.0, costs.get(day, 0.0))
+    return float(np.mean(known)) if known else 0.0
 
 
 def _costs_of_pools(con: duckdb.DuckDBPyConnection, last: date) -> dict[tuple[str, str], dict[date, float]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farthing.config import Config
+from farthing.errors import ConfigError
 from farthing.forecasting.events import Event, reaches
 from farthing.forecasting.history import LEAVES, SUMS, History, Scope
 from models.edits import edited
@@ -155,6 +156,14 @@ def _base(
 ) -> Prediction:
     """Each scope of `history` by its model, before events; the same seed draws the same origins for all models."""
     settings = config.forecast
+    known = {*SUMS, *(scope.dimension for scope in history.scopes)}
+    for name in settings.models:
+        if name not in known and name.partition("=")[0] not in known:
+            raise ConfigError(
+                f"'{name}' is no scope that is forecast.",
+                key="forecast.models",
+                fix=f"a dimension or a name like team=support, of {', '.join(sorted(known))}.",
+            )
     chosen = [_model(scope, history, settings.model, settings.models, model) for scope in history.scopes]
     count = len(chosen)
     point, paths = np.empty((count, horizon)), np.empty((count, settings.paths, horizon))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,13 +40,24 @@ class History:
 Fit = Callable[[History], Values]
 
 
-def pool(processes: int | None = None) -> ProcessPoolExecutor:
+@contextmanager
+def pool(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """Processes to fit in, by default as many as this machine has processors; none is started before it is needed.
 
-    Each is a fresh interpreter: a fork would copy the locks of the threads that polars and duckdb run.
+    Each is a fresh interpreter: a fork would copy the locks of the threads that polars and duckdb run. What their
+    libraries leave in temporary files goes when they go: processes that are ended do not clean up themselves.
     """
     workers = processes or len(os.sched_getaffinity(0))
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    fresh = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(workers, mp_context=fresh, initializer=_settle, initargs=(folder,)) as started,
+    ):
+        yield started
+
+
+def _settle(folder: str) -> None:
+    tempfile.tempdir = folder
 
 
 def fit_all(

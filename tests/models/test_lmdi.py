@@ -115,3 +115,11 @@ def test_a_new_provider_is_mix_and_a_first_month_is_volume() -> None:
     assert effects["own"] == pytest.approx({VOLUME: 0, MIX: -100, "rate": 0})
     assert added(waterfall_of_groups({}, came, quantity="gpu_hours")) == pytest.approx({VOLUME: 500, MIX: 0, "rate": 0})
     assert added(waterfall_of_groups({}, {}, quantity="gpu_hours")) == {}
+
+
+def test_the_total_quantity_may_be_a_product_itself() -> None:
+    before = {"a": {"requests": 60.0, "price": 1.0}, "b": {"requests": 40.0, "price": 2.0}}
+    after = {"a": {"requests": 120.0, "price": 1.0}, "b": {"requests": 80.0, "price": 2.0}}
+    volume = {"users": 10.0, "per user": 10.0}, {"users": 10.0, "per user": 20.0}
+    effects = added(waterfall_of_groups(before, after, quantity="requests", volume=volume))
+    assert effects == pytest.approx({"users": 0, "per user": 140, MIX: 0, "price": 0})

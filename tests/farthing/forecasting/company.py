@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,20 +30,20 @@ def world(**tables: Any) -> World:
     return World(*POOLS, attribution={"cell_seconds": 60, "price_table": "none"}, **tables)
 
 
-def day_of(made: World, day: date, *, own: bool = True, vendor: bool = True) -> None:
-    """What happens on `day`; bills that are late are not there."""
+def day_of(made: World, day: date, *, teams: Collection[str] = tuple(TEAMS), others: bool = True) -> None:
+    """What happens on `day`: the bill of the machines of `teams`, and all others with the requests."""
     begin = at(day=(day - DAY).days + 1)
     end, month = begin + timedelta(days=1), day.replace(day=1)
     more: dict[str, Any] = {"month": month, "resource": None}
     noise = (day.toordinal() * 7919) % 11 - 5
-    if own:
-        for team, base in TEAMS.items():
-            cost = base + WEEK[day.weekday()] + noise
-            made.charge(cost, begin, end, ServiceName="Machines", Tags=f'{{"team": "{team}"}}', **more)
+    for team in teams:
+        cost = TEAMS[team] + WEEK[day.weekday()] + noise
+        made.charge(cost, begin, end, ServiceName="Machines", Tags=f'{{"team": "{team}"}}', **more)
+    if not others:
+        return
     made.charge(20, begin, end, ServiceName="Storage", **more)
     requests = 2 + (day.weekday() < 5)
-    if vendor:
-        made.charge(Decimal(requests), begin, end, ServiceName="API", **{**more, "ProviderName": "OpenAI"})
+    made.charge(Decimal(requests), begin, end, ServiceName="API", **{**more, "ProviderName": "OpenAI"})
     for number in range(requests):
         made.request(
             begin + timedelta(hours=number), begin + timedelta(hours=number, minutes=1), user=f"user-{number}",
@@ -67,7 +68,7 @@ class Quiet:
         self.told: list[str] = []
 
     def begin(self, what: str, total: int) -> None:
-        self.told.append(what)
+        self.told.append(f"{what}: {total}")
 
     def advance(self, done: int) -> None:
         pass

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farthing import clock
@@ -50,15 +50,15 @@ def test_a_day_is_divided_by_the_share_that_was_known_of_earlier_days_at_its_age
     con = ledger(lines({"a": lambda day: costs.get(day, 100.0)}), said("a", known))
     history = of(con, "pool")
     assert history.panel.y[0].tolist() == pytest.approx([100.0] * 60)
-    assert [(one.day, one.share) for one in history.late] == [
-        (LAST - timedelta(days=1), pytest.approx(0.8)),
-        (LAST, pytest.approx(0.6)),
-    ]
+    assert [one.day for one in history.late] == [LAST - timedelta(days=1), LAST]
+    assert [one.share for one in history.late] == pytest.approx([0.8, 0.6])
     assert history.as_of == LAST
 
 
 def test_a_day_of_which_less_than_half_is_known_is_filled_with_such_weekdays() -> None:
-    week = lambda day: 100.0 + day.weekday()  # noqa: E731
+    def week(day: date) -> float:
+        return 100.0 + day.weekday()
+
     con = ledger(
         lines({"a": lambda day: 20.0 if day == LAST else week(day), "b": lambda _: 3000.0}), said("a", {1: 0.2, 2: 1.0})
     )
@@ -105,6 +105,7 @@ def test_last_days_that_would_be_filled_in_for_more_than_a_tenth_are_left_out() 
     assert history.panel.y.shape[1] == 58
 
 
+@settings(max_examples=8)  # each makes a ledger
 @given(share=st.floats(0.01, 1.0), age=st.integers(1, 3))
 def test_a_late_day_is_never_below_what_is_there_nor_below_what_such_days_cost(share: float, age: int) -> None:
     late = {LAST - timedelta(days=number): share for number in range(age)}
@@ -130,8 +131,7 @@ def test_a_scope_costs_nothing_on_a_day_without_a_row_and_is_unknown_before_its_
 
 
 def test_only_the_largest_keys_of_a_dimension_are_forecast_but_every_leaf_is() -> None:
-    pools = {f"p{number}": (lambda _, cost=number + 1.0: cost) for number in range(4)}
-    con = ledger(lines(pools))
+    con = ledger([(day, f"p{number}", f"team-{number}", "m", number + 1.0) for day in DAYS for number in range(4)])
     config = from_mapping({"forecast": {"scopes": ["pool", "total"], "largest": 2}})
     with clock.fixed(NOW):
         history = read(con, config)
@@ -147,3 +147,13 @@ def test_the_open_day_is_not_read() -> None:
 def test_a_ledger_without_a_day_that_is_over_is_said() -> None:
     with pytest.raises(NothingToForecastError, match="no day before 2026-10-31"):
         of(ledger([(NOW.date(), "a", "t", "m", 1.0)]), "pool")
+
+
+def test_what_is_still_to_come_falls_on_the_team_whose_bill_is_late() -> None:
+    rows = [(day, "a", team, "m", cost) for day in DAYS for team, cost in (("on-time", 60.0), ("late", 40.0))]
+    con = ledger([row for row in rows if row[0] != LAST or row[2] == "on-time"], said("a", {1: 0.6, 2: 1.0}))
+    history = of(con, "team")
+    assert [one.share for one in history.late] == pytest.approx([0.6])
+    found = {scope.parts[0]: y for scope, y in zip(history.scopes, history.panel.y, strict=True)}
+    assert found["on-time"].tolist() == pytest.approx([60.0] * 60)
+    assert found["late"].tolist() == pytest.approx([40.0] * 60)
