@@ -56,7 +56,9 @@ def keep(lake: Lake, findings: Sequence[Finding], until: date) -> Detected:
     for one in findings:
         name = names[one.id]
         row = _row(one, stored.get(name), verdicts.get(name), mutes, until, now)
-        rows.append({**row, "episode_id": name, "parent_id": names.get(one.parent or "", one.parent)})
+        rows.append(
+            {**row, "episode_id": name, **_place(names.get(one.parent or "", one.parent), one, stored.get(name))}
+        )
     present = {row["episode_id"] for row in rows}
     rows += [
         {**row, "state": _state(False, verdicts.get(name), row, mutes, until), "updated_at": now}
@@ -169,6 +171,13 @@ def _same(one: Finding, stored: Mapping[str, Row]) -> str:
     return min(going_on, default=one.id)
 
 
+def _place(parent: str | None, one: Finding, stored: Row | None) -> Row:
+    """Where it stands: what was explained once stays so, though what explains it is over for long."""
+    if parent is None and stored is not None and stored["parent_id"] is not None:
+        return {"level": "detail", "parent_id": stored["parent_id"]}
+    return {"level": one.level, "parent_id": parent}
+
+
 def _row(
     one: Finding, stored: Row | None, verdict: str | None, mutes: Iterable[Row], until: date, now: datetime
 ) -> Row:
@@ -178,7 +187,6 @@ def _row(
         "key": one.key,
         "BillingCurrency": one.currency,
         "rule": one.rule,
-        "level": one.level,
         "first_day": min(one.first, stored["first_day"]) if stored else one.first,
         "last_day": one.last,
         "opened_at": stored["opened_at"] if stored else now,
@@ -189,7 +197,6 @@ def _row(
         "score": one.score,
         "title": one.title,
         "cause": json.dumps(one.cause, ensure_ascii=False) if one.cause else None,
-        "parent_id": one.parent,
     }
     return {**row, "state": _state(one.open, verdict, row, mutes, until)}
 
