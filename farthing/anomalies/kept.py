@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, get_args
 
 import duckdb
@@ -154,7 +154,12 @@ def read(lake: Lake, table: Table, *, order: str | None = None) -> list[Row]:
         con.execute("set timezone = 'UTC'")
         rows = con.execute(f"from ({lake.select(table)})" + (f" order by {order}" if order else "")).fetchall()
         names = [column[0] for column in con.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [{name: _with_zone(value) for name, value in zip(names, row, strict=True)} for row in rows]
+
+
+def _with_zone(value: Any) -> Any:
+    """The lake is read in UTC, without a zone."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def _same(one: Finding, stored: Mapping[str, Row]) -> str:

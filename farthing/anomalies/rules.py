@@ -315,7 +315,7 @@ def _stretches(
                     actual=cost,
                     title=told,
                     level=level,
-                    pools=frozenset(pool for row in stretch for pool in row.pools),
+                    pools=frozenset(pool for row in stretch for pool in row.pools if pool),
                 )
             )
     return found

@@ -20,7 +20,7 @@ from tests.farthing.build.world import World
 FIRST, LAST = date(2026, 9, 21), date(2026, 10, 31)
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SPIKE, PRICE, UNTAGGED, NEW = date(2026, 10, 20), date(2026, 10, 10), date(2026, 10, 15), date(2026, 10, 25)
-IDLE, HEAVY, LATE = date(2026, 10, 5), date(2026, 10, 18), date(2026, 10, 29)
+IDLE, HEAVY, LATE = date(2026, 10, 5), date(2026, 10, 19), date(2026, 10, 29)
 TOML = """\
 [project]
 name = "small"
