@@ -30,7 +30,8 @@ class Detected:
     """What a look at the ledger changed: rows of the table `episodes`.
 
     `open` are all that are open now and not muted, those that people are told of first; the others are among those of
-    this look only. `until` is the last day that was looked at.
+    this look only. `until` is the last day that was looked at; `before` is what each
+    episode, by its id, had come to at the last look.
     """
 
     until: date
@@ -38,6 +39,7 @@ class Detected:
     grown: list[Row]
     closed: list[Row]
     open: list[Row]
+    before: dict[str, float]
 
     @property
     def changed(self) -> bool:
@@ -75,6 +77,7 @@ def keep(lake: Lake, findings: Sequence[Finding], until: date) -> Detected:
         grown=[row for row in changed if row["state"] == "open" and row["episode_id"] in was_open],
         closed=[row for row in changed if row["state"] != "open" and row["episode_id"] in was_open],
         open=[row for row in rows if row["state"] == "open"],
+        before={row["episode_id"]: row["impact"] for row in stored.values()},
     )
 
 

@@ -57,6 +57,7 @@ def test_an_episode_opens_grows_and_closes_once(lake: Lake, look: Callable[..., 
     more = finding(last=DAY + ONE, actual=300.0, expected=200.0)
     grown = look(more, day=DAY + ONE)
     assert (grown.opened, ids(grown.grown)) == ([], [one.id])
+    assert (grown.grown[0]["impact"], grown.before[one.id]) == (100.0, 50.0)
     over = look(finding(last=DAY + ONE, actual=300.0, expected=200.0, open=False), day=DAY + 2 * ONE)
     assert ids(over.closed) == [one.id]
     [row] = kept.read(lake, EPISODES)
