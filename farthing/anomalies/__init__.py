@@ -78,7 +78,8 @@ def _begins_with(child: Finding, other: Finding) -> bool:
 
 
 def _names(child: Finding, rule: Finding) -> bool:
-    """Whether what broke the rule is in the slices that explain `child`."""
-    about = (rule.key or "").lower()
-    values = [value.lower() for cause in child.cause for value in cause["slice"].values() if value]
-    return any(value in about or about in value for value in values)
+    """Whether what broke the rule, or a pool in which it was broken, is the scope of `child` or in its causes."""
+    about, pools = (rule.key or "").lower(), {pool.lower() for pool in rule.pools}
+    slices = [cause["slice"] for cause in child.cause]
+    values = [value.lower() for value in [child.key, *(value for one in slices for value in one.values())] if value]
+    return any(value in about or about in value or value in pools for value in values)

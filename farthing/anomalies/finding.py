@@ -30,7 +30,7 @@ class Finding:
     """Money that a scope cost beyond what was expected, from `first` to `last`, found by `rule`.
 
     Amounts are estimates in `currency`; `score` counts standard deviations, None where a rule was broken. `parent` is
-    the id of the finding that explains this one.
+    the id of the finding that explains this one; `pools` are those in which a rule was broken.
     """
 
     rule: str
@@ -48,6 +48,7 @@ class Finding:
     level: Level = "page"
     cause: list[Slice] = field(default_factory=list)
     parent: str | None = None
+    pools: frozenset[str] = frozenset()
 
     @property
     def impact(self) -> float:

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, get_args
 
 import duckdb
@@ -30,7 +30,8 @@ class Detected:
     """What a look at the ledger changed: rows of the table `episodes`.
 
     `open` are all that are open now and not muted, those that people are told of first; the others are among those of
-    this look only. `until` is the last day that was looked at.
+    this look only. `until` is the last day that was looked at; `before` is what each
+    episode, by its id, had come to at the last look.
     """
 
     until: date
@@ -38,6 +39,7 @@ class Detected:
     grown: list[Row]
     closed: list[Row]
     open: list[Row]
+    before: dict[str, float]
 
     @property
     def changed(self) -> bool:
@@ -56,7 +58,9 @@ def keep(lake: Lake, findings: Sequence[Finding], until: date) -> Detected:
     for one in findings:
         name = names[one.id]
         row = _row(one, stored.get(name), verdicts.get(name), mutes, until, now)
-        rows.append({**row, "episode_id": name, "parent_id": names.get(one.parent or "", one.parent)})
+        rows.append(
+            {**row, "episode_id": name, **_place(names.get(one.parent or "", one.parent), one, stored.get(name))}
+        )
     present = {row["episode_id"] for row in rows}
     rows += [
         {**row, "state": _state(False, verdicts.get(name), row, mutes, until), "updated_at": now}
@@ -73,6 +77,7 @@ def keep(lake: Lake, findings: Sequence[Finding], until: date) -> Detected:
         grown=[row for row in changed if row["state"] == "open" and row["episode_id"] in was_open],
         closed=[row for row in changed if row["state"] != "open" and row["episode_id"] in was_open],
         open=[row for row in rows if row["state"] == "open"],
+        before={row["episode_id"]: row["impact"] for row in stored.values()},
     )
 
 
@@ -152,7 +157,12 @@ def read(lake: Lake, table: Table, *, order: str | None = None) -> list[Row]:
         con.execute("set timezone = 'UTC'")
         rows = con.execute(f"from ({lake.select(table)})" + (f" order by {order}" if order else "")).fetchall()
         names = [column[0] for column in con.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [{name: _with_zone(value) for name, value in zip(names, row, strict=True)} for row in rows]
+
+
+def _with_zone(value: Any) -> Any:
+    """The lake is read in UTC, without a zone."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def _same(one: Finding, stored: Mapping[str, Row]) -> str:
@@ -169,6 +179,13 @@ def _same(one: Finding, stored: Mapping[str, Row]) -> str:
     return min(going_on, default=one.id)
 
 
+def _place(parent: str | None, one: Finding, stored: Row | None) -> Row:
+    """Where it stands: what was explained once stays so, though what explains it is over for long."""
+    if parent is None and stored is not None and stored["parent_id"] is not None:
+        return {"level": "detail", "parent_id": stored["parent_id"]}
+    return {"level": one.level, "parent_id": parent}
+
+
 def _row(
     one: Finding, stored: Row | None, verdict: str | None, mutes: Iterable[Row], until: date, now: datetime
 ) -> Row:
@@ -178,7 +195,6 @@ def _row(
         "key": one.key,
         "BillingCurrency": one.currency,
         "rule": one.rule,
-        "level": one.level,
         "first_day": min(one.first, stored["first_day"]) if stored else one.first,
         "last_day": one.last,
         "opened_at": stored["opened_at"] if stored else now,
@@ -189,7 +205,6 @@ def _row(
         "score": one.score,
         "title": one.title,
         "cause": json.dumps(one.cause, ensure_ascii=False) if one.cause else None,
-        "parent_id": one.parent,
     }
     return {**row, "state": _state(one.open, verdict, row, mutes, until)}
 

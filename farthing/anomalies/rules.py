@@ -14,14 +14,16 @@ from farthing.anomalies.days import HISTORY_DAYS
 from farthing.anomalies.finding import Finding, Level
 from farthing.config import Config
 
-_RECENT_DAYS = 14
+#: Rules broken before explain nothing that goes on: what a rule explains may last longer than it.
+_RECENT_DAYS = 30
 #: A name is new for so long after its first day, if there were so many days without it.
 _NEW_DAYS, _DAYS_WITHOUT = 3, 28
 
 _IDLE = """
 select
     coalesce(ResourceId, node_id, replica_id), BillingCurrency, day,
-    sum(cast(cost as double)) - sum(cast(direct_cost + training_cost as double)), sum(cast(cost as double))
+    sum(cast(cost as double)) - sum(cast(direct_cost + training_cost as double)), sum(cast(cost as double)),
+    list(distinct pool)
 from gpu_day
 where day > $from and day <= $until
 group by all
@@ -29,7 +31,9 @@ having sum(covered_seconds) > 0 and sum(busy_seconds) < $busy_share * sum(covere
 """
 
 _OF_A_KIND = """
-select coalesce({key}, pool), BillingCurrency, day, sum(cast(cost as double)), sum(cast(cost as double))
+select
+    coalesce({key}, pool), BillingCurrency, day,
+    sum(cast(cost as double)), sum(cast(cost as double)), list(distinct pool)
 from cost_ledger
 where kind = '{kind}' and day > $from and day <= $until
 group by all
@@ -39,7 +43,7 @@ having sum(cost) > 0
 _TRUE_UP = """
 select
     concat(provider, coalesce(concat(' ', model), '')), BillingCurrency, day,
-    sum(abs(cast(billed_cost - priced_cost as double))), sum(cast(billed_cost as double))
+    sum(abs(cast(billed_cost - priced_cost as double))), sum(cast(billed_cost as double)), list(distinct pool)
 from api_trueup
 where is_finding and day > $from and day <= $until
 group by all
@@ -59,7 +63,7 @@ began as (
 
 select
     firsts.name, firsts.BillingCurrency, ledger.day,
-    sum(cast(ledger.cost as double)), sum(cast(ledger.cost as double))
+    sum(cast(ledger.cost as double)), sum(cast(ledger.cost as double)), list(distinct ledger.pool)
 from firsts
 inner join cost_ledger as ledger
     on firsts.name = ledger.{key} and firsts.BillingCurrency = ledger.BillingCurrency
@@ -84,7 +88,7 @@ began as (
 
 select
     firsts.name, firsts.BillingCurrency, cast(charges.ChargePeriodStart as date) as day,
-    sum(cast(charges.x_cost as double)), sum(cast(charges.x_cost as double))
+    sum(cast(charges.x_cost as double)), sum(cast(charges.x_cost as double)), list(distinct charges.pool)
 from firsts
 inner join charges
     on firsts.name = {of_charges} and firsts.BillingCurrency = charges.BillingCurrency
@@ -104,6 +108,7 @@ with daily as (
         coalesce(ConsumedUnit, PricingUnit) as unit,
         BillingCurrency,
         cast(ChargePeriodStart as date) as day,
+        list(distinct pool) as pools,
         sum(cast(x_cost as double)) as cost,
         sum(cast(coalesce(ConsumedQuantity, PricingQuantity) as double)) as quantity
     from charges
@@ -117,7 +122,7 @@ with daily as (
 
 compared as (
     select
-        sku, BillingCurrency, day, cost, quantity,
+        sku, BillingCurrency, day, pools, cost, quantity,
         cost / quantity as price,
         median(cost / quantity) over before as old_price,
         max(cost / quantity) over before / min(cost / quantity) over before - 1 as wobble,
@@ -128,7 +133,8 @@ compared as (
     )
 )
 
-select sku, BillingCurrency, day, sum((price - old_price) * quantity), sum(cost)
+select
+    sku, BillingCurrency, day, sum((price - old_price) * quantity), sum(cost), list_distinct(flatten(list(pools)))
 from compared
 where known_days = 7 and wobble < $rise / 3 and price > old_price * (1 + $rise) and day > $from
 group by all
@@ -172,13 +178,14 @@ _NAMES: tuple[tuple[str, str, str, Level], ...] = (
 
 @dataclass(frozen=True)
 class _Broken:
-    """A rule broken by `key` on a day: what it cost beyond what it should, and in all."""
+    """A rule broken by `key` on a day: what it cost beyond what it should, and in all, in which pools."""
 
     key: str
     currency: str
     day: date
     excess: float
     cost: float
+    pools: list[str]
 
 
 def found(con: duckdb.DuckDBPyConnection, config: Config, until: date) -> list[Finding]:
@@ -249,7 +256,7 @@ def _users(con: duckdb.DuckDBPyConnection, config: Config, bounds: dict[str, dat
     for user, currency, day, cost, plan in rows:
         limit = limits.get(plan or "", limits.get("*"))
         if limit is not None and cost > limit:
-            over.append(_Broken(user, currency, day, cost - limit, cost))
+            over.append(_Broken(user, currency, day, cost - limit, cost, []))
     title = f"user {{key}} cost {{cost}} in {settings.user_limit_days} days, {{excess}} above the limit"
     return _stretches("user limit", "user", over, until, 0.0, title, latest=True)
 
@@ -308,6 +315,7 @@ def _stretches(
                     actual=cost,
                     title=told,
                     level=level,
+                    pools=frozenset(pool for row in stretch for pool in row.pools if pool),
                 )
             )
     return found

@@ -71,7 +71,7 @@ _TABLES: dict[str, tuple[str, dict[str, Column], tuple[str, ...], tuple[str, ...
             "episode_id": Column(TEXT, "stays the same while the episode goes on"),
             **_SCOPE,
             "rule": Column(
-                TEXT, "what found it: spend, leak, idle, new key, unassigned, unpriced, true-up, user limit"
+                TEXT, "what found it: spend, leak, idle, new key, price, unassigned, unpriced, true-up, user limit"
             ),
             "level": Column(TEXT, "page: somebody is told; detail: shown below a page"),
             "state": Column(TEXT, "open, closed, muted, false or planned"),

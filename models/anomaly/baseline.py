@@ -98,9 +98,9 @@ def learn(before: Values) -> Baseline:
 def _seasons(by_week: Values, median: Values) -> Values:
     """The factor of each weekday, shape (n, 1, 7): its median over the median of all; 1 where that cannot be said."""
     often = np.isfinite(by_week).sum(axis=1) > 1
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratios = _median(by_week.transpose(0, 2, 1)) / median[:, None]
-    said = often & np.isfinite(ratios) & (ratios > _LEAST_RATIO)
+    said = often & (ratios > _LEAST_RATIO) & (ratios < 1 / _LEAST_RATIO)
     return np.where(said, ratios, 1.0)[:, None, :]
 
 

@@ -20,6 +20,8 @@ _VARIANCE_POWER = 1.5
 #: Lines below this part of the mean line are noise of the same size.
 _DUST_PART = 1e-3
 _SCALE_OF_MEDIAN = 1.4826  # from a median of absolute values to a standard deviation, for a normal distribution
+#: Where most lines did not move at all, the largest movement is a hundred standard deviations.
+_LEAST_NOISE = 1e-4
 _BEST_OF_EACH = 4
 
 
@@ -70,23 +72,27 @@ def find_causes(change: Change, *, most: int = 3) -> list[Cause]:
     dimensions is named. Source of the idea: explained share less ripple error, as in Squeeze
     (Li et al., ISSRE 2019); the evidence is the likelihood ratio of a common rate.
     """
-    total = float(change.after.sum() - change.before.sum())
     moved = change.after - change.before
     size = (np.abs(change.after) + np.abs(change.before)) / 2
+    total = float(moved.sum())
     if total == 0 or not len(moved):
         return []
     variance = (size + _DUST_PART * size.mean()) ** _VARIANCE_POWER
-    noise = (_SCALE_OF_MEDIAN * float(np.median(np.abs(moved) / np.sqrt(variance)))) ** 2
-    variance *= noise or 1.0
+    squares = moved**2 / variance
+    others = np.sort(squares)[:-1]  # of a few lines the one that moved most is no measure of noise
+    noise = _SCALE_OF_MEDIAN**2 * float(np.median(others)) if len(others) else 0.0
+    noise = max(noise, _LEAST_NOISE * float(squares.max()))
     names = sorted(change.keys)
     codes = {name: np.unique(np.asarray(change.keys[name], dtype=str), return_inverse=True) for name in names}
     found: list[tuple[float, float, dict[str, str], NDArray[np.bool_]]] = []
     for dimensions in _combinations(names):
         slices, line_slices = _slices([np.asarray(codes[name][1]) for name in dimensions])
-        gained = np.bincount(line_slices, size * moved / variance) ** 2 / np.bincount(line_slices, size**2 / variance)
-        squared = np.bincount(line_slices, moved**2 / variance)
+        together = np.bincount(line_slices, size * moved / variance) ** 2
+        weights = np.bincount(line_slices, size**2 / variance)
+        gained = np.divide(together, weights, out=np.zeros_like(together), where=weights > 0)
+        squared = np.bincount(line_slices, squares)
         shares = np.bincount(line_slices, moved) / total
-        evidence = (gained - 2 * np.log(len(gained))) * np.minimum(shares, 1.0)
+        evidence = (gained / noise - 2 * np.log(len(gained))) * np.minimum(shares, 1.0)
         for number in np.argsort(-evidence)[:_BEST_OF_EACH]:
             if shares[number] >= _LEAST_SHARE and evidence[number] > 0:
                 values = {

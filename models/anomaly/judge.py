@@ -19,6 +19,8 @@ THRESHOLD = 3.1
 _LONGEST_EPISODE_DAYS = 10
 #: A week crept up only if its last day is above the baseline as well, and most of its days are known.
 _CREEPING_DEVIATIONS, _KNOWN_DAYS_OF_A_WEEK = 1.0, 6
+#: The mean of seven days varies less than a day, but far more than it would if days were independent.
+_WEEK_SPREAD = 0.8
 #: A level that is now the usual one is not found again as a leak while older days are still in the baseline.
 _QUIET_DAYS = BASELINE_DAYS
 
@@ -127,7 +129,7 @@ def _week_deviations(y: Values, score: Values, rows: Counts, day: int, memory: _
     week = np.column_stack([earlier[:, BASELINE_DAYS:], y[asked]]) / base.seasons
     enough = np.isfinite(week).sum(axis=1) >= _KNOWN_DAYS_OF_A_WEEK
     means = np.nansum(week, axis=1) / np.maximum(np.isfinite(week).sum(axis=1), 1)
-    deviations[asked] = np.where(enough, base.deviations(means), np.nan)
+    deviations[asked] = np.where(enough, base.deviations(means) / _WEEK_SPREAD, np.nan)
     return deviations
 
 

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
     "farthing.budgets": ("farthing", "models"),
+    "farthing.anomalies": ("farthing", "models"),
     "farthing.build": ("farthing", "models"),
     "farthing.forecasting": ("farthing", "models"),
     "farthing.reports": tuple(
@@ -39,6 +40,7 @@ MAY_IMPORT = {
 NEVER = {
     "farthing.budgets": ("farthing.cli", "farthing.build", "farthing.demo"),
     "farthing.build": ("farthing.cli", "farthing.explain", "farthing.demo"),
+    "farthing.anomalies": ("farthing.cli", "farthing.build", "farthing.demo", "farthing.explain"),
     "farthing.explain": ("farthing.cli", "farthing.lake"),
     "farthing.demo": ("farthing.cli", "farthing.lake", "farthing.build", "farthing.warehouse"),
     "farthing.agent": ("farthing.cli", "farthing.build", "farthing.warehouse"),
