@@ -63,7 +63,7 @@ class Status:
     elapsed_share: float  # of the period's time, up to what the ledger knows
     actual: Decimal | None
     provisional: Decimal | None  # the part of actual that no bill confirms yet
-    landing: Landing | None  # null: no forecast was issued
+    landing: Landing | None  # null: no forecast was issued, or the month is over
     crossings: tuple[Crossing, ...]
     elsewhere: Mapping[str, Decimal]  # what the scope cost in other currencies, which count nothing here
     members: int | None = None  # of a budget for each one on his own: how many had cost
@@ -157,7 +157,8 @@ def _of(
         return
     days = max(known[0], limit.begin), last
     elapsed = _elapsed(con, limit, last)
-    issued = {} if limit.rolling else landings(con, limit.scope, limit.currency, limit.begin)
+    over = known[1] >= limit.end  # then what it came to stands in the ledger
+    issued = {} if limit.rolling or over else landings(con, limit.scope, limit.currency, limit.begin)
     first = _first(limit)
     each = next((name for name, key in limit.scope.items() if key == spend.EACH), None)
     if each is None:
