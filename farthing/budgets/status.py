@@ -24,6 +24,9 @@ from farthing.config import Config
 _DAY = timedelta(days=1)
 _ALWAYS = date(1, 1, 1)
 Measure = Literal["actual", "landing", "q80"]
+#: Dimension, key and first day; and by currency what each day cost.
+_Asked = tuple[str, str, date]
+_Spent = Mapping[str, Sequence[spend.Spent]]
 
 
 class Report(Protocol):
@@ -60,7 +63,7 @@ class Status:
     elapsed_share: float  # of the period's time, up to what the ledger knows
     actual: Decimal | None
     provisional: Decimal | None  # the part of actual that no bill confirms yet
-    landing: Landing | None  # null: no forecast was issued
+    landing: Landing | None  # null: no forecast was issued, or the month is over
     crossings: tuple[Crossing, ...]
     elsewhere: Mapping[str, Decimal]  # what the scope cost in other currencies, which count nothing here
     members: int | None = None  # of a budget for each one on his own: how many had cost
@@ -115,24 +118,55 @@ def statuses(con: duckdb.DuckDBPyConnection, config: Config, month: date | None,
     last = min(known[1], last_of_month) if known and known[1] >= first else last_of_month
     found = limits(con, config, first, last)
     report.start(len(found), "looking at budgets")
+    spent = _asked_together(con, found, last)
     result: list[Status] = []
     for limit in found:
-        result += _of(con, limit, known, last)
+        result += _of(con, limit, known, last, spent)
         report.advance()
     return result
 
 
-def _of(con: duckdb.DuckDBPyConnection, limit: Limit, known: tuple[date, date] | None, last: date) -> Iterator[Status]:
+def _first(limit: Limit) -> date:
+    """From when on its spend is asked for: since when a window has been full can be long before it."""
+    return _ALWAYS if limit.rolling else limit.begin
+
+
+def _asked_together(con: duckdb.DuckDBPyConnection, found: Sequence[Limit], last: date) -> dict[_Asked, _Spent]:
+    """The spend of all scopes of one dimension, asked once for each dimension: plans have hundreds of lines."""
+    keys: dict[tuple[str, date], list[str]] = {}
+    for limit in found:
+        for dimension, key in limit.scope.items() if len(limit.scope) == 1 else ():
+            if key != spend.EACH:
+                keys.setdefault((dimension, _first(limit)), []).append(key)
+    return {
+        (dimension, key, first): spent
+        for (dimension, first), only in keys.items()
+        for key, spent in spend.daily(con, {dimension: spend.EACH}, first, last, only).items()
+    }
+
+
+def _of(
+    con: duckdb.DuckDBPyConnection,
+    limit: Limit,
+    known: tuple[date, date] | None,
+    last: date,
+    together: Mapping[_Asked, _Spent],
+) -> Iterator[Status]:
     if known is None or known[1] < limit.begin or known[0] > last:
         yield Status(limit, None, None, 0.0, None, None, None, (), {})
         return
     days = max(known[0], limit.begin), last
     elapsed = _elapsed(con, limit, last)
-    issued = {} if limit.rolling else landings(con, limit.scope, limit.currency, limit.begin)
-    first = _ALWAYS if limit.rolling else limit.begin
+    over = known[1] >= limit.end  # then what it came to stands in the ledger
+    issued = {} if limit.rolling or over else landings(con, limit.scope, limit.currency, limit.begin)
+    first = _first(limit)
     each = next((name for name, key in limit.scope.items() if key == spend.EACH), None)
     if each is None:
-        spent = spend.daily(con, limit.scope, first, last).get("", {})
+        if len(limit.scope) == 1:
+            [(dimension, key)] = limit.scope.items()
+            spent = together.get((dimension, key, first), {})
+        else:
+            spent = spend.daily(con, limit.scope, first, last).get("", {})
         yield _status(limit, spent, issued.get(scope_name(limit.scope)[1], []), days, elapsed)
         return
     everybody = spend.members(con, limit.scope, limit.currency, limit.begin, last)
@@ -156,7 +190,7 @@ def _of(con: duckdb.DuckDBPyConnection, limit: Limit, known: tuple[date, date] |
 
 def _status(
     limit: Limit,
-    by_currency: Mapping[str, Sequence[spend.Spent]],
+    by_currency: _Spent,
     issued: Sequence[Landing],
     days: tuple[date, date],
     elapsed: float,

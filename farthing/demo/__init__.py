@@ -133,7 +133,7 @@ def _write(
         for log in (logged.serving, logged.gateway):
             users.update(log["user_id"].unique().to_list())
         report(f"  {days[0]:%B}: {number:,} requests, {month.tickets['tickets'].sum():,} tickets")
-    report("  bills, inventory, people, jobs, metrics, revenue")
+    report("  bills, inventory, people, jobs, metrics, revenue, budgets")
     solved = pl.concat(tickets)
     charges = bill.charges(usage, calendar, scale)
     files.bills(folder / "bills", [charge for charge in charges if charge.vendor is not bill.LABELS])
@@ -143,6 +143,7 @@ def _write(
     files.jobs(folder / "jobs.csv", calendar)
     files.metrics(folder / "metrics.parquet", calendar, people, solved, seed)
     revenue = files.revenue(folder / "revenue.csv", calendar, people)
+    files.budgets(folder / "budgets.csv", scale)
     (folder / FILE_NAME).write_text(TOML, encoding="utf-8", newline="\n")
     by_month = solved.group_by(pl.col("day").cast(pl.Int32).cast(pl.Date).dt.strftime("%Y-%m")).agg(
         pl.col("tickets").sum()

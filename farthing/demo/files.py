@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar as days_of
 import csv
 import gzip
 import io
@@ -170,6 +171,24 @@ def revenue(path: Path, calendar: Calendar, people: People) -> dict[str, int]:
         ]  # fmt: skip
     _csv(path, ["customer_id", "user_id", "plan", "period", "amount", "currency"], rows)
     return sums
+
+
+def budgets(path: Path, scale: int) -> None:
+    """What finance planned for August to December: the teams, and the hours of the inference fleet by cloud."""
+    columns = ["month", "name", "dimension", "key", "provider", "amount", "currency", "quantity", "unit", "rate"]
+    rows = []
+    for month in range(8, 13):
+        hours = 24 * days_of.monthrange(2026, month)[1] * scale
+        lines: list[tuple[object, ...]] = [
+            (team, "team", team, "", amount * scale, "USD", "", "", "")
+            for team, amount in (("support", 75_000), ("platform", 4_000), ("research", 3_500))
+        ]
+        lines += [
+            ("inference-fleet", "pool", "inference", cloud, "", "USD", gpus * hours, "GPU hours", rate)
+            for cloud, gpus, rate in (("AWS", 12, "2.85"), ("Google Cloud", 8, "2.60"))
+        ]
+        rows += [dict(zip(columns, (f"2026-{month:02d}", *map(str, line)), strict=True)) for line in lines]
+    _csv(path, columns, rows)
 
 
 def metrics(path: Path, calendar: Calendar, people: People, tickets: pl.DataFrame, seed: int) -> None:

@@ -64,6 +64,10 @@ path = "metrics.parquet"
 kind = "revenue"
 path = "revenue.csv"
 
+[sources.plan]                  # what finance planned: teams, and GPU hours of the inference fleet by cloud
+kind = "budgets"
+path = "budgets.csv"
+
 # --- People: who stands for nobody, and where teams stand in the company. ----------------------------------------
 
 [identities]
@@ -108,6 +112,16 @@ life_months = 12
 [anomalies]
 user_limits = { coding = 5 }
 user_limit_days = 7
+# --- Budgets beside the plan of finance: farthing says what is crossed, and blocks nothing. ------------------------
+[[budgets]]                     # `farthing budgets` shows all of them
+name = "everything"
+amount = 140_000
+[[budgets]]                     # a coding seat costs 20 a month: whoever uses more than 25 in any 7 days is named
+name = "coding-user"
+scope = { user = "*", model = "gpt-5" }
+amount = 25
+window_days = 7
+thresholds = { actual = [100] }
 
 # --- Prices that you know: an estimate, marked provisional, until the bill comes. The bill always wins. -----------
 # nimbus-preview has no price here on purpose: what it cost shows as `unpriced`.

@@ -38,14 +38,14 @@ def test_a_row_is_the_budget_of_a_scope_in_a_month_and_is_named_by_its_scope(wor
 
 
 def test_each_cell_of_the_wide_table_is_a_budget_and_an_empty_cell_is_none(world: Any) -> None:
-    world.write("plan.csv", WIDE + "team,support,USD,100,,0,ann\nmodel,gpt-5,USD,7.25, ,8,bob\n")
+    world.write("plan.csv", WIDE + "team,support,USD,100, ,0,ann\nmodel,gpt-5,USD,7.25,3,,bob\n")
     result = world.one("budgets", "plan.csv")
     assert (result.read, result.landed, result.form) == (4, 4, "a column per month")
     assert budgets(world) == {
         ("2026-10", "team", "support"): Decimal(100),
         ("2026-12", "team", "support"): Decimal(0),
         ("2026-10", "model", "gpt-5"): Decimal("7.25"),
-        ("2026-12", "model", "gpt-5"): Decimal(8),
+        ("2026-11", "model", "gpt-5"): Decimal(3),
     }
 
 

@@ -288,6 +288,16 @@ def test_without_a_forecast_of_the_very_scope_month_and_currency_there_is_no_lan
     assert books.one(scope={"team": "a"}, amount=1).landing is None
 
 
+def test_a_month_that_is_over_is_judged_by_what_it_came_to_and_no_more_by_forecasts(books: Books) -> None:
+    books.spend(date(2026, 9, 30), 99)
+    books.landing(29, 101.0, 120.0, month=date(2026, 9, 1))
+    assert crossed(books.one(amount=100), "landing") == {100: october(29)}
+    books.spend(1, 0)
+    september = books.one(amount=100, month=date(2026, 9, 1))
+    assert (september.landing, set(crossed(september))) == (None, {50, 80})
+    assert crossed(september, "landing") == {}
+
+
 # -- plans in files
 
 
