@@ -23,14 +23,16 @@ import pyarrow.parquet as pq
 
 from collectors import focus
 from collectors.raw import LINE, PROBLEM, RAW, REPEATED, TOGETHER
-from collectors.values import quoted
+from collectors.values import kind_of, quoted
 
 PIECE_ROWS = 131_072
 _Numbers = npt.NDArray[np.int64]
 #: So many numbers are told apart by a table of them, which is faster than to sort.
 _TABLE = 1 << 21
-#: So many columns next to each other are worth making their text together; AWS describes a product in sixty.
-_RUN = 3
+#: So many rows tell of most columns that they are not given by others.
+_GLANCE = 1024
+#: Values whose text in `x_extra` is made of combinations, as they are in SQL.
+_PAIRED = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _schema(schema: pa.Schema) -> pl.Schema | None:
 
 def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]:
     before = 0
-    runs: list[list[str]] | None = None
+    runs: list[dict[str, str]] | None = None
     with duckdb.connect() as con:
         con.execute("set threads = 1")  # some hundred rows at a time
         for path in files:
@@ -95,40 +97,47 @@ def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]
         yield plans[0].nothing  # a table is a table when nothing is in it
 
 
-def _runs(rows: pa.Table) -> list[list[str]]:
-    """Columns that FOCUS does not know, next to each other and with few combinations: their text is made together."""
+def _runs(rows: pa.Table) -> list[dict[str, str]]:
+    """Columns that FOCUS does not know, next to each other and with few combinations, with their types in SQL."""
     known = {name.lower() for name in focus.KIND.dialect.types} | {LINE, RAW, PROBLEM, REPEATED}
     coded, most = _Coded(rows), len(rows) // 16
-    found: list[list[str]] = [[]]
-    numbers, count = np.zeros(len(rows), np.int64), 1
+    nothing = _Combinations.of_no_column(len(rows))
+    found: list[dict[str, str]] = [{}]
+    combinations = nothing
     for name in (name for name in rows.column_names if name.lower() not in known):
-        column = coded.column(name) if pa.types.is_dictionary(rows[name].type) else None
-        if column is not None:
-            more, many = _joined(numbers, count, column)
-            if many > most:
-                found.append([])
-                more, many = _joined(np.zeros(len(rows), np.int64), 1, column)
-            if many <= most:
-                found[-1].append(name)
-                numbers, count = more, many
+        kind = _PAIRED.get(_of_values(rows[name].type))
+        column = coded.column(name) if kind else None
+        if column is not None and kind:
+            more = combinations.joined(column)
+            if len(more.rows) > most:
+                found.append({})
+                more = nothing.joined(column)
+            if len(more.rows) <= most:
+                found[-1][name] = kind
+                combinations = more
                 continue
-        found.append([])
-        numbers, count = np.zeros(len(rows), np.int64), 1
-    return [run for run in found if len(run) >= _RUN]
+        found.append({})
+        combinations = nothing
+    return [run for run in found if run]
 
 
-def _with_runs(rows: pa.Table, runs: Sequence[Sequence[str]], con: duckdb.DuckDBPyConnection) -> pa.Table:
-    """`rows` and, for each of `runs`, its pairs as text: of each combination once."""
+def _with_runs(rows: pa.Table, runs: Sequence[Mapping[str, str]], con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """`rows` with the pairs of each of `runs` as text, made once of each combination, in the place of its columns."""
     coded = _Coded(rows)
     for run in runs:
-        found = coded.combined(run)
-        texts = found[0] if found else _table({name: _decoded(_whole(rows[name])) for name in run})
-        con.register("texts", texts)
-        pairs = ", ".join(focus.KIND.dialect.pair(name, quoted(name)) for name in run)
-        [made] = con.sql(f"select nullif(concat_ws(',', {pairs}), '') as pairs from texts").to_arrow_table().columns
-        con.unregister("texts")
-        pairs_of_rows = _repeated(_whole(made), _array(found[1].astype(np.int32))) if found else made
-        rows = rows.append_column(TOGETHER + json.dumps(list(run), ensure_ascii=False), pairs_of_rows)
+        found = coded.combined(list(run))
+        values = found[0] if found else _table({name: _decoded(_whole(rows[name])) for name in run})
+        con.register("combinations", values)
+        pairs = ", ".join(focus.KIND.dialect.pair(name, quoted(name), kind_of(kind)) for name, kind in run.items())
+        made = con.sql(f"select nullif(concat_ws(',', {pairs}), '') as pairs from combinations").to_arrow_table()
+        con.unregister("combinations")
+        text = _whole(made["pairs"])
+        first, *others = run
+        rows = rows.set_column(
+            rows.column_names.index(first),
+            TOGETHER + json.dumps(run, ensure_ascii=False),
+            _repeated(text, _array(found[1].astype(np.int32))) if found else text,
+        ).drop_columns(others)
     return rows
 
 
@@ -171,32 +180,53 @@ class _Coded:
         count = len(self.rows)
         if not names:
             return _table({"": pa.nulls(1)}), np.zeros(count, np.int64)
-        columns = [self.column(name) for name in names]
-        numbers, known = np.zeros(count, np.int64), 1
-        for column in columns:
+        columns: dict[str, pa.DictionaryArray] = {}
+        for name in names:
+            column = self.column(name)
             if column is None:
                 return None
-            numbers, known = _joined(numbers, known, column)
-            if known > max(count // 4, 1):
+            columns[name] = column
+        found = _Combinations.of_no_column(count)
+        # The one with most values first: a product's other columns say nothing new beside its number.
+        for column in sorted(columns.values(), key=lambda one: -len(one.dictionary)):
+            found = found.joined(column)
+            if len(found.rows) > max(count // 4, 1):
                 return None
-        first = np.zeros(known, np.int64)
-        first[numbers[::-1]] = np.arange(count)[::-1]  # the first row with each combination
-        rows = _array(first)
-        taken = {
-            name: column.take(rows).dictionary_decode()
-            for name, column in zip(names, columns, strict=True)
-            if column is not None
-        }
-        return _table(taken), numbers
+        rows = _array(found.rows)
+        return _table({name: column.take(rows).dictionary_decode() for name, column in columns.items()}), found.numbers
 
 
-def _joined(numbers: _Numbers, known: int, column: pa.DictionaryArray) -> tuple[_Numbers, int]:
-    """The combinations `numbers`, of which there are `known`, with those of one more column."""
-    if column.null_count in (0, len(column)) and len(column.dictionary) <= 1:
-        return numbers, known  # the same in every row
-    more = len(column.dictionary) + 1
-    filled = pc.fill_null(column.indices, _array(np.array([more - 1], np.int32))[0])
-    return _fewer(numbers * more + pl.Series(pl.from_arrow(filled)).to_numpy(), known * more)
+@dataclass(frozen=True)
+class _Combinations:
+    """The different combinations of some columns: `numbers` has the one of each row, `rows` a row with each."""
+
+    numbers: _Numbers
+    rows: _Numbers
+
+    @classmethod
+    def of_no_column(cls, count: int) -> _Combinations:
+        """What `count` rows have of no column: all the same."""
+        return cls(np.zeros(count, np.int64), np.zeros(1, np.int64))
+
+    def joined(self, column: pa.DictionaryArray) -> _Combinations:
+        """Those with one more column."""
+        if column.null_count in (0, len(column)) and len(column.dictionary) <= 1:
+            return self  # the same in every row
+        more = len(column.dictionary) + 1
+        indices = column.indices
+        if indices.null_count:
+            indices = pc.fill_null(indices, _array(np.array([more - 1], np.int32))[0])
+        values = pl.Series(pl.from_arrow(indices)).to_numpy()
+        if self._tell(values[:_GLANCE], slice(_GLANCE), values) and self._tell(values, slice(None), values):
+            return self
+        numbers, known = _fewer(self.numbers * more + values, len(self.rows) * more)
+        rows = np.empty(known, np.int64)
+        rows[numbers] = np.arange(len(numbers))
+        return _Combinations(numbers, rows)
+
+    def _tell(self, some: _Numbers, where: slice, values: _Numbers) -> bool:
+        """Whether the rows `where` have `some` of a column's `values`, as the combination of each alone says."""
+        return np.array_equal(values[self.rows][self.numbers[where]], some)
 
 
 def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
@@ -206,8 +236,10 @@ def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
         return again.astype(np.int64), len(different)
     seen = np.zeros(below, bool)
     seen[numbers] = True
-    place = np.cumsum(seen) - 1
-    return place[numbers], int(place[-1]) + 1
+    different = np.flatnonzero(seen)
+    place = np.empty(below, np.int64)
+    place[different] = np.arange(len(different))
+    return place[numbers], len(different)
 
 
 class _Plan:
@@ -305,6 +337,10 @@ def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+
+
+def _of_values(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
