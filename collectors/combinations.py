@@ -8,7 +8,7 @@ and is handed on as a dictionary again, so that neither polars nor the writer of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collectors import focus
+from collectors.mapping import pair_key
 from collectors.raw import LINE, PROBLEM, RAW, REPEATED, TOGETHER
-from collectors.values import kind_of, quoted
+from collectors.values import kind_of
 
 PIECE_ROWS = 131_072
 _Numbers = npt.NDArray[np.int64]
@@ -106,12 +107,11 @@ def _runs(rows: pa.Table) -> list[dict[str, str]]:
     combinations = nothing
     for name in (name for name in rows.column_names if name.lower() not in known):
         kind = _PAIRED.get(_of_values(rows[name].type))
-        column = coded.column(name) if kind else None
-        if column is not None and kind:
-            more = combinations.joined(column)
+        if kind and coded.few(name):
+            more = combinations.joined(coded.values(name))
             if len(more.rows) > most:
                 found.append({})
-                more = nothing.joined(column)
+                more = nothing.joined(coded.values(name))
             if len(more.rows) <= most:
                 found[-1][name] = kind
                 combinations = more
@@ -124,21 +124,49 @@ def _runs(rows: pa.Table) -> list[dict[str, str]]:
 def _with_runs(rows: pa.Table, runs: Sequence[Mapping[str, str]], con: duckdb.DuckDBPyConnection) -> pa.Table:
     """`rows` with the pairs of each of `runs` as text, made once of each combination, in the place of its columns."""
     coded = _Coded(rows)
+    pairs: dict[str, pa.Array] = {}
+    for kind in _PAIRED.values():
+        pairs |= _pairs({name: coded.values(name) for run in runs for name in run if run[name] == kind}, kind, con)
     for run in runs:
-        found = coded.combined(list(run))
-        values = found[0] if found else _table({name: _decoded(_whole(rows[name])) for name in run})
-        con.register("combinations", values)
-        pairs = ", ".join(focus.KIND.dialect.pair(name, quoted(name), kind_of(kind)) for name, kind in run.items())
-        made = con.sql(f"select nullif(concat_ws(',', {pairs}), '') as pairs from combinations").to_arrow_table()
-        con.unregister("combinations")
-        text = _whole(made["pairs"])
+        found = coded.combinations(run)
+        indices = [coded.values(name).indices for name in run]
+        if found:
+            indices = [one.take(_array(found.rows)) for one in indices]
+        parts = [pairs[name].take(one) for name, one in zip(run, indices, strict=True)]
+        # With something before them that is not null: Arrow leaves a row out that has nothing but nulls to join.
+        text = pc.binary_join_element_wise(pa.scalar(""), *parts, pa.scalar(","), null_handling="skip")
+        text = pc.binary_replace_slice(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text), 0, 1, "")
         first, *others = run
         rows = rows.set_column(
             rows.column_names.index(first),
             TOGETHER + json.dumps(run, ensure_ascii=False),
-            _repeated(text, _array(found[1].astype(np.int32))) if found else text,
+            _repeated(text, _array(found.numbers.astype(np.int32))) if found else text,
         ).drop_columns(others)
     return rows
+
+
+def _pairs(
+    columns: Mapping[str, pa.DictionaryArray], kind: str, con: duckdb.DuckDBPyConnection
+) -> dict[str, pa.Array]:
+    """The pair of each different value of `columns`; in one go, as SQL over so many columns is long to plan."""
+    if not columns:
+        return {}
+    keys = pl.Series([pair_key(name) for name in columns])
+    sizes = [len(column.dictionary) for column in columns.values()]
+    con.register(
+        "given",
+        _table(
+            {
+                "key": keys.gather(np.repeat(np.arange(len(sizes)), sizes)).to_arrow(),
+                "value": pa.concat_arrays([column.dictionary for column in columns.values()]),
+            }
+        ),
+    )
+    made = con.sql(f"select {focus.KIND.dialect.pair('key', 'value', kind_of(kind))} as pair from given")
+    pairs = _whole(made.to_arrow_table()["pair"])
+    con.unregister("given")
+    ends = np.cumsum(sizes)
+    return {name: pairs.slice(end - size, size) for name, end, size in zip(columns, ends, sizes, strict=True)}
 
 
 def _pieces(file: pq.ParquetFile) -> Iterator[pa.Table]:
@@ -163,37 +191,40 @@ class _Coded:
 
     def __init__(self, rows: pa.Table) -> None:
         self.rows = rows
-        self._found: dict[str, pa.DictionaryArray | None] = {}
+        self._found: dict[str, pa.DictionaryArray] = {}
 
-    def column(self, name: str) -> pa.DictionaryArray | None:
-        """A column as a dictionary and numbers; None where most of its values are different ones."""
+    def values(self, name: str) -> pa.DictionaryArray:
+        """A column as a dictionary and numbers."""
         if name not in self._found:
             column = _whole(self.rows[name])
-            if not isinstance(column, pa.DictionaryArray):
-                column = column.dictionary_encode()
-            few = len(column.dictionary) <= len(column) // 4
-            self._found[name] = column if few else None
+            self._found[name] = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
         return self._found[name]
+
+    def few(self, name: str) -> bool:
+        """Whether a column has few values, each in many rows."""
+        return len(self.values(name).dictionary) <= len(self.rows) // 4
 
     def combined(self, names: Sequence[str]) -> tuple[pa.Table, _Numbers] | None:
         """The combinations of the columns `names`, and the one of each row; None where most are different ones."""
-        count = len(self.rows)
         if not names:
-            return _table({"": pa.nulls(1)}), np.zeros(count, np.int64)
-        columns: dict[str, pa.DictionaryArray] = {}
-        for name in names:
-            column = self.column(name)
-            if column is None:
-                return None
-            columns[name] = column
-        found = _Combinations.of_no_column(count)
-        # The one with most values first: a product's other columns say nothing new beside its number.
-        for column in sorted(columns.values(), key=lambda one: -len(one.dictionary)):
-            found = found.joined(column)
-            if len(found.rows) > max(count // 4, 1):
-                return None
+            return _table({"": pa.nulls(1)}), np.zeros(len(self.rows), np.int64)
+        found = self.combinations(names)
+        if found is None:
+            return None
         rows = _array(found.rows)
-        return _table({name: column.take(rows).dictionary_decode() for name, column in columns.items()}), found.numbers
+        return _table({name: self.values(name).take(rows).dictionary_decode() for name in names}), found.numbers
+
+    def combinations(self, names: Iterable[str]) -> _Combinations | None:
+        """The combinations of the columns `names`; None where most are different ones."""
+        if not all(map(self.few, names)):
+            return None
+        found = _Combinations.of_no_column(len(self.rows))
+        # The one with most values first: a product's other columns say nothing new beside its number.
+        for column in sorted(map(self.values, names), key=lambda one: -len(one.dictionary)):
+            found = found.joined(column)
+            if len(found.rows) > max(len(self.rows) // 4, 1):
+                return None
+        return found
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,8 @@ class Dialect:
         words = ", ".join(literal(word) for word in ("", *self.null_text))
         return f"case when trim({text}) not in ({words}) then {value} end"
 
-    def pair(self, name: str, value: str, kind: str = "text") -> str:
-        """`"name":value` as JSON has it, null where the `value` (SQL) is null or a text that means that."""
-        key = literal(json.dumps(name, ensure_ascii=False) + ":")
+    def pair(self, key: str, value: str, kind: str = "text") -> str:
+        """`"name":value` as JSON has it, null where `value` is null or a text that means that; both are SQL."""
         if kind != "text":
             return f"{key} || to_json({value})::varchar"
         return self.filled(value, f"concat_ws({key}, '', to_json({value}))")
@@ -490,11 +489,12 @@ class ColumnMap:
 
     def _pair(self, name: str) -> str:
         """`"name":value` as JSON has it; null where there is no value."""
+        key = literal(pair_key(name))
         if not isinstance(self.file, ParquetFile):
-            return self.dialect.pair(name, self._raw_text(name))
+            return self.dialect.pair(key, self._raw_text(name))
         kind = kind_of(self.file.types[name])
         value = f"{quoted(name)}::varchar" if kind == "text" else self._column(name).sql
-        return self.dialect.pair(name, value, kind)
+        return self.dialect.pair(key, value, kind)
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 
@@ -546,6 +546,11 @@ class ColumnMap:
         lowered = {column.lower(): column for column in self.file.columns}
         near = difflib.get_close_matches(name.lower(), lowered, 1, 0.0)
         return lowered[near[0]] if near else "THEIR_COLUMN"
+
+
+def pair_key(name: str) -> str:
+    """What a pair of JSON begins with."""
+    return json.dumps(name, ensure_ascii=False) + ":"
 
 
 def _is_word(value: str) -> str:
