@@ -108,10 +108,10 @@ def _runs(rows: pa.Table) -> list[dict[str, str]]:
     for name in (name for name in rows.column_names if name.lower() not in known):
         kind = _PAIRED.get(_of_values(rows[name].type))
         if kind and coded.few(name):
-            more = combinations.joined(coded.values(name))
+            more = combinations.joined(*coded.numbers(name))
             if len(more.rows) > most:
                 found.append({})
-                more = nothing.joined(coded.values(name))
+                more = nothing.joined(*coded.numbers(name))
             if len(more.rows) <= most:
                 found[-1][name] = kind
                 combinations = more
@@ -192,6 +192,7 @@ class _Coded:
     def __init__(self, rows: pa.Table) -> None:
         self.rows = rows
         self._found: dict[str, pa.DictionaryArray] = {}
+        self._numbers: dict[str, tuple[_Numbers, int]] = {}
 
     def values(self, name: str) -> pa.DictionaryArray:
         """A column as a dictionary and numbers."""
@@ -199,6 +200,18 @@ class _Coded:
             column = _whole(self.rows[name])
             self._found[name] = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
         return self._found[name]
+
+    def numbers(self, name: str) -> tuple[_Numbers, int]:
+        """A column as numbers, and below what they are; nothing is a number too."""
+        if name not in self._numbers:
+            column = self.values(name)
+            indices, below = column.indices, len(column.dictionary)
+            if indices.null_count == len(indices):
+                indices, below = _array(np.zeros(len(indices), np.int32)), 1
+            elif indices.null_count:
+                indices, below = pc.fill_null(indices, pa.scalar(below, indices.type)), below + 1
+            self._numbers[name] = pl.Series(pl.from_arrow(indices)).to_numpy(), below
+        return self._numbers[name]
 
     def few(self, name: str) -> bool:
         """Whether a column has few values, each in many rows."""
@@ -220,8 +233,8 @@ class _Coded:
             return None
         found = _Combinations.of_no_column(len(self.rows))
         # The one with most values first: a product's other columns say nothing new beside its number.
-        for column in sorted(map(self.values, names), key=lambda one: -len(one.dictionary)):
-            found = found.joined(column)
+        for numbers, below in sorted(map(self.numbers, names), key=lambda one: -one[1]):
+            found = found.joined(numbers, below)
             if len(found.rows) > max(len(self.rows) // 4, 1):
                 return None
         return found
@@ -239,25 +252,19 @@ class _Combinations:
         """What `count` rows have of no column: all the same."""
         return cls(np.zeros(count, np.int64), np.zeros(1, np.int64))
 
-    def joined(self, column: pa.DictionaryArray) -> _Combinations:
-        """Those with one more column."""
-        if column.null_count in (0, len(column)) and len(column.dictionary) <= 1:
-            return self  # the same in every row
-        more = len(column.dictionary) + 1
-        indices = column.indices
-        if indices.null_count:
-            indices = pc.fill_null(indices, _array(np.array([more - 1], np.int32))[0])
-        values = pl.Series(pl.from_arrow(indices)).to_numpy()
-        if self._tell(values[:_GLANCE], slice(_GLANCE), values) and self._tell(values, slice(None), values):
+    def joined(self, values: _Numbers, below: int) -> _Combinations:
+        """Those with one more column, whose `values` are numbers less than `below`."""
+        if below == 1:
             return self
-        numbers, known = _fewer(self.numbers * more + values, len(self.rows) * more)
+        told = values[self.rows]  # what the column has if the combination alone says it
+        if np.array_equal(told[self.numbers[:_GLANCE]], values[:_GLANCE]) and np.array_equal(
+            told[self.numbers], values
+        ):
+            return self
+        numbers, known = _fewer(self.numbers * below + values, len(self.rows) * below)
         rows = np.empty(known, np.int64)
         rows[numbers] = np.arange(len(numbers))
         return _Combinations(numbers, rows)
-
-    def _tell(self, some: _Numbers, where: slice, values: _Numbers) -> bool:
-        """Whether the rows `where` have `some` of a column's `values`, as the combination of each alone says."""
-        return np.array_equal(values[self.rows][self.numbers[where]], some)
 
 
 def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
