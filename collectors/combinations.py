@@ -145,9 +145,7 @@ def _with_runs(rows: pa.Table, runs: Sequence[Mapping[str, str]], con: duckdb.Du
     return rows
 
 
-def _pairs(
-    columns: Mapping[str, pa.DictionaryArray], kind: str, con: duckdb.DuckDBPyConnection
-) -> dict[str, pa.Array]:
+def _pairs(columns: Mapping[str, pa.DictionaryArray], kind: str, con: duckdb.DuckDBPyConnection) -> dict[str, pa.Array]:
     """The pair of each different value of `columns`; in one go, as SQL over so many columns is long to plan."""
     if not columns:
         return {}

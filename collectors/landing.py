@@ -25,7 +25,7 @@ from farthing.lake.schemas import LOADS, Table
 from farthing.locks import scratch
 from farthing.objects import find
 
-_STAGE_MEMORY = "500MB"
+_STAGE_MEMORY = "1GB"  # with half of it, a bill's row groups that wait to be written were sent to disk and back
 
 
 @dataclass(frozen=True)
