@@ -134,8 +134,10 @@ def _with_runs(rows: pa.Table, runs: Sequence[Mapping[str, str]], con: duckdb.Du
             indices = [one.take(_array(found.rows)) for one in indices]
         parts = [pairs[name].take(one) for name, one in zip(run, indices, strict=True)]
         # With something before them that is not null: Arrow leaves a row out that has nothing but nulls to join.
-        text = pc.binary_join_element_wise(pa.scalar(""), *parts, pa.scalar(","), null_handling="skip")
-        text = pc.binary_replace_slice(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text), 0, 1, "")
+        text = pc.binary_join_element_wise(_text(""), *parts, _text(","), null_handling="skip")
+        text = pc.binary_replace_slice(
+            pc.if_else(pc.equal(text, _text("")), pa.nulls(1, pa.string())[0], text), 0, 1, ""
+        )
         first, *others = run
         rows = rows.set_column(
             rows.column_names.index(first),
@@ -207,7 +209,7 @@ class _Coded:
             if indices.null_count == len(indices):
                 indices, below = _array(np.zeros(len(indices), np.int32)), 1
             elif indices.null_count:
-                indices, below = pc.fill_null(indices, pa.scalar(below, indices.type)), below + 1
+                indices, below = pc.fill_null(indices, _array(np.array([below], np.int32))[0]), below + 1
             self._numbers[name] = pl.Series(pl.from_arrow(indices)).to_numpy(), below
         return self._numbers[name]
 
@@ -352,7 +354,7 @@ def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[st
     return {name: _whole(made[name]).cast(types[name]) for name in (one.meta.output_name() for one in expressions)}
 
 
-# `pa.table`, `pa.array` and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
+# `pa.table`, `pa.array`, `pa.scalar` and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
 
 
 def _table(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
@@ -361,6 +363,10 @@ def _table(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
 
 def _array(numbers: npt.NDArray[Any]) -> pa.Array:
     return pl.Series(values=numbers).to_arrow()
+
+
+def _text(text: str) -> pa.Scalar:
+    return pl.Series([text]).to_arrow().cast(pa.string())[0]
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
