@@ -354,7 +354,7 @@ def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[st
     return {name: _whole(made[name]).cast(types[name]) for name in (one.meta.output_name() for one in expressions)}
 
 
-# `pa.table`, `pa.array`, `pa.scalar` and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
+# `pa.table`, `pa.array`, `pa.scalar`, no chunk to combine, and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
 
 
 def _table(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
@@ -371,7 +371,7 @@ def _text(text: str) -> pa.Scalar:
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+        column = column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
     return column
