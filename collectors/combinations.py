@@ -354,7 +354,8 @@ def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[st
     return {name: _whole(made[name]).cast(types[name]) for name in (one.meta.output_name() for one in expressions)}
 
 
-# `pa.table`, `pa.array`, `pa.scalar`, no chunk to combine, and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
+# `pa.table`, `pa.array`, `pa.scalar`, `to_numpy` and no chunk to combine would load pandas, which takes longer than a
+# small bill.
 
 
 def _table(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
