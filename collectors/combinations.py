@@ -8,7 +8,7 @@ and is handed on as a dictionary again, so that neither polars nor the writer of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collectors import focus
+from collectors.mapping import pair_key
 from collectors.raw import LINE, PROBLEM, RAW, REPEATED, TOGETHER
-from collectors.values import quoted
+from collectors.values import kind_of
 
 PIECE_ROWS = 131_072
 _Numbers = npt.NDArray[np.int64]
 #: So many numbers are told apart by a table of them, which is faster than to sort.
 _TABLE = 1 << 21
-#: So many columns next to each other are worth making their text together; AWS describes a product in sixty.
-_RUN = 3
+#: So many rows tell of most columns that they are not given by others.
+_GLANCE = 1024
+#: Values whose text in `x_extra` is made of combinations, as they are in SQL.
+_PAIRED = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _schema(schema: pa.Schema) -> pl.Schema | None:
 
 def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]:
     before = 0
-    runs: list[list[str]] | None = None
+    runs: list[dict[str, str]] | None = None
     with duckdb.connect() as con:
         con.execute("set threads = 1")  # some hundred rows at a time
         for path in files:
@@ -95,41 +98,75 @@ def _tables(plans: Sequence[_Plan], files: Sequence[Path]) -> Iterator[pa.Table]
         yield plans[0].nothing  # a table is a table when nothing is in it
 
 
-def _runs(rows: pa.Table) -> list[list[str]]:
-    """Columns that FOCUS does not know, next to each other and with few combinations: their text is made together."""
+def _runs(rows: pa.Table) -> list[dict[str, str]]:
+    """Columns that FOCUS does not know, next to each other and with few combinations, with their types in SQL."""
     known = {name.lower() for name in focus.KIND.dialect.types} | {LINE, RAW, PROBLEM, REPEATED}
     coded, most = _Coded(rows), len(rows) // 16
-    found: list[list[str]] = [[]]
-    numbers, count = np.zeros(len(rows), np.int64), 1
+    nothing = _Combinations.of_no_column(len(rows))
+    found: list[dict[str, str]] = [{}]
+    combinations = nothing
     for name in (name for name in rows.column_names if name.lower() not in known):
-        column = coded.column(name) if pa.types.is_dictionary(rows[name].type) else None
-        if column is not None:
-            more, many = _joined(numbers, count, column)
-            if many > most:
-                found.append([])
-                more, many = _joined(np.zeros(len(rows), np.int64), 1, column)
-            if many <= most:
-                found[-1].append(name)
-                numbers, count = more, many
+        kind = _PAIRED.get(_of_values(rows[name].type))
+        if kind and coded.few(name):
+            more = combinations.joined(*coded.numbers(name))
+            if len(more.rows) > most:
+                found.append({})
+                more = nothing.joined(*coded.numbers(name))
+            if len(more.rows) <= most:
+                found[-1][name] = kind
+                combinations = more
                 continue
-        found.append([])
-        numbers, count = np.zeros(len(rows), np.int64), 1
-    return [run for run in found if len(run) >= _RUN]
+        found.append({})
+        combinations = nothing
+    return [run for run in found if run]
 
 
-def _with_runs(rows: pa.Table, runs: Sequence[Sequence[str]], con: duckdb.DuckDBPyConnection) -> pa.Table:
-    """`rows` and, for each of `runs`, its pairs as text: of each combination once."""
+def _with_runs(rows: pa.Table, runs: Sequence[Mapping[str, str]], con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """`rows` with the pairs of each of `runs` as text, made once of each combination, in the place of its columns."""
     coded = _Coded(rows)
+    pairs: dict[str, pa.Array] = {}
+    for kind in _PAIRED.values():
+        pairs |= _pairs({name: coded.values(name) for run in runs for name in run if run[name] == kind}, kind, con)
     for run in runs:
-        found = coded.combined(run)
-        texts = found[0] if found else _table({name: _decoded(_whole(rows[name])) for name in run})
-        con.register("texts", texts)
-        pairs = ", ".join(focus.KIND.dialect.pair(name, quoted(name)) for name in run)
-        [made] = con.sql(f"select nullif(concat_ws(',', {pairs}), '') as pairs from texts").to_arrow_table().columns
-        con.unregister("texts")
-        pairs_of_rows = _repeated(_whole(made), _array(found[1].astype(np.int32))) if found else made
-        rows = rows.append_column(TOGETHER + json.dumps(list(run), ensure_ascii=False), pairs_of_rows)
+        found = coded.combinations(run)
+        indices = [coded.values(name).indices for name in run]
+        if found:
+            indices = [one.take(_array(found.rows)) for one in indices]
+        parts = [pairs[name].take(one) for name, one in zip(run, indices, strict=True)]
+        # With something before them that is not null: Arrow leaves a row out that has nothing but nulls to join.
+        text = pc.binary_join_element_wise(_text(""), *parts, _text(","), null_handling="skip")
+        text = pc.binary_replace_slice(
+            pc.if_else(pc.equal(text, _text("")), pa.nulls(1, pa.string())[0], text), 0, 1, ""
+        )
+        first, *others = run
+        rows = rows.set_column(
+            rows.column_names.index(first),
+            TOGETHER + json.dumps(run, ensure_ascii=False),
+            _repeated(text, _array(found.numbers.astype(np.int32))) if found else text,
+        ).drop_columns(others)
     return rows
+
+
+def _pairs(columns: Mapping[str, pa.DictionaryArray], kind: str, con: duckdb.DuckDBPyConnection) -> dict[str, pa.Array]:
+    """The pair of each different value of `columns`; in one go, as SQL over so many columns is long to plan."""
+    if not columns:
+        return {}
+    keys = pl.Series([pair_key(name) for name in columns])
+    sizes = [len(column.dictionary) for column in columns.values()]
+    con.register(
+        "given",
+        _table(
+            {
+                "key": keys.gather(np.repeat(np.arange(len(sizes)), sizes)).to_arrow(),
+                "value": pa.concat_arrays([column.dictionary for column in columns.values()]),
+            }
+        ),
+    )
+    made = con.sql(f"select {focus.KIND.dialect.pair('key', 'value', kind_of(kind))} as pair from given")
+    pairs = _whole(made.to_arrow_table()["pair"])
+    con.unregister("given")
+    ends = np.cumsum(sizes)
+    return {name: pairs.slice(end - size, size) for name, end, size in zip(columns, ends, sizes, strict=True)}
 
 
 def _pieces(file: pq.ParquetFile) -> Iterator[pa.Table]:
@@ -154,49 +191,80 @@ class _Coded:
 
     def __init__(self, rows: pa.Table) -> None:
         self.rows = rows
-        self._found: dict[str, pa.DictionaryArray | None] = {}
+        self._found: dict[str, pa.DictionaryArray] = {}
+        self._numbers: dict[str, tuple[_Numbers, int]] = {}
 
-    def column(self, name: str) -> pa.DictionaryArray | None:
-        """A column as a dictionary and numbers; None where most of its values are different ones."""
+    def values(self, name: str) -> pa.DictionaryArray:
+        """A column as a dictionary and numbers."""
         if name not in self._found:
             column = _whole(self.rows[name])
-            if not isinstance(column, pa.DictionaryArray):
-                column = column.dictionary_encode()
-            few = len(column.dictionary) <= len(column) // 4
-            self._found[name] = column if few else None
+            self._found[name] = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
         return self._found[name]
+
+    def numbers(self, name: str) -> tuple[_Numbers, int]:
+        """A column as numbers, and below what they are; nothing is a number too."""
+        if name not in self._numbers:
+            column = self.values(name)
+            indices, below = column.indices, len(column.dictionary)
+            if indices.null_count == len(indices):
+                indices, below = _array(np.zeros(len(indices), np.int32)), 1
+            elif indices.null_count:
+                indices, below = pc.fill_null(indices, _array(np.array([below], np.int32))[0]), below + 1
+            self._numbers[name] = pl.Series(pl.from_arrow(indices)).to_numpy(), below
+        return self._numbers[name]
+
+    def few(self, name: str) -> bool:
+        """Whether a column has few values, each in many rows."""
+        return len(self.values(name).dictionary) <= len(self.rows) // 4
 
     def combined(self, names: Sequence[str]) -> tuple[pa.Table, _Numbers] | None:
         """The combinations of the columns `names`, and the one of each row; None where most are different ones."""
-        count = len(self.rows)
         if not names:
-            return _table({"": pa.nulls(1)}), np.zeros(count, np.int64)
-        columns = [self.column(name) for name in names]
-        numbers, known = np.zeros(count, np.int64), 1
-        for column in columns:
-            if column is None:
+            return _table({"": pa.nulls(1)}), np.zeros(len(self.rows), np.int64)
+        found = self.combinations(names)
+        if found is None:
+            return None
+        rows = _array(found.rows)
+        return _table({name: self.values(name).take(rows).dictionary_decode() for name in names}), found.numbers
+
+    def combinations(self, names: Iterable[str]) -> _Combinations | None:
+        """The combinations of the columns `names`; None where most are different ones."""
+        if not all(map(self.few, names)):
+            return None
+        found = _Combinations.of_no_column(len(self.rows))
+        # The one with most values first: a product's other columns say nothing new beside its number.
+        for numbers, below in sorted(map(self.numbers, names), key=lambda one: -one[1]):
+            found = found.joined(numbers, below)
+            if len(found.rows) > max(len(self.rows) // 4, 1):
                 return None
-            numbers, known = _joined(numbers, known, column)
-            if known > max(count // 4, 1):
-                return None
-        first = np.zeros(known, np.int64)
-        first[numbers[::-1]] = np.arange(count)[::-1]  # the first row with each combination
-        rows = _array(first)
-        taken = {
-            name: column.take(rows).dictionary_decode()
-            for name, column in zip(names, columns, strict=True)
-            if column is not None
-        }
-        return _table(taken), numbers
+        return found
 
 
-def _joined(numbers: _Numbers, known: int, column: pa.DictionaryArray) -> tuple[_Numbers, int]:
-    """The combinations `numbers`, of which there are `known`, with those of one more column."""
-    if column.null_count in (0, len(column)) and len(column.dictionary) <= 1:
-        return numbers, known  # the same in every row
-    more = len(column.dictionary) + 1
-    filled = pc.fill_null(column.indices, _array(np.array([more - 1], np.int32))[0])
-    return _fewer(numbers * more + pl.Series(pl.from_arrow(filled)).to_numpy(), known * more)
+@dataclass(frozen=True)
+class _Combinations:
+    """The different combinations of some columns: `numbers` has the one of each row, `rows` a row with each."""
+
+    numbers: _Numbers
+    rows: _Numbers
+
+    @classmethod
+    def of_no_column(cls, count: int) -> _Combinations:
+        """What `count` rows have of no column: all the same."""
+        return cls(np.zeros(count, np.int64), np.zeros(1, np.int64))
+
+    def joined(self, values: _Numbers, below: int) -> _Combinations:
+        """Those with one more column, whose `values` are numbers less than `below`."""
+        if below == 1:
+            return self
+        told = values[self.rows]  # what the column has if the combination alone says it
+        if np.array_equal(told[self.numbers[:_GLANCE]], values[:_GLANCE]) and np.array_equal(
+            told[self.numbers], values
+        ):
+            return self
+        numbers, known = _fewer(self.numbers * below + values, len(self.rows) * below)
+        rows = np.empty(known, np.int64)
+        rows[numbers] = np.arange(len(numbers))
+        return _Combinations(numbers, rows)
 
 
 def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
@@ -206,8 +274,10 @@ def _fewer(numbers: _Numbers, below: int) -> tuple[_Numbers, int]:
         return again.astype(np.int64), len(different)
     seen = np.zeros(below, bool)
     seen[numbers] = True
-    place = np.cumsum(seen) - 1
-    return place[numbers], int(place[-1]) + 1
+    different = np.flatnonzero(seen)
+    place = np.empty(below, np.int64)
+    place[different] = np.arange(len(different))
+    return place[numbers], len(different)
 
 
 class _Plan:
@@ -284,7 +354,8 @@ def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[st
     return {name: _whole(made[name]).cast(types[name]) for name in (one.meta.output_name() for one in expressions)}
 
 
-# `pa.table`, `pa.array` and `to_numpy` of Arrow would load pandas, which takes longer than a small bill.
+# `pa.table`, `pa.array`, `pa.scalar`, `to_numpy` and no chunk to combine would load pandas, which takes longer than a
+# small bill.
 
 
 def _table(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
@@ -295,9 +366,13 @@ def _array(numbers: npt.NDArray[Any]) -> pa.Array:
     return pl.Series(values=numbers).to_arrow()
 
 
+def _text(text: str) -> pa.Scalar:
+    return pl.Series([text]).to_arrow().cast(pa.string())[0]
+
+
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+        column = column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
     return column
@@ -305,6 +380,10 @@ def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+
+
+def _of_values(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

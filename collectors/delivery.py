@@ -232,20 +232,24 @@ class Delivery:
             )
 
     def _judge_in_place(self, columns: ColumnMap, relation: str) -> None:
-        """Keep only the lines that are refused; the others are read from their file again when they land."""
+        """Keep only the lines that are refused; the others are counted, and read from their file again to land."""
         names = [quoted(name) for name in self._staged]
         judged = self._judged(columns, relation)
+        currency, taken = self._rounding or ("null", "0")
         with self._readable():
             self._stage.execute(
-                "create or replace table refused as select _line, _reason, null::varchar as _raw, "
-                f"{self._said} as _said from ({judged}) where _reason is not null"
+                f"create or replace table judged as select {currency} as currency, "
+                f"sum({taken}) filter (where _reason is null)::decimal(38,24) as taken, "
+                "count(*) filter (where _reason is null) as good, "
+                "count(*) filter (where _reason is null and _line > 0) as lines, count(_reason) as refused "
+                f"from ({judged}) group by all"
             )
-            if self._count("refused"):  # the text of a row is dear to make: only now, and only of these
-                self._stage.execute(
-                    f"update refused set _raw = told._raw from (select _line, {self._excerpt(columns)} as _raw "
-                    f"from ({judged}) where _line in (select _line from refused)) told "
-                    "where refused._line = told._line"
-                )
+            # The text of a row is dear to make: only when there are some, and only of these.
+            some = "" if self._value("select sum(refused) from judged") else " limit 0"
+            self._stage.execute(
+                f"create or replace table refused as select _line, _reason, {self._excerpt(columns)} as _raw, "
+                f"{self._said} as _said from ({judged}) where _reason is not null{some}"
+            )
         good = f"select {', '.join(names)}, _line, null::varchar as _reason, null::varchar as _raw, "
         good += "null::varchar as _said from ({})"
         good = good.format(self._made(columns, relation))
@@ -299,6 +303,10 @@ class Delivery:
     @staticmethod
     def _excerpt(columns: ColumnMap) -> str:
         return f"left({columns.excerpt_sql}, {RAW_LIMIT_BYTES})"
+
+    @property
+    def _rounding(self) -> tuple[str, str] | None:
+        return self.kind.rounding(self.source) if self.kind.rounding else None
 
     @property
     def _said(self) -> str:
@@ -603,19 +611,21 @@ class Delivery:
 
     def _result(self) -> LoadResult:
         # Lines are counted: a second charge of a line has its number, negative.
-        read = self._count(f"staged where _line > 0 and _reason is distinct from {literal(ASIDE)}")
+        lines = "_line > 0 and _reason is not null" if self._in_place else "_line > 0"
+        aside = self._count(f"staged where {lines} and _reason = {literal(ASIDE)}")
+        read = self._count(f"staged where {lines}") - aside
+        if self._in_place:
+            read += self._value("select sum(lines) from judged") or 0
         rejected = self._value(f"select count(distinct abs(_line)) from staged where {_REFUSED}") or 0
-        aside = self._count("staged where _line > 0") - read
         repeated = self._count("repeated")
         rounding: dict[str, Decimal] = {}
-        if self.kind.rounding:
-            currency, taken = self.kind.rounding(self.source)
-            rounding = dict(
-                self._stage.execute(
-                    f"select {currency}, sum({taken})::decimal(38,24) from staged "
-                    "where _reason is null and _line not in (from repeated) group by 1 order by 1"
-                ).fetchall()
-            )
+        if self._rounding:
+            currency, taken = self._rounding
+            landing = "staged where _reason is null and _line not in (from repeated)"
+            told = "select currency, taken from judged where good > 0 order by 1"
+            if not self._in_place or repeated:
+                told = f"select {currency}, sum({taken})::decimal(38,24) from {landing} group by 1 order by 1"
+            rounding = dict(self._stage.execute(told).fetchall())
         return LoadResult(
             self.name, self.table.name, self.x_load, "landed",
             read, read - rejected - repeated, repeated, rejected, aside, form=self.file.form, rounding=rounding,

@@ -30,7 +30,9 @@ def _derived(row: Row) -> Mapping[str, str]:
     }
     for name in COST_COLUMNS:
         made[f"x_{name}Rounding"] = f"{row.map.exact(name)} - {quoted(name)}"
-    for name in _JSON_COLUMNS:  # text that is no JSON is kept as such: a tag must not cost a line of the bill
+    for name in row.map.mapped.intersection(
+        _JSON_COLUMNS
+    ):  # text that is no JSON is kept as such: a tag must not cost a line of the bill
         text = quoted(name)
         made[name] = (
             f"case when {text} is null or json_valid({text}) then {text} "

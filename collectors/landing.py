@@ -25,7 +25,8 @@ from farthing.lake.schemas import LOADS, Table
 from farthing.locks import scratch
 from farthing.objects import find
 
-_STAGE_MEMORY = "500MB"
+#: With half of it, to write a month of AWS took 0.8 million page faults instead of 0.5: memory was given back too soon.
+_STAGE_MEMORY = "1GB"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from collectors.values import (
     epoch_time,
     flag,
     has_zone,
+    json_path,
     keyed,
     kind_of,
     literal,
@@ -96,10 +97,11 @@ class Dialect:
         words = ", ".join(literal(word) for word in ("", *self.null_text))
         return f"case when trim({text}) not in ({words}) then {value} end"
 
-    def pair(self, name: str, text: str) -> str:
-        """`"name":"text"` as JSON has it, null where `text` (SQL) means null."""
-        key = literal(json.dumps(name, ensure_ascii=False) + ":")
-        return self.filled(text, f"concat_ws({key}, '', to_json({text}))")
+    def pair(self, key: str, value: str, kind: str = "text") -> str:
+        """`"name":value` as JSON has it, null where `value` is null or a text that means that; both are SQL."""
+        if kind != "text":
+            return f"{key} || to_json({value})::varchar"
+        return self.filled(value, f"concat_ws({key}, '', to_json({value}))")
 
     @property
     def _own(self) -> dict[str, pa.DataType]:
@@ -487,11 +489,12 @@ class ColumnMap:
 
     def _pair(self, name: str) -> str:
         """`"name":value` as JSON has it; null where there is no value."""
-        if isinstance(self.file, ParquetFile) and kind_of(self.file.types[name]) != "text":
-            key = literal(json.dumps(name, ensure_ascii=False) + ":")
-            return f"{key} || to_json({self._column(name).sql})::varchar"
-        value = f"{quoted(name)}::varchar" if isinstance(self.file, ParquetFile) else self._raw_text(name)
-        return self.dialect.pair(name, value)
+        key = literal(pair_key(name))
+        if not isinstance(self.file, ParquetFile):
+            return self.dialect.pair(key, self._raw_text(name))
+        kind = kind_of(self.file.types[name])
+        value = f"{quoted(name)}::varchar" if kind == "text" else self._column(name).sql
+        return self.dialect.pair(key, value, kind)
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 
@@ -545,6 +548,11 @@ class ColumnMap:
         return lowered[near[0]] if near else "THEIR_COLUMN"
 
 
+def pair_key(name: str) -> str:
+    """What a pair of JSON begins with."""
+    return json.dumps(name, ensure_ascii=False) + ":"
+
+
 def _is_word(value: str) -> str:
     """Whether a value is one word, as one that went wrong is, or a time; more words may be anything."""
     return f"({value} is null or regexp_full_match({value}::varchar, '\\S{{0,40}}|[0-9T:.+ -]*'))"
@@ -556,9 +564,9 @@ def _length(value: str) -> str:
 
 def _field(text: str, keys: Sequence[str]) -> str:
     """The field `keys` of JSON text; of a list of objects, that of the last one which has it."""
-    path = "".join('."' + key.replace('"', '\\"') + '"' for key in keys)
-    inside = f"json_extract_string({text}, {literal('$' + path)})"
-    of_list = _last(f"json_extract_string({text}, {literal('$[*]' + path)})")
+    path = json_path(keys)
+    inside = f"json_extract_string({text}, {literal(path)})"
+    of_list = _last(f"json_extract_string({text}, {literal('$[*]' + path.removeprefix('$'))})")
     return (
         f"case when json_valid({text}) then case when json_type({text}) = 'ARRAY' then {of_list} else {inside} end end"
     )

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from collectors.lines import LINE_LIMIT_BYTES, Broken, UnreadableError, blocks, excerpt, pieces
-from collectors.values import quoted
+from collectors.values import json_path, literal, quoted
 
 csv.field_size_limit(LINE_LIMIT_BYTES)
 _COMPRESSIONS = (".gz", ".zst")
@@ -32,7 +32,8 @@ _CHUNK_ROWS = 16_384  # what one thread of DuckDB takes at a time
 #: Columns of a Parquet file that a collector made: the row's line, negative for a second charge of that line; of a
 #: line that is no row its text and why; and whether another delivery has the row already.
 LINE, RAW, PROBLEM, REPEATED = "~line", "~raw", "~problem", "~repeated"
-#: Begins the name of a column that has several others as text, `"a":"x","b":"y"`; a JSON list of them follows.
+#: Begins the name of a column that stands for others and has them as text, `"a":"x","b":1.5`; as JSON their types in
+#: SQL follow, `{"a": "VARCHAR", "b": "DOUBLE"}`.
 TOGETHER = "~together "
 #: Where a line holds several rows, the first has the line's number and each next one so much more.
 ROWS_APART = 1 << 32
@@ -81,25 +82,42 @@ class ParquetFile:
                 described = con.execute(f"describe from {self._rows}").fetchall()
             except duckdb.Error as error:
                 raise UnreadableError(f"this is no readable Parquet file ({_first_line(error)})") from error
-        self.types: dict[str, str] = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
+        self.types: dict[str, str] = {}
+        self._together: dict[str, dict[str, str]] = {}
+        for name, kind, *_ in described:
+            if name.startswith(TOGETHER):
+                self._together[name] = json.loads(name.removeprefix(TOGETHER))
+                self.types |= self._together[name]
+            elif name != "file_row_number":
+                self.types[name] = kind
         self.notes = frozenset(self.types) & {LINE, RAW, PROBLEM, REPEATED}
 
     @property
     def columns(self) -> list[str]:
-        """Names of the top-level columns."""
-        return [name for name in self.types if name not in self.notes and not name.startswith(TOGETHER)]
+        """Names of the top-level columns, also of those for which another stands."""
+        return [name for name in self.types if name not in self.notes]
 
     @property
     def together(self) -> dict[str, list[str]]:
         """The columns that have the pairs of others as text, each with the names of those."""
-        return {name: json.loads(name.removeprefix(TOGETHER)) for name in self.types if name.startswith(TOGETHER)}
+        return {name: list(others) for name, others in self._together.items()}
 
     @property
     def relation(self) -> str:
-        """The file as a relation in SQL, with `_line`, and with its other notes (`_raw`, ...) where it has them."""
-        renamed = "".join(f", {quoted(name)} as {quoted(name.replace('~', '_'))}" for name in sorted(self.notes))
-        line = "" if LINE in self.notes else ", file_row_number + 1 as _line"
-        return f"(select *{renamed}{line} from {self._rows})"
+        """The file as a relation in SQL, with `_line`, and with its other notes (`_raw`, ...) where it has them.
+
+        What stands together is a column each as well, made of the text for who asks.
+        """
+        made = [f"{quoted(name)} as {quoted(name.replace('~', '_'))}" for name in sorted(self.notes)]
+        if LINE not in self.notes:
+            made.append("file_row_number + 1 as _line")
+        for column, others in self._together.items():
+            made += [
+                f"json_extract_string('{{' || {quoted(column)} || '}}', {literal(json_path([name]))})::{kind} "
+                f"as {quoted(name)}"
+                for name, kind in others.items()
+            ]
+        return f"(select *, {', '.join(made)} from {self._rows})"
 
     @property
     def _rows(self) -> str:

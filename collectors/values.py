@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 
 import pyarrow as pa
@@ -37,6 +38,11 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """`text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def json_path(keys: Sequence[str]) -> str:
+    """The path of DuckDB to the field `keys` of an object."""
+    return "$" + "".join('."' + key.replace('"', '\\"') + '"' for key in keys)
 
 
 def sql_type(kind: pa.DataType) -> str:

@@ -32,13 +32,13 @@ BILL = pl.DataFrame(
 COLUMNS = (
     pl.col(LINE),
     pl.col("id").alias("ResourceId"),
-    pl.when(pl.col("what") == "gpu").then(pl.lit("a machine")).otherwise(pl.col("unit")).alias("of text"),
-    pl.when(pl.col("what") == "none").then(pl.lit("x")).alias("nothing at all"),
+    pl.when(pl.col("what") == "gpu").then(pl.lit("a machine")).otherwise(pl.col("unit")).alias("ChargeDescription"),
+    pl.when(pl.col("what") == "none").then(pl.lit("x")).alias("ChargeClass"),
     pl.col("usd").cast(pl.String).cast(pl.Decimal(38, 24)).alias("amount"),
     (pl.col("at") + pl.duration(hours=1)).alias("end"),
-    (pl.col("id") + "/" + pl.col("what")).alias("of each line"),
-    pl.lit("AWS").alias("of nothing"),
-    pl.lit(None, pl.String).alias("null"),
+    (pl.col("id") + "/" + pl.col("what")).alias("ResourceName"),
+    pl.lit("AWS").alias("ProviderName"),
+    pl.lit(None, pl.String).alias("PublisherName"),
 )
 
 
@@ -88,7 +88,7 @@ def test_a_bill_without_a_line_has_its_columns(tmp_path: Path) -> None:
 def test_text_stays_a_dictionary_of_its_values(tmp_path: Path) -> None:
     files = parquet(tmp_path, BILL)
     tables = list(in_tables([Made(rows_of(files, tmp_path), COLUMNS)], files) or ())
-    text = tables[-1]["of text"].combine_chunks()
+    text = tables[-1]["ChargeDescription"].combine_chunks()
     assert sorted(text.dictionary.to_pylist()) == ["GB", "Hrs", "a machine"]
 
 
@@ -99,11 +99,15 @@ def test_files_with_maps_or_of_other_columns_are_left_to_polars(tmp_path: Path) 
     assert in_tables([Made(rows_of(two, tmp_path), [pl.col(LINE)])], two) is None
 
 
-def extra_of(file: ParquetFile, **columns: str) -> list[tuple[str | None]]:
-    source = Source(kind="aws", path="bill", columns={**columns})
-    foreign, _ = ColumnMap("aws", source, focus.KIND.dialect, file, "bill").values["x_extra"]
+def given_of(file: ParquetFile, ours: str, *column: str, **columns: str) -> list[tuple[object]]:
+    source = Source(kind="aws", path="bill", columns={**columns, **dict.fromkeys([ours] if column else [], *column)})
+    made = ColumnMap("aws", source, focus.KIND.dialect, file, "bill").typed_sql(file.relation)
     with duckdb.connect() as con:
-        return con.execute(f"select {foreign.sql} from {file.relation} order by _line").fetchall()
+        return con.execute(f'select "{ours}" from ({made}) order by _line').fetchall()
+
+
+def extra_of(file: ParquetFile, **columns: str) -> list[tuple[object]]:
+    return given_of(file, "x_extra", **columns)
 
 
 def test_columns_with_their_text_together_give_the_same_x_extra_also_where_one_of_them_is_mapped(
@@ -112,15 +116,20 @@ def test_columns_with_their_text_together_give_the_same_x_extra_also_where_one_o
     odd = ["", "NULL", " ", "\u00a0", 'a"b\\c', "\n\t\x01\x7f", "ü/€", "plain", None, "x"]
     names = ("product_a", "product_b", 'product_"c', "product_d")
     texts = {name: (odd[number:] + odd[:number]) * 40 for number, name in enumerate(names)}
-    lines = pl.DataFrame({"usage": range(400), **texts, "other": [None] * 399 + ["x"]})
+    numbers = {"product_e": [0.1, -1e-7, 1e22, None, 0.0, 3.0, 1 / 3, -2.5, 100.0, 2.0**63] * 40}
+    lines = pl.DataFrame({"usage": range(400), **texts, **numbers, "other": range(400), "last": [None] * 399 + ["x"]})
     [bill] = parquet(tmp_path, lines)
     made = Made(rows_of([bill], tmp_path), [pl.col(LINE), *map(pl.col, lines.columns)])
     tables = in_tables([made], [bill])
     assert tables is not None
     table = next(tables)
     pq.write_table(table, tmp_path / "together.parquet", store_schema=False)
-    together = ParquetFile(tmp_path / "together.parquet")
-    assert [run[:4] for run in together.together.values()] == [list(names)]
+    together, plain = ParquetFile(tmp_path / "together.parquet"), ParquetFile(bill)
+    assert list(together.together.values()) == [[*names, *numbers], ["last"]]
     assert together.columns == lines.columns
-    assert extra_of(together) == extra_of(ParquetFile(bill))
-    assert extra_of(together, RegionName="product_b") == extra_of(ParquetFile(bill), RegionName="product_b")
+    assert together.types == {LINE: "BIGINT", **plain.types}
+    assert not set(table.column_names).intersection(names)
+    assert extra_of(together) == extra_of(plain)
+    assert extra_of(together, RegionName="product_b") == extra_of(plain, RegionName="product_b")
+    for ours, column in (("RegionName", 'product_"c'), ("ListUnitPrice", "product_e")):
+        assert given_of(together, ours, column) == given_of(plain, ours, column)

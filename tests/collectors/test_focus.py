@@ -7,6 +7,7 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,22 @@ def test_doubles_in_parquet_land_as_their_shortest_text(world: Any) -> None:
     assert json.loads(landed["Tags"]) == {"team": "red"}
     assert json.loads(landed["x_extra"]) == {"x_Gpus": 8}
     assert landed["billing_month"].isoformat() == "2026-10-01"
+
+
+def test_a_bill_that_is_read_in_place_is_counted_as_one_that_is_staged(world: Any) -> None:
+    fine, gift = {"BilledCost": "0.1000000000004"}, {"BilledCost": "0.0000000000001", "ChargeCategory": "Gift"}
+    euro = {"BilledCost": "2.0000000000006", "BillingCurrency": "EUR"}
+    written = world.write("bill.csv", bill(fine, gift, euro, fine, {**gift, "BillingCurrency": "CHF"}))
+    world.parquet("bill.parquet", f"from read_csv('{written}', all_varchar = true)")
+    staged, in_place = (
+        world.one("focus", f"bill.{form}", form, cost_column="BilledCost") for form in ("csv", "parquet")
+    )
+    assert (in_place.read, in_place.landed, in_place.rejected) == (5, 3, 2)
+    assert in_place.rounding == {"USD": Decimal("8e-13"), "EUR": Decimal("-4e-13")}
+    assert staged == replace(in_place, source="csv", file=staged.file)
+    refused = [(row["line"], row["reason"], row["said"]) for row in world.rows(REJECTS, "x_source, line")]
+    assert [(line - 1, *others) for line, *others in refused[:2]] == refused[2:]
+    assert all("Gift" in row["raw"] for row in world.rows(REJECTS))
 
 
 def test_json_lines_keep_tags_and_unknown_columns(world: Any) -> None:
