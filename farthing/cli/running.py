@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -64,7 +65,9 @@ def run_command(
         return
     try:
         with locks.alone(config.root, "run", lambda _: None, patience_seconds=0), progress.Bar() as bar:
-            ended = _Running(config, common.open_lake(config), bar, left_out).run()
+            # With --json, standard output is the answer of this command alone.
+            write = sys.stdout.write if form is Form.TABLE else sys.stderr.write
+            ended = _Running(config, common.open_lake(config), bar, left_out, write).run()
     except locks.BusyError as error:
         console.say(f"{error}", style="yellow", form=Form.JSON)
         return
@@ -100,6 +103,7 @@ class _Running:
     lake: Lake
     bar: progress.Bar
     skip: set[str]
+    write: Callable[[str], object]  # where channels of kind stdout are told
     run_id: str = field(default_factory=lambda: f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}")
     started_at: datetime = field(default_factory=clock.now)
     steps: list[Step] = field(default_factory=list)
@@ -188,7 +192,7 @@ class _Running:
         found = told.of_steps(self.steps, self.failing, self.run_id)
         found += told.of_episodes(read(self.lake, EPISODES), alerts.amounts_told(self.lake))
         found += told.of_budgets(self.facts)
-        done = alerts.deliver(self.config, self.lake, found, self.bar.message)
+        done = alerts.deliver(self.config, self.lake, found, self.bar.message, write=self.write)
         return f"{done.count('sent')} sent, {done.count('failed')} to be tried again, {done.known} told before"
 
     def _report(self) -> str:
@@ -198,7 +202,7 @@ class _Running:
         if not wanted:
             return "none is due"
         with warehouse.open_warehouse(self.config) as con:
-            done = deliveries.deliver(self.config, self.lake, con, wanted, self.bar.message)
+            done = deliveries.deliver(self.config, self.lake, con, wanted, self.bar.message, self.write)
         if failed := [one for one in done if one.error is not None]:
             raise SourceError(
                 f"{len(failed)} of {len(done)} deliveries failed: {failed[0].report} to {failed[0].recipient}:"
