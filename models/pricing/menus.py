@@ -1,0 +1,177 @@
+"""Menus of tiers: which there are, what each brings in the fitted months, which keep the limits, and their frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from itertools import combinations, combinations_with_replacement
+
+import numpy as np
+
+from models.pricing import plans
+from models.pricing.panel import Bins
+from models.pricing.plans import Floats, Plan, Terms
+from models.pricing.promise import Offer
+
+#: What a limit may be passed by and still counts as kept: the float's doing.
+_DUST = 1e-12
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What no menu may pass in any fitted month: shares of users or of revenue; see `Measured` for each."""
+
+    users_hit: float = 1.0
+    users_capped: float = 1.0
+    overage_share: float = 1.0
+    tier_share: float = 0.0
+    profit_fall: float = np.inf
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An offer in the fitted months, bills as they would have been; arrays by month, amounts of the whole company.
+
+    `hit` and `capped` are shares of all users, `tier_shares` (months, tiers) of those who choose; `profit_now` is the
+    gross profit under the plans of today.
+    """
+
+    revenue: Floats
+    spent: Floats
+    overage: Floats
+    hit: Floats
+    capped: Floats
+    tier_shares: Floats
+    profit_now: float
+
+    @property
+    def margin(self) -> float | None:
+        """Gross margin over all months; None without revenue."""
+        revenue = float(self.revenue.sum())
+        return 1 - float(self.spent.sum()) / revenue if revenue > 0 else None
+
+    def against(self) -> Limits:
+        """What each limit is held against: of its worst month, and of profit the fall over all months."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            overage = np.where(self.revenue > 0, self.overage / self.revenue, 0.0)
+        profit = float(self.revenue.sum() - self.spent.sum())
+        fall = (self.profit_now - profit) / abs(self.profit_now) if self.profit_now else float(-np.sign(profit))
+        return Limits(
+            float(self.hit.max()),
+            float(self.capped.max()),
+            float(overage.max()),
+            float(self.tier_shares.min()) if self.tier_shares.size else 1.0,
+            fall,
+        )
+
+    def passes(self, limits: Limits) -> list[str]:
+        """The names of the limits that are not kept."""
+        value = self.against()
+        upper = ["users_hit", "users_capped", "overage_share", "profit_fall"]
+        broken = [name for name in upper if getattr(value, name) > getattr(limits, name) + _DUST]
+        return [*broken, *(["tier_share"] if value.tier_share < limits.tier_share - _DUST else [])]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What measuring a menu needs and no menu changes: weights of bins, and the bills of today."""
+
+    costs: Floats  # (bins,)
+    weights: Floats  # (months, groups, bins) user-months
+    free: Floats  # (months, bins) of those who choose
+    users: Floats  # (months,)
+    old: Floats  # (groups, bins) bills of today
+    spent_now: Floats  # (groups, bins)
+    kept: Sequence[int]
+    choosing: Sequence[int]
+
+
+def ground(bins: Bins, now: Sequence[Plan], kept: Sequence[bool], terms: Terms) -> Ground:
+    """What every menu is measured against."""
+    weights = bins.by_month
+    taken = [plans.take([plan], bins.costs, terms) for plan in now]
+    choosing = [number for number, stays in enumerate(kept) if not stays]
+    return Ground(
+        bins.costs,
+        weights,
+        weights[:, choosing].sum(axis=1),
+        weights.sum(axis=(1, 2)),
+        np.array([one.bill for one in taken]),
+        np.array([one.spent(terms) for one in taken]),
+        [number for number, stays in enumerate(kept) if stays],
+        choosing,
+    )
+
+
+def measure(tiers: Sequence[Plan], at: Ground, terms: Terms) -> Measured:
+    """What a menu brings in each fitted month, worked out on bins."""
+    taken = plans.take(tiers, at.costs, terms)
+    columns = [taken.bill, taken.spent(terms), taken.overage, taken.capped]
+    columns += [taken.tier == number for number in range(len(tiers))]
+    found = at.free @ np.array(columns, dtype=np.float64).T
+    hits = np.array([plans.hit(at.old[group], taken.bill, terms) for group in at.choosing], dtype=np.float64)
+    hit = np.einsum("mgb,gb->m", at.weights[:, at.choosing], hits)
+    revenue, spent = found[:, 0], found[:, 1]
+    for group in at.kept:
+        revenue = revenue + at.weights[:, group] @ at.old[group]
+        spent = spent + at.weights[:, group] @ at.spent_now[group]
+    choosing = found[:, 4:].sum(axis=1, keepdims=True)
+    shares = np.divide(found[:, 4:], choosing, out=np.zeros_like(found[:, 4:]), where=choosing > 0)
+    profit_now = float(np.einsum("mgb,gb->", at.weights, at.old - at.spent_now))
+    return Measured(revenue, spent, found[:, 2], hit / at.users, found[:, 3] / at.users, shares, profit_now)
+
+
+def menus(
+    price_points: Sequence[Decimal],
+    allowance_shares: Sequence[Decimal],
+    overages: Sequence[Decimal],
+    caps: Sequence[Decimal],
+    numbers: Sequence[int],
+    unit: Decimal,
+) -> Iterator[tuple[Plan, ...]]:
+    """Every menu: rising fees, allowances that are a share of the fee which never falls, one overage price, one cap.
+
+    Allowances and caps are whole multiples of `unit`, the cost of one metered unit. A cap is a multiple of the
+    highest fee and holds for all tiers; 0 is none.
+    """
+    points = sorted(set(price_points))
+    for number in numbers:
+        for fees in combinations(points, number):
+            for shares in combinations_with_replacement(sorted(set(allowance_shares)), number):
+                for overage in overages:
+                    for multiple in caps:
+                        cap = _whole(multiple * fees[-1], unit) if multiple else np.inf
+                        yield tuple(
+                            Plan(f"tier-{place}", float(fee), min(_whole(share * fee, unit), cap), float(overage), cap)
+                            for place, (fee, share) in enumerate(zip(fees, shares, strict=True), 1)
+                        )
+
+
+def count(points: int, shares: int, overages: int, caps: int, numbers: Sequence[int]) -> int:
+    """How many menus `menus` makes of so many choices."""
+    from math import comb
+
+    return sum(comb(points, number) * comb(shares + number - 1, number) * overages * caps for number in numbers)
+
+
+def frontier(found: Sequence[tuple[float, float]], most: int) -> list[int]:
+    """The numbers of those (users hit, margin) that no other beats in both, by users hit; at most so many, evenly."""
+    order = sorted(range(len(found)), key=lambda number: (found[number][0], -found[number][1], number))
+    kept: list[int] = []
+    for number in order:
+        if not kept or found[number][1] > found[kept[-1]][1] + _DUST:
+            kept.append(number)
+    if len(kept) <= most:
+        return kept
+    chosen = sorted({round(place) for place in np.linspace(0, len(kept) - 1, most)})
+    return [kept[place] for place in chosen]
+
+
+def _whole(amount: Decimal, unit: Decimal) -> float:
+    return float((amount / unit).to_integral_value(rounding=ROUND_FLOOR) * unit)
+
+
+def offer(tiers: Sequence[Plan], now: Sequence[Plan], kept: Sequence[bool]) -> Offer:
+    """The offer of a menu to the groups of a panel."""
+    return Offer(tiers, now, np.array(kept, dtype=np.bool_))

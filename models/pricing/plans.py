@@ -1,0 +1,115 @@
+"""Three-part tariffs: what one user-month costs, is billed and is served under a plan, and which plan a user takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+#: A rise by less than this part of a bill is the float's doing.
+_DUST = 1e-9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan of one month; fee, allowance and cap are amounts, use is measured by what it costs.
+
+    `overage` is the price of one unit of cost beyond the allowance. Beyond the fair-use cap nothing is served.
+    """
+
+    name: str
+    fee: float
+    allowance: float = np.inf
+    overage: float = 0.0
+    cap: float = np.inf
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for all plans: what a bill costs to collect, a user to support, and how users feel about overage.
+
+    A user takes the plan with the least bill + overage_dislike x overage; one whose bill rises by more than
+    `bill_rise` of the old one is hit.
+    """
+
+    payment_share: float = 0.029
+    payment_fixed: float = 0.30
+    support: float = 0.0
+    overage_dislike: float = 0.3
+    bill_rise: float = 0.10
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of user-months: arrays of the shape of the costs; `tier` is the number of the plan they took."""
+
+    tier: Integers
+    bill: Floats
+    overage: Floats
+    served: Floats
+    capped: NDArray[np.bool_]
+
+    def spent(self, terms: Terms, cost_factor: float | Floats = 1.0) -> Floats:
+        """Cost of serving, payment and support of each; `cost_factor` is a change of unit costs that bills ignore."""
+        paying = terms.payment_share * self.bill + terms.payment_fixed * (self.bill > 0)
+        spent: Floats = self.served * cost_factor + paying + terms.support
+        return spent
+
+
+def take(tiers: Sequence[Plan], costs: Floats, terms: Terms) -> Taken:
+    """What users with `costs` (any shape) take of `tiers`; of two that feel alike, the one named first."""
+    tier = np.zeros(costs.shape, dtype=np.int64)
+    bill, overage, served, capped = _under(tiers[0], costs)
+    felt = bill + terms.overage_dislike * overage
+    for number, plan in enumerate(tiers[1:], 1):
+        other = _under(plan, costs)
+        feels = other[0] + terms.overage_dislike * other[1]
+        better = feels < felt
+        tier[better] = number
+        felt = np.where(better, feels, felt)
+        bill, overage, served = (
+            np.where(better, new, old) for new, old in zip(other[:3], (bill, overage, served), strict=True)
+        )
+        capped = np.where(better, other[3], capped)
+    return Taken(tier, bill, overage, served, capped)
+
+
+def hit(old: Floats, new: Floats, terms: Terms) -> NDArray[np.bool_]:
+    """Whose bill rises by more than the share that the terms name."""
+    return new > old * (1 + terms.bill_rise) + _DUST * (1 + np.abs(new))
+
+
+def break_even(plan: Plan, terms: Terms) -> float | None:
+    """The cost of use beyond which a user on `plan` loses money; None: at no use, 0: at any.
+
+    Contribution falls by one for each unit of cost, and regains overage x (1 - payment share) beyond the allowance.
+    """
+    kept = 1 - terms.payment_share
+    left = plan.fee * kept - (terms.payment_fixed if plan.fee > 0 else 0) - terms.support
+    if left < 0:
+        return 0.0
+    included = min(plan.allowance, plan.cap)
+    if left < included:
+        return left
+    if np.isinf(included):
+        return None
+    left, slope = left - included, 1 - plan.overage * kept
+    if slope <= 0:
+        return None
+    loss_at = included + left / slope
+    return loss_at if loss_at < plan.cap else None
+
+
+def _under(plan: Plan, costs: Floats) -> tuple[Floats, Floats, Floats, Any]:
+    capped = costs > plan.cap
+    served = np.minimum(costs, plan.cap)
+    if plan.overage and np.isfinite(plan.allowance):
+        overage = plan.overage * np.maximum(served - plan.allowance, 0.0)
+    else:
+        overage = np.zeros_like(served)
+    return plan.fee + overage, overage, served, capped
