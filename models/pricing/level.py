@@ -11,7 +11,7 @@ from models.pricing.plans import Floats
 #: No month's level is known better than this, however quiet the few months seen were.
 FLOOR = 0.05
 #: How steep a trend may be expected, a month, before any is seen; it draws slopes of few months towards none.
-SLOPE_PRIOR = 0.03
+SLOPE_PRIOR = 0.05
 LEAST_MONTHS = 3
 
 
@@ -33,8 +33,8 @@ class Level:
 def fit(means: Floats, horizon: int) -> Level:
     """A line through the log levels of the months in `means`, with the predictive spread of months after them.
 
-    Ridge regression on the month's number (its slope has the prior N(0, 0.03²)); the predictive variance is
-    s² (1 + 1/n + x²/(S + s²/0.03²)), with s floored at 0.05, and n - 2 degrees of freedom, at least two.
+    Ridge regression on the month's number (its slope has the prior N(0, 0.05²)); the predictive variance is
+    s² (1 + 1/n + x²/(S + s²/0.05²)), with s floored at 0.05, and n - 2 degrees of freedom, at least two.
 
     Raises:
         ValueError: fewer than three months, or a month that costs nothing.
