@@ -118,7 +118,7 @@ def read(
         )
     months = table["month"].unique().sort()
     users = table["user"].unique().sort()
-    plans = _plan_names(table, spec, found["plan"], file)
+    plans = _plan_names(table, spec, prices or {}, found["plan"], file)
     segments = set(spec.keep.segments)
     table = table.with_columns(untouched=pl.col("segment").is_in(sorted(segments)).fill_null(value=False))
     groups = [
@@ -203,11 +203,11 @@ def _month(kind: pl.DataType, name: str) -> pl.Expr:
     return parts.struct.field("year") + "-" + parts.struct.field("month")
 
 
-def _plan_names(table: pl.DataFrame, spec: Spec, column: str, file: Path | str) -> pl.Series:
+def _plan_names(table: pl.DataFrame, spec: Spec, prices: dict[str, Plan], column: str, file: Path | str) -> pl.Series:
     """The plan of today of each row."""
     names = [plan.name for plan in spec.plans]
     if column:
-        unknown = set(table["plan"].drop_nulls().unique()) - set(names)
+        unknown = set(table["plan"].drop_nulls().unique()) - {*names, *prices, NO_PLAN}
         if names and unknown:
             raise ConfigError(
                 f"the panel has users on the plan '{min(unknown)}', which the spec does not know.",

@@ -18,6 +18,10 @@ from models.pricing.menus import count
 from models.pricing.plans import Plan, Terms
 
 MOST_MENUS = 50_000
+_SHARES = [Decimal("0.3"), Decimal("0.5"), Decimal("0.7")]
+_OVERAGES = [Decimal("1.25"), Decimal("1.5"), Decimal(2)]
+_CAPS = [Decimal(0), Decimal(3)]
+_FAIR_USE = [Decimal("1.5"), Decimal(3), Decimal(6)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=15)]
 Positive = Annotated[Decimal, Field(gt=0, max_digits=15)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -64,7 +68,7 @@ unattributed = "spread"         # cost of nobody: spread over users by their cos
 
 [users]
 overage_dislike = 0.3           # users take the plan with the least bill + 0.3 x overage
-churn = [0.0, 1.0]              # ASSUMPTION: (old / new bill) ^ this stay; a range, shown beside and never in the promise
+churn = [0.0, 1.0]              # ASSUMPTION, a range: (old / new bill) ^ this stay; never in the promise
 growth = 0.0                    # users, a month
 
 [keep]                          # who stays on the plan of today
@@ -117,17 +121,13 @@ class PlanNow(Section):
 class Menu(Section):
     """`[menu]`: what may be offered; without price points, rounded multiples of the price of today are."""
 
-    price_points: list[Positive] = []
-    allowance_shares: list[Annotated[Decimal, Field(gt=0, le=10)]] = Field(
-        [Decimal("0.3"), Decimal("0.5"), Decimal("0.7")], min_length=1
-    )
-    overage: list[Annotated[Decimal, Field(gt=0, le=100)]] = Field(
-        [Decimal("1.25"), Decimal("1.5"), Decimal(2)], min_length=1
-    )
-    caps: list[Annotated[Decimal, Field(ge=0)]] = Field([Decimal(0), Decimal(3)], min_length=1)
-    fair_use: list[Positive] = [Decimal("1.5"), Decimal(3), Decimal(6)]
-    minimum_tiers: int = Field(2, ge=2, le=4)
-    maximum_tiers: int = Field(4, ge=2, le=4)
+    price_points: list[Positive] = Field(default_factory=list)
+    allowance_shares: list[Annotated[Decimal, Field(gt=0, le=10)]] = Field(default=_SHARES, min_length=1)
+    overage: list[Annotated[Decimal, Field(gt=0, le=100)]] = Field(default=_OVERAGES, min_length=1)
+    caps: list[Annotated[Decimal, Field(ge=0)]] = Field(default=_CAPS, min_length=1)
+    fair_use: list[Positive] = Field(default=_FAIR_USE)
+    minimum_tiers: int = Field(default=2, ge=2, le=4)
+    maximum_tiers: int = Field(default=4, ge=2, le=4)
 
     @model_validator(mode="after")
     def _ordered(self) -> Menu:
@@ -179,7 +179,7 @@ class Users(Section):
     """`[users]`: assumptions on what users do."""
 
     overage_dislike: Annotated[float, Field(ge=0, le=10)] = 0.3
-    churn: Annotated[list[Annotated[float, Field(ge=0, le=20)]], Field(min_length=2, max_length=2)] = [0.0, 1.0]
+    churn: list[Annotated[float, Field(ge=0, le=20)]] = Field(default=[0.0, 1.0], min_length=2, max_length=2)
     growth: Annotated[float, Field(gt=-1, le=10)] = 0.0
 
     @model_validator(mode="after")
@@ -192,8 +192,8 @@ class Users(Section):
 class Keep(Section):
     """`[keep]`: plans and segments that are not touched."""
 
-    plans: list[str] = []
-    segments: list[str] = []
+    plans: list[str] = Field(default_factory=list)
+    segments: list[str] = Field(default_factory=list)
 
 
 class MeterOf(Section):
@@ -221,16 +221,16 @@ class UnitCost(Section):
 class Run(Section):
     """`[run]`: how far, how finely, and from which seed."""
 
-    horizon_months: int = Field(3, ge=1, le=12)
-    draws: int = Field(1000, ge=100, le=20_000)
-    seed: int = Field(0, ge=0)
-    frontier: int = Field(12, ge=2, le=50)
+    horizon_months: int = Field(default=3, ge=1, le=12)
+    draws: int = Field(default=1000, ge=100, le=20_000)
+    seed: int = Field(default=0, ge=0)
+    frontier: int = Field(default=12, ge=2, le=50)
 
 
 class Spec(Section):
     """tiers.toml."""
 
-    plans: list[PlanNow] = []
+    plans: list[PlanNow] = Field(default_factory=list)
     menu: Menu = Menu()
     target: Target = Target()
     limits: Limits = Limits()
@@ -238,8 +238,8 @@ class Spec(Section):
     users: Users = Users()
     keep: Keep = Keep()
     meter: MeterOf = MeterOf()
-    unit_cost_changes: list[UnitCostChange] = []
-    unit_costs: dict[str, UnitCost] = {}
+    unit_cost_changes: list[UnitCostChange] = Field(default_factory=list)
+    unit_costs: dict[str, UnitCost] = Field(default_factory=dict)
     run: Run = Run()
 
     @model_validator(mode="after")
@@ -256,7 +256,8 @@ class Spec(Section):
         )  # fmt: skip
         if made > MOST_MENUS:
             raise ValueError(
-                f"these choices make {made:,} menus, more than {MOST_MENUS:,}: fewer price points, shares, overages or caps"
+                f"these choices make {made:,} menus, more than {MOST_MENUS:,};"
+                " name fewer price points, shares, overages or caps"
             )
         return self
 
@@ -305,11 +306,7 @@ def from_mapping(values: dict[str, Any], *, file: Path | str = "tiers.toml") -> 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         message = str(first["msg"]).removeprefix("Value error, ")
-        fix = (
-            "remove it or check its spelling"
-            if first["type"] == "extra_forbidden"
-            else "write another value"
-        )
+        fix = "remove it or check its spelling" if first["type"] == "extra_forbidden" else "write another value"
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ConfigError(
             f"{message}{more}.", file=file, key=key, fix=f"{fix}; docs/pricing.md lists every key."

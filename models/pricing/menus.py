@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from itertools import combinations, combinations_with_replacement
+from math import comb
 
 import numpy as np
 
 from models.pricing import plans
 from models.pricing.panel import Bins
-from models.pricing.plans import Floats, Plan, Terms
-from models.pricing.promise import Offer
+from models.pricing.plans import Floats, Offer, Plan, Taken, Terms
 
 #: What a limit may be passed by and still counts as kept: the float's doing.
 _DUST = 1e-12
@@ -75,51 +75,68 @@ class Measured:
 
 @dataclass(frozen=True)
 class Ground:
-    """What measuring a menu needs and no menu changes: weights of bins, and the bills of today."""
+    """What measuring needs and no menu changes: user-months by bin, and the bills of today."""
 
     costs: Floats  # (bins,)
     weights: Floats  # (months, groups, bins) user-months
-    free: Floats  # (months, bins) of those who choose
     users: Floats  # (months,)
     old: Floats  # (groups, bins) bills of today
     spent_now: Floats  # (groups, bins)
-    kept: Sequence[int]
-    choosing: Sequence[int]
+    terms: Terms
+    _parts: dict[tuple[int, ...], tuple[Floats, Floats]] = field(default_factory=dict)
+    _alone: dict[Plan, Taken] = field(default_factory=dict)
+
+    def part(self, groups: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """User-months of so many groups: by month, group and bin as one row a month, and by month and bin."""
+        if groups not in self._parts:
+            chosen = self.weights[:, list(groups)]
+            self._parts[groups] = chosen.reshape(len(chosen), -1), chosen.sum(axis=1)
+        return self._parts[groups]
+
+    def take(self, tiers: Sequence[Plan]) -> Taken:
+        """What users take, by bin; a plan that stands alone is worked out once."""
+        if len(tiers) > 1:
+            return plans.take(tiers, self.costs, self.terms)
+        if tiers[0] not in self._alone:
+            self._alone[tiers[0]] = plans.take(tiers, self.costs, self.terms)
+        return self._alone[tiers[0]]
 
 
-def ground(bins: Bins, now: Sequence[Plan], kept: Sequence[bool], terms: Terms) -> Ground:
+def ground(bins: Bins, now: Sequence[Plan], terms: Terms) -> Ground:
     """What every menu is measured against."""
     weights = bins.by_month
     taken = [plans.take([plan], bins.costs, terms) for plan in now]
-    choosing = [number for number, stays in enumerate(kept) if not stays]
     return Ground(
         bins.costs,
         weights,
-        weights[:, choosing].sum(axis=1),
         weights.sum(axis=(1, 2)),
         np.array([one.bill for one in taken]),
         np.array([one.spent(terms) for one in taken]),
-        [number for number, stays in enumerate(kept) if stays],
-        choosing,
+        terms,
     )
 
 
-def measure(tiers: Sequence[Plan], at: Ground, terms: Terms) -> Measured:
-    """What a menu brings in each fitted month, worked out on bins."""
-    taken = plans.take(tiers, at.costs, terms)
-    columns = [taken.bill, taken.spent(terms), taken.overage, taken.capped]
-    columns += [taken.tier == number for number in range(len(tiers))]
-    found = at.free @ np.array(columns, dtype=np.float64).T
-    hits = np.array([plans.hit(at.old[group], taken.bill, terms) for group in at.choosing], dtype=np.float64)
-    hit = np.einsum("mgb,gb->m", at.weights[:, at.choosing], hits)
-    revenue, spent = found[:, 0], found[:, 1]
-    for group in at.kept:
-        revenue = revenue + at.weights[:, group] @ at.old[group]
-        spent = spent + at.weights[:, group] @ at.spent_now[group]
-    choosing = found[:, 4:].sum(axis=1, keepdims=True)
-    shares = np.divide(found[:, 4:], choosing, out=np.zeros_like(found[:, 4:]), where=choosing > 0)
+def measure(offer: Offer, at: Ground) -> Measured:
+    """What an offer brings in each fitted month, worked out on bins."""
+    months = len(at.users)
+    totals, hit = np.zeros((months, 4)), np.zeros(months)
+    shares = np.zeros((months, 0))
+    for numbers, groups in offer.classes:
+        by_group, users = at.part(groups)
+        taken = at.take([offer.tiers[tier] for tier in numbers])
+        columns = [taken.bill, taken.spent(at.terms), taken.overage, taken.capped]
+        if len(numbers) > 1:
+            columns += [taken.tier == place for place in range(len(numbers))]
+        found = users @ np.array(columns, dtype=np.float64).T
+        totals += found[:, :4]
+        if len(numbers) > 1:
+            choosing = users.sum(axis=1, keepdims=True)
+            shares = np.divide(found[:, 4:], choosing, out=np.ones_like(found[:, 4:]), where=choosing > 0)
+        hits = plans.hit(at.old[list(groups)], taken.bill, at.terms)
+        hit += by_group @ hits.ravel().astype(np.float64)
+    revenue, spent, overage, capped = totals.T
     profit_now = float(np.einsum("mgb,gb->", at.weights, at.old - at.spent_now))
-    return Measured(revenue, spent, found[:, 2], hit / at.users, found[:, 3] / at.users, shares, profit_now)
+    return Measured(revenue, spent, overage, hit / at.users, capped / at.users, shares, profit_now)
 
 
 def menus(
@@ -150,8 +167,6 @@ def menus(
 
 def count(points: int, shares: int, overages: int, caps: int, numbers: Sequence[int]) -> int:
     """How many menus `menus` makes of so many choices."""
-    from math import comb
-
     return sum(comb(points, number) * comb(shares + number - 1, number) * overages * caps for number in numbers)
 
 
@@ -170,8 +185,3 @@ def frontier(found: Sequence[tuple[float, float]], most: int) -> list[int]:
 
 def _whole(amount: Decimal, unit: Decimal) -> float:
     return float((amount / unit).to_integral_value(rounding=ROUND_FLOOR) * unit)
-
-
-def offer(tiers: Sequence[Plan], now: Sequence[Plan], kept: Sequence[bool]) -> Offer:
-    """The offer of a menu to the groups of a panel."""
-    return Offer(tiers, now, np.array(kept, dtype=np.bool_))

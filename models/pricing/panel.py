@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +91,3 @@ def compress(panel: Panel, *, bins: int = BINS, blocks: int = BLOCKS) -> Bins:
     flat += new_place[place]
     counts = np.bincount(flat, minlength=int(np.prod(shape))).astype(np.int32).reshape(shape)
     return Bins(sums[used] / numbers[used], counts)
-
-
-def numbered(values: Sequence[str]) -> dict[str, int]:
-    """Each name's number, in the order given."""
-    return {value: number for number, value in enumerate(values)}

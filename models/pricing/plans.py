@@ -45,6 +45,14 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """Tiers, and who chooses from which: each class is the numbers of tiers and those of the groups of users."""
+
+    tiers: tuple[Plan, ...]
+    classes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
 class Taken:
     """What became of user-months: arrays of the shape of the costs; `tier` is the number of the plan they took."""
 
@@ -77,6 +85,26 @@ def take(tiers: Sequence[Plan], costs: Floats, terms: Terms) -> Taken:
         )
         capped = np.where(better, other[3], capped)
     return Taken(tier, bill, overage, served, capped)
+
+
+def offer(menu: Sequence[Plan], now: Sequence[Plan], kept: Sequence[bool]) -> Offer:
+    """A menu for all groups but the `kept` ones, each of which stays on its plan of today, a further tier."""
+    choosing = tuple(group for group, stays in enumerate(kept) if not stays)
+    staying = {plan: None for plan, stays in zip(now, kept, strict=True) if stays}
+    classes = [(tuple(range(len(menu))), choosing)] if choosing else []
+    for tier, plan in enumerate(staying, len(menu)):
+        there = tuple(group for group, stays in enumerate(kept) if stays and now[group] == plan)
+        classes.append(((tier,), there))
+    return Offer((*menu, *staying), tuple(classes))
+
+
+def standing(now: Sequence[Plan]) -> Offer:
+    """Each group has its plan and no other."""
+    tiers = tuple(dict.fromkeys(now))
+    classes = [
+        ((tier,), tuple(group for group, own in enumerate(now) if own == plan)) for tier, plan in enumerate(tiers)
+    ]
+    return Offer(tiers, tuple(classes))
 
 
 def hit(old: Floats, new: Floats, terms: Terms) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.pricing import plans
 from models.pricing.level import Level
 from models.pricing.panel import Bins
-from models.pricing.plans import Floats, Integers, Plan, Terms
+from models.pricing.plans import Floats, Integers, Offer, Terms
 
 _CHUNK = 250
 
@@ -23,15 +23,7 @@ class Draws:
     counts: NDArray[np.float32]  # (draws, groups, bins)
     factors: Floats  # (draws,)
     ahead: Integers  # (draws,) 0: the first month to come
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Tiers that users choose from; who is in one of the `kept` groups stays on the plan of today."""
-
-    tiers: Sequence[Plan]
-    now: Sequence[Plan]  # by group
-    kept: NDArray[np.bool_]  # (groups,)
+    users: Floats  # (draws,) users of the last fitted month by those of the month drawn
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,8 @@ def draw(bins: Bins, level: Level, *, draws: int, seed: int, level_paths: Floats
         chosen = month == number
         shape = bins.counts[:, number].reshape(blocks, -1).astype(np.float32)
         counts[chosen] = (weights[chosen] @ shape).reshape(-1, groups, width)
-    return Draws(counts, np.exp(target - level.fitted[month]), ahead)
+    there = bins.by_month.sum(axis=(1, 2))
+    return Draws(counts, np.exp(target - level.fitted[month]), ahead, there[-1] / there[month])
 
 
 def promise(
@@ -88,25 +81,19 @@ def promise(
 ) -> Promise:
     """What `offer` makes in each draw. `unit_costs`, (horizon,), are planned changes that bills do not follow."""
     number, count = len(draws.factors), len(offer.tiers)
-    revenue, spent = np.zeros((number, count + 1)), np.zeros((number, count + 1))  # the last column: who is kept
+    revenue, spent = np.zeros((number, count)), np.zeros((number, count))
     unit = np.ones(number) if unit_costs is None else unit_costs[draws.ahead]
     for first in range(0, number, _CHUNK):
         part = slice(first, first + _CHUNK)
         costs = bins.costs[None, :] * draws.factors[part, None]
-        free = draws.counts[part][:, ~offer.kept].sum(axis=1, dtype=np.float64)
-        if free.any():
-            taken = plans.take(offer.tiers, costs, terms)
-            bill, out = free * taken.bill, free * taken.spent(terms, unit[part, None])
-            for tier in range(count):
-                there = taken.tier == tier
-                revenue[part, tier] = np.where(there, bill, 0.0).sum(axis=1)
-                spent[part, tier] = np.where(there, out, 0.0).sum(axis=1)
-        for group in np.flatnonzero(offer.kept):
-            there_now = draws.counts[part][:, group].astype(np.float64)
-            if there_now.any():
-                taken = plans.take([offer.now[group]], costs, terms)
-                revenue[part, -1] += (there_now * taken.bill).sum(axis=1)
-                spent[part, -1] += (there_now * taken.spent(terms, unit[part, None])).sum(axis=1)
+        for numbers, groups in offer.classes:
+            users = draws.counts[part][:, list(groups)].sum(axis=1, dtype=np.float64)
+            taken = plans.take([offer.tiers[tier] for tier in numbers], costs, terms)
+            bill, out = users * taken.bill, users * taken.spent(terms, unit[part, None])
+            for place, tier in enumerate(numbers):
+                there = taken.tier == place
+                revenue[part, tier] += np.where(there, bill, 0.0).sum(axis=1)
+                spent[part, tier] += np.where(there, out, 0.0).sum(axis=1)
     whole = revenue.sum(axis=1), spent.sum(axis=1)
     tiers = [interval(revenue[:, tier], spent[:, tier], target) for tier in range(count)]
     return Promise(interval(*whole, target), tiers, *whole)
