@@ -133,7 +133,7 @@ def read(
 
 
 def _frame(con: duckdb.DuckDBPyConnection, query: str, given: dict[str, object]) -> pl.DataFrame:
-    found = pl.from_arrow(con.execute(query, given).to_arrow_table())
+    found = pl.from_arrow(con.sql(query, params=given).to_arrow_table())
     assert isinstance(found, pl.DataFrame)
     return found
 

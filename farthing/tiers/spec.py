@@ -47,6 +47,7 @@ caps = [0, 3]                   # fair-use cap as a multiple of the highest fee;
 fair_use = [1.5, 3, 6]          # caps on the plans of today, as multiples of their price: the first lever
 minimum_tiers = 2
 maximum_tiers = 4
+# downgrades = false            # nobody takes a tier cheaper than their plan of today
 
 [target]
 margin = 0.60                   # gross margin, with payment and support
@@ -54,7 +55,9 @@ confidence = 0.90               # how sure it must be
 
 [limits]                        # hard: no menu that is shown passes one of them, in any month seen
 bill_rise = 0.10                # a bill that rises by more hits its user
+steep_rise = 1.0                # one that rises by more than this hits steeply: 1.0 is twice the bill
 users_hit = 0.25                # of all users
+users_hit_steeply = 0.05        # of all users
 users_capped = 0.05             # of all users, touched by a cap
 overage_share = 0.15            # of revenue
 tier_share = 0.02               # each tier has at least this share of users
@@ -126,8 +129,10 @@ class Menu(Section):
     overage: list[Annotated[Decimal, Field(gt=0, le=100)]] = Field(default=_OVERAGES, min_length=1)
     caps: list[Annotated[Decimal, Field(ge=0)]] = Field(default=_CAPS, min_length=1)
     fair_use: list[Positive] = Field(default=_FAIR_USE)
-    minimum_tiers: int = Field(default=2, ge=2, le=4)
-    maximum_tiers: int = Field(default=4, ge=2, le=4)
+    minimum_tiers: int = Field(default=2, ge=2, le=6)
+    maximum_tiers: int = Field(default=4, ge=2, le=6)
+
+    downgrades: bool | None = None  # by default only where today has one price
 
     @model_validator(mode="after")
     def _ordered(self) -> Menu:
@@ -152,10 +157,12 @@ class Target(Section):
 
 
 class Limits(Section):
-    """`[limits]`: hard limits; `bill_rise` says from which rise on a user is hit."""
+    """`[limits]`: hard limits; `bill_rise` and `steep_rise` say from which rise on a user is hit."""
 
     bill_rise: Annotated[float, Field(ge=0)] = 0.10
+    steep_rise: Annotated[float, Field(ge=0)] = 1.0
     users_hit: Share = 0.25
+    users_hit_steeply: Share = 0.05
     users_capped: Share = 0.05
     overage_share: Share = 0.15
     tier_share: Share = 0.02
@@ -163,7 +170,14 @@ class Limits(Section):
 
     def bounds(self) -> Bounds:
         """As the mathematics has them."""
-        return Bounds(self.users_hit, self.users_capped, self.overage_share, self.tier_share, self.profit_fall)
+        return Bounds(
+            self.users_hit,
+            self.users_hit_steeply,
+            self.users_capped,
+            self.overage_share,
+            self.tier_share,
+            self.profit_fall,
+        )
 
 
 class Costs(Section):
@@ -270,6 +284,7 @@ class Spec(Section):
             self.costs.support_per_user,
             self.users.overage_dislike,
             self.limits.bill_rise,
+            self.limits.steep_rise,
         )
 
     def fingerprint(self) -> str:

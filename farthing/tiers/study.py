@@ -1,4 +1,4 @@
-"""The study of a panel: plans of today, fair-use caps on them, and the frontier of menus, each with what it promises."""
+"""The study of a panel: plans of today, fair-use caps on them, the frontier of menus, and what each promises."""
 
 from __future__ import annotations
 
@@ -171,13 +171,21 @@ def _frontier(
     """The menus that no other beats in margin and users hit, of those that keep every limit."""
     fees = [plan.fee for plan, stays in zip(now, kept, strict=True) if not stays]
     points = spec.menu.price_points or _points(fees, notes)
+    downgrades = spec.menu.downgrades
+    if downgrades is None:
+        downgrades = not _several(fees)
+        if not downgrades:
+            notes.append(
+                "today has several prices: nobody is taken to move to a tier cheaper than their plan of today"
+                " ([menu] downgrades = true lets them)"
+            )
     bounds, keep, fallen, tried = spec.limits.bounds(), [], Counter[str](), 0
-    menu = spec.menu
-    for tiers in every.menus(
-        points, menu.allowance_shares, menu.overage, menu.caps, menu.numbers, spec.meter.cost_per_unit
-    ):
+    menu, numbers = spec.menu, list(spec.menu.numbers)
+    if not menu.price_points and _several(fees) and len(points) > numbers[-1]:
+        numbers.append(len(points))  # the prices of today as they are, with allowances
+    for tiers in every.menus(points, menu.allowance_shares, menu.overage, menu.caps, numbers, spec.meter.cost_per_unit):
         tried += 1
-        offer = rules.offer(tiers, now, kept)
+        offer = rules.offer(tiers, now, kept, downgrades=downgrades)
         measured = every.measure(offer, at)
         broken = measured.passes(bounds)
         fallen.update(broken)
@@ -195,7 +203,7 @@ def _caps(
     card: Callable[[str, str, Offer, Measured], Card],
     notes: list[str],
 ) -> list[Card]:
-    """A fair-use cap on each plan that is not kept, as a multiple of its price; those that pass a limit are left out."""
+    """A fair-use cap on each plan that is not kept, as a multiple of its price; none that passes a limit."""
     found = []
     for multiple in sorted(spec.menu.fair_use):
         capped = [
@@ -263,6 +271,10 @@ def _stays(name: str, untouched: bool, spec: Spec, ahead: Sequence[str], notes: 
     return locked >= ahead[0]
 
 
+def _several(fees: Sequence[float]) -> bool:
+    return len({fee for fee in fees if fee > 0}) > 1
+
+
 def _points(fees: Sequence[float], notes: list[str]) -> list[Decimal]:
     """Price points around the prices of today."""
     own = sorted({Decimal(repr(fee)) for fee in fees if fee > 0})
@@ -272,7 +284,7 @@ def _points(fees: Sequence[float], notes: list[str]) -> list[Decimal]:
     else:
         middle = own[0] if own else Decimal(20)
         points = sorted({nice(middle * Decimal(multiple)) for multiple in _MULTIPLES} | set(own))[:_MOST_POINTS]
-    notes.append(f"price points are not named in [menu]: {', '.join(f'{point:f}' for point in points)} are tried")
+    notes.append(f"price points are not named in [menu]: {', '.join(map(str, map(float, points)))} are tried")
     return points
 
 

@@ -70,7 +70,7 @@ def month(offer: Offer, now: Sequence[Plan], panel: Panel, number: int, terms: T
         np.bincount(rated.tier, weights=values, minlength=len(offer.tiers)).astype(np.float64)
         for values in (rated.bill, rated.spent, np.ones(len(rated.bill)))
     )
-    hit = plans.hit(rated.old, rated.bill, terms)
+    hit = plans.hit(rated.old, rated.bill, terms.bill_rise)
     return Month(revenue, spent, users, float(rated.overage.sum()), int(hit.sum()), int(rated.capped.sum()))
 
 

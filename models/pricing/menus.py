@@ -23,6 +23,7 @@ class Limits:
     """What no menu may pass in any fitted month: shares of users or of revenue; see `Measured` for each."""
 
     users_hit: float = 1.0
+    users_hit_steeply: float = 1.0
     users_capped: float = 1.0
     overage_share: float = 1.0
     tier_share: float = 0.0
@@ -33,7 +34,7 @@ class Limits:
 class Measured:
     """An offer in the fitted months, bills as they would have been; arrays by month, amounts of the whole company.
 
-    `hit` and `capped` are shares of all users, `tier_shares` (months, tiers) of those who choose; `profit_now` is the
+    `hit`, `steep` and `capped` are shares of all users, `tier_shares` (months, tiers) of those who choose; `profit_now` is the
     gross profit under the plans of today.
     """
 
@@ -41,6 +42,7 @@ class Measured:
     spent: Floats
     overage: Floats
     hit: Floats
+    steep: Floats
     capped: Floats
     tier_shares: Floats
     profit_now: float
@@ -59,6 +61,7 @@ class Measured:
         fall = (self.profit_now - profit) / abs(self.profit_now) if self.profit_now else float(-np.sign(profit))
         return Limits(
             float(self.hit.max()),
+            float(self.steep.max()),
             float(self.capped.max()),
             float(overage.max()),
             float(self.tier_shares.min()) if self.tier_shares.size else 1.0,
@@ -68,7 +71,7 @@ class Measured:
     def passes(self, limits: Limits) -> list[str]:
         """The names of the limits that are not kept."""
         value = self.against()
-        upper = ["users_hit", "users_capped", "overage_share", "profit_fall"]
+        upper = ["users_hit", "users_hit_steeply", "users_capped", "overage_share", "profit_fall"]
         broken = [name for name in upper if getattr(value, name) > getattr(limits, name) + _DUST]
         return [*broken, *(["tier_share"] if value.tier_share < limits.tier_share - _DUST else [])]
 
@@ -119,24 +122,27 @@ def ground(bins: Bins, now: Sequence[Plan], terms: Terms) -> Ground:
 def measure(offer: Offer, at: Ground) -> Measured:
     """What an offer brings in each fitted month, worked out on bins."""
     months = len(at.users)
-    totals, hit = np.zeros((months, 4)), np.zeros(months)
-    shares = np.zeros((months, 0))
+    totals, hits = np.zeros((months, 4)), np.zeros((months, 2))
+    there = np.zeros((months, len(offer.tiers)))
+    rises = (at.terms.bill_rise, at.terms.steep_rise)
     for numbers, groups in offer.classes:
         by_group, users = at.part(groups)
         taken = at.take([offer.tiers[tier] for tier in numbers])
         columns = [taken.bill, taken.spent(at.terms), taken.overage, taken.capped]
-        if len(numbers) > 1:
-            columns += [taken.tier == place for place in range(len(numbers))]
+        columns += [taken.tier == place for place in range(len(numbers))]
         found = users @ np.array(columns, dtype=np.float64).T
         totals += found[:, :4]
-        if len(numbers) > 1:
-            choosing = users.sum(axis=1, keepdims=True)
-            shares = np.divide(found[:, 4:], choosing, out=np.ones_like(found[:, 4:]), where=choosing > 0)
-        hits = plans.hit(at.old[list(groups)], taken.bill, at.terms)
-        hit += by_group @ hits.ravel().astype(np.float64)
+        there[:, list(numbers)] += found[:, 4:]
+        old = at.old[list(groups)]
+        risen = np.array([plans.hit(old, taken.bill, rise).ravel() for rise in rises], dtype=np.float64)
+        hits += by_group @ risen.T
     revenue, spent, overage, capped = totals.T
+    offered = there[:, : offer.menu]
+    choosing = offered.sum(axis=1, keepdims=True)
+    shares = np.divide(offered, choosing, out=np.ones_like(offered), where=choosing > 0)
     profit_now = float(np.einsum("mgb,gb->", at.weights, at.old - at.spent_now))
-    return Measured(revenue, spent, overage, hit / at.users, capped / at.users, shares, profit_now)
+    hit, steep = (hits / at.users[:, None]).T
+    return Measured(revenue, spent, overage, hit, steep, capped / at.users, shares, profit_now)
 
 
 def menus(

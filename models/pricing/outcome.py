@@ -78,7 +78,7 @@ def outcome(offer: Offer, at: Ground, elasticities: Sequence[float]) -> Outcome:
         taken = at.take([offer.tiers[tier] for tier in numbers])
         contribution = taken.bill - taken.spent(at.terms)
         lost_cost += float(weights[list(groups)].sum(axis=0) @ (taken.served * (contribution < 0)))
-        hits = plans.hit(at.old[list(groups)], taken.bill, at.terms)
+        hits = plans.hit(at.old[list(groups)], taken.bill, at.terms.bill_rise)
         hit_profit += float((weights[list(groups)] * hits * contribution).sum())
     profit_now = float((weights * (at.old - at.spent_now)).sum())
     gain = revenue - spent - profit_now

@@ -34,7 +34,7 @@ class Terms:
     """What holds for all plans: what a bill costs to collect, a user to support, and how users feel about overage.
 
     A user takes the plan with the least bill + overage_dislike x overage; one whose bill rises by more than
-    `bill_rise` of the old one is hit.
+    `bill_rise` of the old one is hit, by more than `steep_rise` steeply.
     """
 
     payment_share: float = 0.029
@@ -42,14 +42,19 @@ class Terms:
     support: float = 0.0
     overage_dislike: float = 0.3
     bill_rise: float = 0.10
+    steep_rise: float = 1.0
 
 
 @dataclass(frozen=True)
 class Offer:
-    """Tiers, and who chooses from which: each class is the numbers of tiers and those of the groups of users."""
+    """Tiers, and who chooses from which: each class is the numbers of tiers and those of the groups of users.
+
+    The first `menu` tiers are offered; the others are plans of today that somebody stays on.
+    """
 
     tiers: tuple[Plan, ...]
     classes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    menu: int
 
 
 @dataclass(frozen=True)
@@ -87,29 +92,37 @@ def take(tiers: Sequence[Plan], costs: Floats, terms: Terms) -> Taken:
     return Taken(tier, bill, overage, served, capped)
 
 
-def offer(menu: Sequence[Plan], now: Sequence[Plan], kept: Sequence[bool]) -> Offer:
-    """A menu for all groups but the `kept` ones, each of which stays on its plan of today, a further tier."""
-    choosing = tuple(group for group, stays in enumerate(kept) if not stays)
+def offer(menu: Sequence[Plan], now: Sequence[Plan], kept: Sequence[bool], *, downgrades: bool = True) -> Offer:
+    """A menu for all groups but the `kept` ones, each of which stays on its plan of today, a further tier.
+
+    Without `downgrades` nobody takes a tier with a lower fee than today's, but for the highest where all are lower.
+    """
     staying = {plan: None for plan, stays in zip(now, kept, strict=True) if stays}
-    classes = [(tuple(range(len(menu))), choosing)] if choosing else []
-    for tier, plan in enumerate(staying, len(menu)):
-        there = tuple(group for group, stays in enumerate(kept) if stays and now[group] == plan)
-        classes.append(((tier,), there))
-    return Offer((*menu, *staying), tuple(classes))
+    tiers = (*menu, *staying)
+    may: dict[tuple[int, ...], list[int]] = {}
+    for group, (plan, stays) in enumerate(zip(now, kept, strict=True)):
+        if stays:
+            choice: tuple[int, ...] = (tiers.index(plan, len(menu)),)
+        elif downgrades:
+            choice = tuple(range(len(menu)))
+        else:
+            choice = tuple(tier for tier, new in enumerate(menu) if new.fee >= plan.fee) or (len(menu) - 1,)
+        may.setdefault(choice, []).append(group)
+    return Offer(tiers, tuple((choice, tuple(groups)) for choice, groups in may.items()), len(menu))
 
 
 def standing(now: Sequence[Plan]) -> Offer:
     """Each group has its plan and no other."""
     tiers = tuple(dict.fromkeys(now))
     classes = [
-        ((tier,), tuple(group for group, own in enumerate(now) if own == plan)) for tier, plan in enumerate(tiers)
+        ((number,), tuple(group for group, own in enumerate(now) if own == plan)) for number, plan in enumerate(tiers)
     ]
-    return Offer(tiers, tuple(classes))
+    return Offer(tiers, tuple(classes), 0)
 
 
-def hit(old: Floats, new: Floats, terms: Terms) -> NDArray[np.bool_]:
-    """Whose bill rises by more than the share that the terms name."""
-    return new > old * (1 + terms.bill_rise) + _DUST * (1 + np.abs(new))
+def hit(old: Floats, new: Floats, rise: float) -> NDArray[np.bool_]:
+    """Whose bill rises by more than the share `rise` of the old one."""
+    return new > old * (1 + rise) + _DUST * (1 + np.abs(new))
 
 
 def break_even(plan: Plan, terms: Terms) -> float | None:
