@@ -34,8 +34,8 @@ class Limits:
 class Measured:
     """An offer in the fitted months, bills as they would have been; arrays by month, amounts of the whole company.
 
-    `hit`, `steep` and `capped` are shares of all users, `tier_shares` (months, tiers) of those who choose; `profit_now` is the
-    gross profit under the plans of today.
+    `hit`, `steep` and `capped` are shares of all users, `tier_shares` (months, tiers) of those who choose;
+    `profit_now` is the gross profit under the plans of today.
     """
 
     revenue: Floats
