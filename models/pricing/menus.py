@@ -12,10 +12,12 @@ import numpy as np
 
 from models.pricing import plans
 from models.pricing.panel import Bins
-from models.pricing.plans import Floats, Offer, Plan, Taken, Terms
+from models.pricing.plans import Floats, Offer, Plan, Rated, Taken, Terms
 
 #: What a limit may be passed by and still counts as kept: the float's doing.
 _DUST = 1e-12
+#: Rated plans that are remembered, some 25 KB each.
+_MOST_RATED = 2_000
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ class Ground:
     users: Floats  # (months,)
     old: Floats  # (groups, bins) bills of today
     spent_now: Floats  # (groups, bins)
+    profit_now: float  # of all months
     terms: Terms
     _parts: dict[tuple[int, ...], tuple[Floats, Floats]] = field(default_factory=dict)
-    _alone: dict[Plan, Taken] = field(default_factory=dict)
+    _rated: dict[Plan, Rated] = field(default_factory=dict)
 
     def part(self, groups: tuple[int, ...]) -> tuple[Floats, Floats]:
         """User-months of so many groups: by month, group and bin as one row a month, and by month and bin."""
@@ -97,26 +100,22 @@ class Ground:
         return self._parts[groups]
 
     def take(self, tiers: Sequence[Plan]) -> Taken:
-        """What users take, by bin; a plan that stands alone is worked out once."""
-        if len(tiers) > 1:
-            return plans.take(tiers, self.costs, self.terms)
-        if tiers[0] not in self._alone:
-            self._alone[tiers[0]] = plans.take(tiers, self.costs, self.terms)
-        return self._alone[tiers[0]]
+        """What users take, by bin; a plan that is in several menus is rated once."""
+        if len(self._rated) > _MOST_RATED:
+            self._rated.clear()
+        for plan in tiers:
+            if plan not in self._rated:
+                self._rated[plan] = plans.rate(plan, self.costs)
+        return plans.chosen([self._rated[plan] for plan in tiers], self.terms)
 
 
 def ground(bins: Bins, now: Sequence[Plan], terms: Terms) -> Ground:
     """What every menu is measured against."""
     weights = bins.by_month
     taken = [plans.take([plan], bins.costs, terms) for plan in now]
-    return Ground(
-        bins.costs,
-        weights,
-        weights.sum(axis=(1, 2)),
-        np.array([one.bill for one in taken]),
-        np.array([one.spent(terms) for one in taken]),
-        terms,
-    )
+    old, spent = np.array([one.bill for one in taken]), np.array([one.spent(terms) for one in taken])
+    profit = float(np.einsum("mgb,gb->", weights, old - spent))
+    return Ground(bins.costs, weights, weights.sum(axis=(1, 2)), old, spent, profit, terms)
 
 
 def measure(offer: Offer, at: Ground) -> Measured:
@@ -140,9 +139,8 @@ def measure(offer: Offer, at: Ground) -> Measured:
     offered = there[:, : offer.menu]
     choosing = offered.sum(axis=1, keepdims=True)
     shares = np.divide(offered, choosing, out=np.ones_like(offered), where=choosing > 0)
-    profit_now = float(np.einsum("mgb,gb->", at.weights, at.old - at.spent_now))
     hit, steep = (hits / at.users[:, None]).T
-    return Measured(revenue, spent, overage, hit, steep, capped / at.users, shares, profit_now)
+    return Measured(revenue, spent, overage, hit, steep, capped / at.users, shares, at.profit_now)
 
 
 def menus(

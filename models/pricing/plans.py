@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +57,9 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What became of user-months: arrays of the shape of the costs; `tier` is the number of the plan they took."""
+class Rated:
+    """User-months under a plan: arrays of the shape of the costs."""
 
-    tier: Integers
     bill: Floats
     overage: Floats
     served: Floats
@@ -74,22 +72,41 @@ class Taken:
         return spent
 
 
+@dataclass(frozen=True)
+class Taken(Rated):
+    """User-months under the plan that each took; `tier` is its number."""
+
+    tier: Integers
+
+
+def rate(plan: Plan, costs: Floats) -> Rated:
+    """What user-months with `costs` (any shape) come to under a plan."""
+    served = np.minimum(costs, plan.cap)
+    if plan.overage and np.isfinite(plan.allowance):
+        overage = plan.overage * np.maximum(served - plan.allowance, 0.0)
+    else:
+        overage = np.zeros_like(served)
+    return Rated(plan.fee + overage, overage, served, costs > plan.cap)
+
+
 def take(tiers: Sequence[Plan], costs: Floats, terms: Terms) -> Taken:
     """What users with `costs` (any shape) take of `tiers`; of two that feel alike, the one named first."""
-    tier = np.zeros(costs.shape, dtype=np.int64)
-    bill, overage, served, capped = _under(tiers[0], costs)
-    felt = bill + terms.overage_dislike * overage
-    for number, plan in enumerate(tiers[1:], 1):
-        other = _under(plan, costs)
-        feels = other[0] + terms.overage_dislike * other[1]
-        better = feels < felt
-        tier[better] = number
-        felt = np.where(better, feels, felt)
-        bill, overage, served = (
-            np.where(better, new, old) for new, old in zip(other[:3], (bill, overage, served), strict=True)
-        )
-        capped = np.where(better, other[3], capped)
-    return Taken(tier, bill, overage, served, capped)
+    return chosen([rate(plan, costs) for plan in tiers], terms)
+
+
+def chosen(rated: Sequence[Rated], terms: Terms) -> Taken:
+    """What users take of plans under which they are rated; of two that feel alike, the first."""
+    first = rated[0]
+    if len(rated) == 1:
+        return Taken(first.bill, first.overage, first.served, first.capped, np.zeros(first.bill.shape, np.int64))
+    tier = np.argmin(np.array([one.bill + terms.overage_dislike * one.overage for one in rated]), axis=0)
+    return Taken(
+        np.choose(tier, [one.bill for one in rated]),
+        np.choose(tier, [one.overage for one in rated]),
+        np.choose(tier, [one.served for one in rated]),
+        np.choose(tier, [one.capped for one in rated]),
+        tier,
+    )
 
 
 def offer(menu: Sequence[Plan], now: Sequence[Plan], kept: Sequence[bool], *, downgrades: bool = True) -> Offer:
@@ -144,13 +161,3 @@ def break_even(plan: Plan, terms: Terms) -> float | None:
         return None
     loss_at = included + left / slope
     return loss_at if loss_at < plan.cap else None
-
-
-def _under(plan: Plan, costs: Floats) -> tuple[Floats, Floats, Floats, Any]:
-    capped = costs > plan.cap
-    served = np.minimum(costs, plan.cap)
-    if plan.overage and np.isfinite(plan.allowance):
-        overage = plan.overage * np.maximum(served - plan.allowance, 0.0)
-    else:
-        overage = np.zeros_like(served)
-    return plan.fee + overage, overage, served, capped

@@ -86,14 +86,16 @@ def promise(
     for first in range(0, number, _CHUNK):
         part = slice(first, first + _CHUNK)
         costs = bins.costs[None, :] * draws.factors[part, None]
+        rated = [plans.rate(plan, costs) for plan in offer.tiers]
+        out = [one.spent(terms, unit[part, None]) for one in rated]
+        felt = [one.bill + terms.overage_dislike * one.overage for one in rated]
         for numbers, groups in offer.classes:
             users = draws.counts[part][:, list(groups)].sum(axis=1, dtype=np.float64)
-            taken = plans.take([offer.tiers[tier] for tier in numbers], costs, terms)
-            bill, out = users * taken.bill, users * taken.spent(terms, unit[part, None])
-            for place, tier in enumerate(numbers):
-                there = taken.tier == place
-                revenue[part, tier] += np.where(there, bill, 0.0).sum(axis=1)
-                spent[part, tier] += np.where(there, out, 0.0).sum(axis=1)
+            tier = np.argmin(np.array([felt[number] for number in numbers]), axis=0) if len(numbers) > 1 else None
+            for place, number_of_tier in enumerate(numbers):
+                there = users if tier is None else np.where(tier == place, users, 0.0)
+                revenue[part, number_of_tier] += np.einsum("db,db->d", there, rated[number_of_tier].bill)
+                spent[part, number_of_tier] += np.einsum("db,db->d", there, out[number_of_tier])
     whole = revenue.sum(axis=1), spent.sum(axis=1)
     tiers = [interval(revenue[:, tier], spent[:, tier], target) for tier in range(count)]
     return Promise(interval(*whole, target), tiers, *whole)

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
     "farthing.build": ("farthing", "models"),
+    "farthing.tiers": ("farthing", "models"),
     "farthing.reports": tuple(
         f"farthing.{name}"
         for name in ("causes", "charts", "config", "console", "errors", "figures", "questions", "warehouse")
@@ -36,6 +37,7 @@ MAY_IMPORT = {
 #: Rooms that a room of farthing may not import although it may import farthing.
 NEVER = {
     "farthing.build": ("farthing.cli", "farthing.explain", "farthing.demo"),
+    "farthing.tiers": ("farthing.cli", "farthing.explain", "farthing.demo", "farthing.build", "farthing.lake"),
     "farthing.explain": ("farthing.cli", "farthing.lake"),
     "farthing.demo": ("farthing.cli", "farthing.lake", "farthing.build", "farthing.warehouse"),
     "farthing.agent": ("farthing.cli", "farthing.build", "farthing.warehouse"),
