@@ -84,7 +84,7 @@ def tiers_command(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Menus of plans on real cost: fee, allowance, overage and fair-use cap, and a frontier of margin against users hit.
+    """Menus of plans on real cost: fee, allowance, overage and fair-use cap, and margin against users hit.
 
     Shown first are fair-use caps on the plans of today. Every menu keeps the hard limits of the spec in every month
     seen; its margin is promised with an interval for the months to come. Exits with 1 if no menu keeps the limits.

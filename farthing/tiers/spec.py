@@ -20,7 +20,7 @@ from models.pricing.plans import Plan, Terms
 MOST_MENUS = 50_000
 _SHARES = [Decimal("0.3"), Decimal("0.5"), Decimal("0.7")]
 _OVERAGES = [Decimal("1.25"), Decimal("1.5"), Decimal(2)]
-_CAPS = [Decimal(0), Decimal(3)]
+_CAPS = [Decimal(0), Decimal("1.5"), Decimal(3)]
 _FAIR_USE = [Decimal("1.5"), Decimal(3), Decimal(6)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=15)]
 Positive = Annotated[Decimal, Field(gt=0, max_digits=15)]
@@ -43,7 +43,7 @@ price = 20
 price_points = [10, 20, 40, 80, 160]
 allowance_shares = [0.3, 0.5, 0.7]   # of the fee
 overage = [1.25, 1.5, 2]
-caps = [0, 3]                   # fair-use cap as a multiple of the highest fee; 0: none
+caps = [0, 1.5, 3]              # fair-use cap as a multiple of the highest fee; 0: none
 fair_use = [1.5, 3, 6]          # caps on the plans of today, as multiples of their price: the first lever
 minimum_tiers = 2
 maximum_tiers = 4
@@ -57,7 +57,7 @@ confidence = 0.90               # how sure it must be
 bill_rise = 0.10                # a bill that rises by more hits its user
 steep_rise = 1.0                # one that rises by more than this hits steeply: 1.0 is twice the bill
 users_hit = 0.25                # of all users
-users_hit_steeply = 0.05        # of all users
+users_hit_steeply = 0.10        # of all users
 users_capped = 0.05             # of all users, touched by a cap
 overage_share = 0.15            # of revenue
 tier_share = 0.02               # each tier has at least this share of users
@@ -162,7 +162,7 @@ class Limits(Section):
     bill_rise: Annotated[float, Field(ge=0)] = 0.10
     steep_rise: Annotated[float, Field(ge=0)] = 1.0
     users_hit: Share = 0.25
-    users_hit_steeply: Share = 0.05
+    users_hit_steeply: Share = 0.10
     users_capped: Share = 0.05
     overage_share: Share = 0.15
     tier_share: Share = 0.02

@@ -30,7 +30,7 @@ from models.pricing.plans import Floats, Offer, Plan
 from models.pricing.promise import Draws, Promise
 
 #: Price points where none are named and one plan is known: of its price.
-_MULTIPLES = ("0.5", "1", "1.5", "2.5", "5", "10")
+_MULTIPLES = ("0.5", "1", "1.5", "2", "3", "5")
 _MOST_POINTS = 6
 TODAY, CAP, MENU = "today", "fair-use cap", "menu"
 
