@@ -25,6 +25,7 @@ from models.pricing import promise as promises
 from models.pricing.accounts import Accounts, Month
 from models.pricing.level import Level
 from models.pricing.menus import Ground, Measured
+from models.pricing.menus import Limits as Bounds
 from models.pricing.outcome import Outcome, outcome
 from models.pricing.plans import Floats, Offer, Plan
 from models.pricing.promise import Draws, Promise
@@ -32,6 +33,9 @@ from models.pricing.promise import Draws, Promise
 #: Price points where none are named and one plan is known: of its price.
 _MULTIPLES = ("0.5", "1", "1.5", "2", "3", "5")
 _MOST_POINTS = 6
+#: Up to so many user-months limits are held to the user; beyond, on bins, with a margin for what bins may be off.
+_EXACT_UP_TO = 1_000_000
+_MARGIN = 5e-4
 TODAY, CAP, MENU = "today", "fair-use cap", "menu"
 
 
@@ -137,11 +141,17 @@ def study(
         return Card(name, kind, offer, measured, broken, result, found, _profit(found, draws, spec), realised)
 
     standing = rules.standing(now)
-    cards = [card("now", TODAY, standing, every.measure(standing, at))]
+    few = len(panel.cost) <= _EXACT_UP_TO
+    exact = (lambda offer: by_user.measure(offer, now, panel, spec.terms)) if few else None
+
+    def measure(offer: Offer) -> Measured:
+        return exact(offer) if exact is not None else every.measure(offer, at)
+
+    cards = [card("now", TODAY, standing, measure(standing))]
     progress("fair-use caps on the plans of today")
-    cards += _caps(spec, now, kept, at, card, notes)
+    cards += _caps(spec, now, kept, measure, card, notes)
     progress("every menu is measured")
-    chosen, tried, fallen = _frontier(spec, now, kept, at, notes)
+    chosen, tried, fallen = _frontier(spec, now, kept, at, exact, notes)
     for number, (offer, measured) in enumerate(chosen, 1):
         progress(f"what menu {number} of {len(chosen)} promises")
         cards.append(card(f"M{number}", MENU, offer, measured))
@@ -166,9 +176,17 @@ def study(
 
 
 def _frontier(
-    spec: Spec, now: Sequence[Plan], kept: Sequence[bool], at: Ground, notes: list[str]
+    spec: Spec,
+    now: Sequence[Plan],
+    kept: Sequence[bool],
+    at: Ground,
+    exact: Callable[[Offer], Measured] | None,
+    notes: list[str],
 ) -> tuple[list[tuple[Offer, Measured]], int, dict[str, int]]:
-    """The menus that no other beats in margin and users hit, of those that keep every limit."""
+    """The menus that no other beats in margin and users hit, of those that keep every limit.
+
+    Bins tell which menus come near; of the frontier each is then rated user by user, and what fails makes room.
+    """
     fees = [plan.fee for plan, stays in zip(now, kept, strict=True) if not stays]
     points = spec.menu.price_points or _points(fees, notes)
     downgrades = spec.menu.downgrades
@@ -179,7 +197,7 @@ def _frontier(
                 "today has several prices: nobody is taken to move to a tier cheaper than their plan of today"
                 " ([menu] downgrades = true lets them)"
             )
-    bounds, keep, fallen, tried = spec.limits.bounds(), [], Counter[str](), 0
+    bounds, keep, fallen, tried = _bounds(spec, exact), {}, Counter[str](), 0
     menu, numbers = spec.menu, list(spec.menu.numbers)
     if not menu.price_points and _several(fees) and len(points) > numbers[-1]:
         numbers.append(len(points))  # the prices of today as they are, with allowances
@@ -190,16 +208,37 @@ def _frontier(
         broken = measured.passes(bounds)
         fallen.update(broken)
         if not broken and measured.margin is not None:
-            keep.append((offer, measured))
-    pairs = [(float(measured.hit.max()), measured.margin or 0.0) for _, measured in keep]
-    return [keep[number] for number in every.frontier(pairs, spec.run.frontier)], tried, dict(fallen)
+            keep[offer] = measured
+    held: dict[Offer, Measured] = {}
+    while True:
+        order = list(keep)
+        pairs = [(float(keep[offer].hit.max()), keep[offer].margin or 0.0) for offer in order]
+        chosen = [order[number] for number in every.frontier(pairs, spec.run.frontier)]
+        if exact is None or all(offer in held for offer in chosen):
+            return [(offer, keep[offer]) for offer in chosen], tried, dict(fallen)
+        for offer in chosen:
+            if offer not in held:
+                held[offer] = keep[offer] = exact(offer)
+                if broken := keep[offer].passes(spec.limits.bounds()):
+                    fallen.update(broken)
+                    del keep[offer]
+
+
+def _bounds(spec: Spec, exact: object) -> Bounds:
+    """The limits, tighter by what bins may be off where nobody looks at users one by one."""
+    bounds = spec.limits.bounds()
+    if exact is not None:
+        return bounds
+    upper = ("users_hit", "users_hit_steeply", "users_capped", "overage_share", "profit_fall")
+    tighter = {name: value - _MARGIN if (value := getattr(bounds, name)) > 0 else value for name in upper}
+    return replace(bounds, **tighter, tier_share=bounds.tier_share + _MARGIN if bounds.tier_share else 0.0)
 
 
 def _caps(
     spec: Spec,
     now: Sequence[Plan],
     kept: Sequence[bool],
-    at: Ground,
+    measure: Callable[[Offer], Measured],
     card: Callable[[str, str, Offer, Measured], Card],
     notes: list[str],
 ) -> list[Card]:
@@ -213,7 +252,7 @@ def _caps(
         if capped == list(now):
             continue
         offer = rules.standing(capped)
-        measured = every.measure(offer, at)
+        measured = measure(offer)
         if broken := measured.passes(spec.limits.bounds()):
             notes.append(f"a fair-use cap at {multiple} x the price is not shown: it passes {', '.join(broken)}")
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.pricing import plans
+from models.pricing.menus import Measured
 from models.pricing.panel import Panel
 from models.pricing.plans import Floats, Integers, Offer, Plan, Terms
 
@@ -26,14 +27,16 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Month:
-    """Totals of one month by tier, each user-month rated on its own; `hit` and `capped` are users."""
+    """Totals of one month by tier, each user-month rated on its own; `hit`, `steep` and `capped` are users."""
 
     revenue: Floats  # (tiers,)
     spent: Floats
     users: Floats
     overage: float
     hit: int
+    steep: int
     capped: int
+    profit_now: float
 
     def margin(self, tier: int | None = None) -> float | None:
         """Gross margin of a tier, or of the whole; None without revenue."""
@@ -70,13 +73,33 @@ def month(offer: Offer, now: Sequence[Plan], panel: Panel, number: int, terms: T
         np.bincount(rated.tier, weights=values, minlength=len(offer.tiers)).astype(np.float64)
         for values in (rated.bill, rated.spent, np.ones(len(rated.bill)))
     )
-    hit = plans.hit(rated.old, rated.bill, terms.bill_rise)
-    return Month(revenue, spent, users, float(rated.overage.sum()), int(hit.sum()), int(rated.capped.sum()))
+    hit, steep = (int(plans.hit(rated.old, rated.bill, rise).sum()) for rise in (terms.bill_rise, terms.steep_rise))
+    profit_now = float(rated.old.sum() - rated.spent_now.sum())
+    return Month(revenue, spent, users, float(rated.overage.sum()), hit, steep, int(rated.capped.sum()), profit_now)
+
+
+def measure(offer: Offer, now: Sequence[Plan], panel: Panel, terms: Terms) -> Measured:
+    """As `menus.measure`, but user by user: to the user where a limit is near."""
+    months = [month(offer, now, panel, number, terms) for number in range(panel.months)]
+    users = np.array([one.users for one in months])
+    offered, everybody = users[:, : offer.menu], users.sum(axis=1)
+    choosing = offered.sum(axis=1, keepdims=True)
+    return Measured(
+        np.array([one.revenue.sum() for one in months]),
+        np.array([one.spent.sum() for one in months]),
+        np.array([one.overage for one in months]),
+        np.array([one.hit for one in months]) / everybody,
+        np.array([one.steep for one in months]) / everybody,
+        np.array([one.capped for one in months]) / everybody,
+        np.divide(offered, choosing, out=np.ones_like(offered), where=choosing > 0),
+        sum(one.profit_now for one in months),
+    )
 
 
 @dataclass(frozen=True)
 class _Rated:
     old: Floats
+    spent_now: Floats
     bill: Floats
     spent: Floats
     overage: Floats
@@ -86,14 +109,15 @@ class _Rated:
 
 def _rate(offer: Offer, now: Sequence[Plan], group: Integers, cost: Floats, terms: Terms) -> _Rated:
     """Each user-month on its own."""
-    old, bill, spent, overage, capped = (np.zeros_like(cost) for _ in range(5))
+    old, spent_now, bill, spent, overage, capped = (np.zeros_like(cost) for _ in range(6))
     tier = np.zeros(len(cost), dtype=np.int64)
     for number, plan in enumerate(now):
         there = group == number
-        old[there] = plans.take([plan], cost[there], terms).bill
+        today = plans.rate(plan, cost[there])
+        old[there], spent_now[there] = today.bill, today.spent(terms)
     for numbers, groups in offer.classes:
         there = np.isin(group, groups)
         taken = plans.take([offer.tiers[place] for place in numbers], cost[there], terms)
         bill[there], spent[there], overage[there] = taken.bill, taken.spent(terms), taken.overage
         capped[there], tier[there] = taken.capped, np.array(numbers)[taken.tier]
-    return _Rated(old, bill, spent, overage, capped, tier)
+    return _Rated(old, spent_now, bill, spent, overage, capped, tier)
