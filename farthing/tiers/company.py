@@ -48,7 +48,7 @@ factors as (
         pool_months.pool,
         pool_months.month,
         case
-            when $before_credits and pool_months.cost > 0
+            when $before_credits and pool_months.cost <> 0
             then 1 - cast(coalesce(credited.credit, 0) as double) / cast(pool_months.cost as double)
             else 1
         end as factor
