@@ -140,11 +140,13 @@ def _passed(card: study.Card, found: study.Study) -> list[str]:
 
 
 def _binned_against_exact(card: study.Card, found: study.Study) -> float:
-    now = [plan for _, plan, _ in found.groups]
+    now, terms = [plan for _, plan, _ in found.groups], found.spec.terms
     fitted = found.read.panel.until(len(found.fitted))
-    months = [accounts.month(card.offer, now, fitted, number, found.spec.terms) for number in range(fitted.months)]
-    revenue, spent = sum(month.revenue.sum() for month in months), sum(month.spent.sum() for month in months)
-    return abs(float(1 - spent / revenue) - (card.measured.margin or 0.0))
+    binned = menus.measure(card.offer, menus.ground(compress(fitted), now, terms)).margin
+    exact = accounts.measure(card.offer, now, fitted, terms).margin
+    assert binned is not None
+    assert exact is not None
+    return abs(binned - exact)
 
 
 def speed(users: int) -> dict[str, Any]:
