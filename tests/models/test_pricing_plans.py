@@ -77,6 +77,12 @@ def test_a_flat_plan_of_twenty_breaks_even_at_what_is_left_after_payment() -> No
     assert plans.break_even(Plan("flat", 20), Terms()) == pytest.approx(19.12)
 
 
+def test_overage_below_cost_puts_the_break_even_off_and_no_further() -> None:
+    """Beyond 10 each unit costs 1 and brings 0.5 x 0.971: the 9.12 left over last for 9.12 / 0.5145 units."""
+    assert plans.break_even(Plan("p", 20, 10, 0.5), Terms()) == pytest.approx(10 + 9.12 / 0.5145)
+    assert plans.break_even(Plan("p", 20, 10, 0.5, cap=25), Terms()) is None
+
+
 def test_a_change_of_unit_costs_changes_what_is_spent_and_no_bill() -> None:
     rated, terms = plans.rate(Plan("p", 20, 10, 2.0), np.array([15.0])), Terms()
     assert (rated.spent(terms) - rated.spent(terms, 0.5)).tolist() == pytest.approx([7.5])
