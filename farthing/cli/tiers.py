@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +21,8 @@ from farthing.console import Form
 from farthing.errors import ConfigError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from farthing.tiers.document import Units
     from farthing.tiers.panel import Read
     from farthing.tiers.spec import Spec
@@ -64,6 +68,10 @@ def tiers_command(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Also write report.html or chart.svg.")
     ] = None,
+    accounts: Annotated[
+        Path | None,
+        typer.Option("--accounts", metavar="FILE", help="Also write every user's bills, as .csv or .parquet."),
+    ] = None,
     level_paths: Annotated[
         Path | None,
         typer.Option(
@@ -99,6 +107,8 @@ def tiers_command(
         return
     if out is not None:
         _writable(out)
+    if accounts is not None and accounts.suffix.lower() not in {".csv", ".parquet"}:
+        raise typer.BadParameter(f"--accounts writes .csv or .parquet, not '{accounts.suffix}'.")
     chosen = specs.load(spec) if spec is not None else specs.Spec()
     if seed is not None:
         chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
@@ -117,6 +127,8 @@ def tiers_command(
         line.end()
     if out is not None:
         _write(out, study, units, named)
+    if accounts is not None:
+        _write_accounts(accounts, document.accounts(study))
     if export is not None:
         plans = exports.neutral(study, study.detail)
         turned: dict[Target, Any] = {Target.STRIPE: exports.stripe, Target.OPENMETER: exports.openmeter}
@@ -193,14 +205,30 @@ def _write(out: Path, study: Study, units: Units, named: str) -> None:
         text = page.svg(study)
     else:
         text = page.html(study, units, project=named, simulated="(simulated)" in named.lower())
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(out, "--out"):
         out.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_accounts(file: Path, frame: pl.DataFrame) -> None:
+    with _writing(file, "--accounts"):
+        if file.suffix.lower() == ".csv":
+            with file.open("w", encoding="utf-8", newline="") as to:
+                console.write_csv(frame.columns, frame.iter_rows(), to)
+        else:
+            frame.write_parquet(file)
+
+
+@contextmanager
+def _writing(file: Path, option: str) -> Iterator[None]:
+    """The folder of a file is there, and what goes wrong is told as a mistake of `option`."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise ConfigError(
-            f"cannot be written: {error.strerror or error}.", file=out, fix="name another place with --out."
+            f"cannot be written: {error.strerror or error}.", file=file, fix=f"name another place with {option}."
         ) from None
-    console.say(f"written: {out}", form=Form.JSON)
+    console.say(f"written: {file}", form=Form.JSON)
 
 
 def _print(value: object) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 import farthing
 from farthing.console import Sheet, money
@@ -190,6 +191,23 @@ def _detail(study: Study) -> Json:
             if change[user] > 0
         ],
     }
+
+
+def accounts(study: Study) -> pl.DataFrame:
+    """Every user in the mean of their fitted months: plan and bill of today and under the offer shown, and cost."""
+    found, there = study.accounts, study.accounts.tier >= 0
+    plans_now, tiers = [name for name, *_ in study.groups], [plan.name for plan in study.detail.offer.tiers]
+    return pl.DataFrame(
+        {
+            "user": study.read.users.filter(pl.Series(there)),
+            "from": [plans_now[group] for group in found.group[there]],
+            "to": [tiers[tier] for tier in found.tier[there]],
+            "old_bill": found.old[there],
+            "new_bill": found.new[there],
+            "cost": found.cost[there],
+            "margin_after": found.new[there] - found.spent[there],
+        }
+    )
 
 
 def backtest(study: Study) -> Json | None:

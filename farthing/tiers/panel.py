@@ -120,6 +120,13 @@ def read(
     users = table["user"].unique().sort()
     plans = _plan_names(table, spec, prices or {}, found["plan"], file)
     segments = set(spec.keep.segments)
+    if unknown := sorted(segments - set(table["segment"].drop_nulls().unique())):
+        raise ConfigError(
+            f"nobody is of the segment '{unknown[0]}'.",
+            file=file,
+            key="keep.segments",
+            fix="give the panel a column `segment`, or check its spelling.",
+        )
     table = table.with_columns(untouched=pl.col("segment").is_in(sorted(segments)).fill_null(value=False))
     groups = [
         (plan or NO_PLAN, bool(untouched))

@@ -36,6 +36,7 @@ _MOST_POINTS = 6
 #: Up to so many user-months limits are held to the user; beyond, on bins, with a margin for what bins may be off.
 _EXACT_UP_TO = 1_000_000
 _MARGIN = 5e-4
+_CALENDAR = re.compile(r"(\d{4})-(\d{2})")
 TODAY, CAP, MENU = "today", "fair-use cap", "menu"
 
 
@@ -118,6 +119,13 @@ def study(
         level = levels.fit(bins.level, horizon)
     except ValueError as error:
         raise ConfigError(f"{error}.", file="the panel", fix="look at its costs by month.") from None
+    if unknown := sorted(set(spec.keep.plans) - {name for name, _ in read.groups}):
+        raise ConfigError(
+            f"nobody is on the plan '{unknown[0]}'; there are {', '.join(sorted({name for name, _ in read.groups}))}.",
+            file="the spec",
+            key="keep.plans",
+            fix="check its spelling, or take it out.",
+        )
     now = [_plan_of(name, spec, read, bins.level, notes) for name, _ in read.groups]
     kept = [_stays(name, touched, spec, ahead, notes) for name, touched in read.groups]
     if all(kept):
@@ -298,16 +306,20 @@ def _stays(name: str, untouched: bool, spec: Spec, ahead: Sequence[str], notes: 
     locked = next((plan.locked_until for plan in spec.plans if plan.name == name), None)
     if locked is None:
         return False
-    if not re.fullmatch(r"\d{4}-\d{2}", ahead[0]):
-        raise ConfigError(
-            "the panel numbers its months, so that no date says which are locked.",
-            file="the spec",
-            key=f"plans.{name}.locked_until",
-            fix="name months like 2026-10 in the panel, or keep the plan in [keep].",
-        )
+    if not _CALENDAR.fullmatch(ahead[0]):
+        raise _numbered(f"plans.{name}.locked_until")
     if ahead[0] <= locked < ahead[-1]:
         notes.append(f"the plan '{name}' is locked until {locked}, and taken to be so for all months promised")
     return locked >= ahead[0]
+
+
+def _numbered(key: str) -> ConfigError:
+    return ConfigError(
+        "the panel numbers its months, so that no date says which are meant.",
+        file="the spec",
+        key=key,
+        fix="name months like 2026-10 in the panel.",
+    )
 
 
 def _several(fees: Sequence[float]) -> bool:
@@ -335,7 +347,7 @@ def nice(amount: Decimal) -> Decimal:
 
 def _ahead(last: str, horizon: int) -> list[str]:
     """The months after `last`."""
-    calendar = re.fullmatch(r"(\d{4})-(\d{2})", last)
+    calendar = _CALENDAR.fullmatch(last)
     if not calendar:
         return [f"{int(last) + step:04d}" for step in range(1, horizon + 1)]
     first = int(calendar[1]) * 12 + int(calendar[2]) - 1
@@ -344,6 +356,8 @@ def _ahead(last: str, horizon: int) -> list[str]:
 
 def _unit_costs(spec: Spec, last: str, ahead: Sequence[str], notes: list[str]) -> Floats:
     """What planned changes make of unit costs in each month to come; those that are over lie in the data."""
+    if spec.unit_cost_changes and not _CALENDAR.fullmatch(last):
+        raise _numbered("unit_cost_changes")
     coming = [change for change in spec.unit_cost_changes if change.month > last]
     if len(coming) < len(spec.unit_cost_changes):
         notes.append("unit cost changes up to the last month fitted are in its costs already, and not applied again")

@@ -287,6 +287,36 @@ def test_the_plans_of_an_offer_are_exported_with_evidence(files: tuple[Path, Pat
         assert all(plan["metadata"]["farthing_run_id"] == whole["run"]["run_id"] for plan in plans)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_every_user_is_written_with_both_bills(tmp_path: Path, files: tuple[Path, Path], suffix: str) -> None:
+    out = tmp_path / f"users.{suffix}"
+    arguments = ("tiers", "--panel", files[0], "--spec", files[1], "--json", "--accounts", out)
+    whole = farthing(*arguments).value
+    rows = pl.read_csv(out) if suffix == "csv" else pl.read_parquet(out)
+    assert rows.height == rows["user"].n_unique() == 1500
+    [menu] = [offer for offer in whole["offers"] if offer["id"] == whole["detail"]["id"]]
+    assert rows["new_bill"].sum() == pytest.approx(sum(tier["revenue"] for tier in menu["tiers"]), rel=1e-3)
+    assert rows["old_bill"].to_list() == pytest.approx([20.0] * 1500)
+    assert rows.sort("new_bill")["new_bill"][-1] == pytest.approx(whole["detail"]["most_hit"][0]["new_bill"])
+
+
+def test_accounts_in_another_form_are_refused_before_anything_is_done(tmp_path: Path) -> None:
+    said = farthing("tiers", "--panel", tmp_path / "absent.parquet", "--accounts", tmp_path / "users.xlsx")
+    assert said.code == 2
+    assert ".parquet" in said.err
+
+
+def test_dates_in_the_spec_need_months_that_have_dates(files: tuple[Path, Path]) -> None:
+    rows = pl.read_parquet(files[0]).with_columns(pl.col("month") - 202600)
+    for more in (
+        {"unit_cost_changes": [{"month": "2026-12", "factor": 0.5}], "plans": [{"name": "pro", "price": 20}]},
+        {"plans": [{"name": "pro", "price": 20, "locked_until": "2026-12"}]},
+    ):
+        given = spec.from_mapping(more)
+        with pytest.raises(ConfigError, match="numbers its months"):
+            study.study(given, panel.read(rows, given, None, file="rows"))
+
+
 def test_an_offer_that_is_not_there_is_named_with_those_that_are(files: tuple[Path, Path]) -> None:
     said = farthing("tiers", "--panel", files[0], "--spec", files[1], "--menu", "M99")
     assert said.code == 2

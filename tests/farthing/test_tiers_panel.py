@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from farthing.errors import ConfigError
-from farthing.tiers import panel, spec
+from farthing.tiers import panel, spec, study
 from tests.farthing.commands import farthing
 
 
@@ -95,6 +95,15 @@ def test_a_segment_that_is_not_touched_is_a_group_of_its_own() -> None:
     made = read(rows, "user month cost segment", {"keep": {"segments": ["bank"]}})
     assert made.groups == [(panel.TODAY, False), (panel.TODAY, True)]
     assert made.panel.group.tolist() == [1, 0]
+
+
+def test_a_segment_or_plan_to_keep_that_nobody_has_is_a_mistake() -> None:
+    rows: list[tuple[object, ...]] = [("a", f"2026-0{month}", 1.0) for month in (1, 2, 3)]
+    with pytest.raises(ConfigError, match=r"keep.segments.*segment 'bank'"):
+        read(rows, toml={"keep": {"segments": ["bank"]}})
+    given = spec.from_mapping({"keep": {"plans": ["gold"]}})
+    with pytest.raises(ConfigError, match=r"keep.plans.*plan 'gold'; there are today"):
+        study.study(given, panel.read(frame(rows), given, None, file="rows"))
 
 
 def test_a_csv_file_is_read_like_parquet(tmp_path: Path) -> None:
