@@ -14,6 +14,8 @@ import pytest
 from benchmarks import tiers as contest
 from farthing.errors import ConfigError
 from farthing.tiers import document, panel, spec, study
+from models.pricing import accounts, menus
+from models.pricing.panel import compress
 from tests.farthing.commands import farthing
 
 SMALL = """
@@ -75,9 +77,9 @@ def test_every_offer_that_is_shown_keeps_every_limit(found: dict[str, Any]) -> N
 def test_the_limits_hold_for_each_user_month_rated_by_hand(found: dict[str, Any], files: tuple[Path, Path]) -> None:
     """No code of the models: bills from the printed tiers, user by user."""
     rows = pl.read_parquet(files[0]).filter(pl.col("month") <= 202606)
-    menus = [offer for offer in found["offers"] if offer["kind"] == "menu"]
-    assert menus
-    for offer in menus:
+    shown = [offer for offer in found["offers"] if offer["kind"] == "menu"]
+    assert shown
+    for offer in shown:
         for (_,), month in rows.group_by("month"):
             cost = month["cost"].to_numpy()
             bills, overages, served = [], [], []
@@ -93,10 +95,32 @@ def test_the_limits_hold_for_each_user_month_rated_by_hand(found: dict[str, Any]
             assert min(np.mean(taken == tier) for tier in range(len(bills))) >= found["limits"]["tier_share"]
 
 
+def test_a_limit_that_bins_keep_and_users_do_not_is_not_kept(files: tuple[Path, Path]) -> None:
+    """The limit is put between what bins say of a menu and what is so: the menu is gone."""
+    given = spec.load(files[1])
+    read_in = panel.read_file(files[0], given, None)
+    wide = study.study(given, read_in)
+    now = [plan for _, plan, _ in wide.groups]
+    at = menus.ground(compress(read_in.panel), now, given.terms)
+    name, card, limit = next(
+        (name, card, (binned + exact) / 2)
+        for name in ("users_hit", "users_hit_steeply", "overage_share")
+        for card in wide.menus
+        for binned in [getattr(menus.measure(card.offer, at).against(), name)]
+        for exact in [getattr(accounts.measure(card.offer, now, read_in.panel, given.terms).against(), name)]
+        if binned < exact - 1e-9
+    )
+    limits = given.limits.model_copy(update={name: limit})
+    narrow = study.study(given.model_copy(update={"limits": limits}), read_in)
+    assert card.offer not in [one.offer for one in narrow.menus]
+    for one in narrow.menus:
+        assert getattr(accounts.measure(one.offer, now, read_in.panel, given.terms).against(), name) <= limit
+
+
 def test_no_menu_of_the_frontier_is_beaten_in_margin_and_users_hit(found: dict[str, Any]) -> None:
-    menus = [(one["limits"]["users_hit"], one["fitted_margin"]) for one in found["offers"] if one["kind"] == "menu"]
-    assert menus == sorted(menus)
-    assert len({hit for hit, _ in menus}) == len(menus)
+    pairs = [(one["limits"]["users_hit"], one["fitted_margin"]) for one in found["offers"] if one["kind"] == "menu"]
+    assert pairs == sorted(pairs)
+    assert len({hit for hit, _ in pairs}) == len(pairs)
 
 
 def test_held_out_months_are_rated_user_by_user_beside_the_promise(

@@ -28,7 +28,9 @@ def test_every_row_is_taken_or_told_why_not() -> None:
         ("a", "2026-01", 1.0), ("a", "2026-01", 2.0), ("b", "2026-01", None), ("b", None, 1.0),
         ("b", "spring", 1.0), (None, "2026-01", 0.5), ("b", "2026-02", 0.0),
     ]  # fmt: skip
-    told = read(rows).coverage
+    made = read(rows, toml={"costs": {"unattributed": "leave"}})
+    assert made.panel.cost.tolist() == [3.0, 0.0]
+    told = made.coverage
     assert (told.rows, told.taken, told.merged) == (7, 2, 1)
     assert (told.without_month, told.without_cost, told.without_user) == (2, 1, 1)
     assert told.rows == told.taken + told.merged + told.without_month + told.without_cost + told.without_user
