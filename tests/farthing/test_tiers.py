@@ -95,10 +95,12 @@ def test_the_limits_hold_for_each_user_month_rated_by_hand(found: dict[str, Any]
             assert min(np.mean(taken == tier) for tier in range(len(bills))) >= found["limits"]["tier_share"]
 
 
-def test_a_limit_that_bins_keep_and_users_do_not_is_not_kept(files: tuple[Path, Path]) -> None:
+def test_a_limit_that_bins_keep_and_users_do_not_is_not_kept() -> None:
     """The limit is put between what bins say of a menu and what is so: the menu is gone."""
-    given = spec.load(files[1])
-    read_in = panel.read_file(files[0], given, None)
+    choices = {"price_points": [15, 20, 30, 45], "allowance_shares": [0.3, 0.5, 0.7], "caps": [0], "maximum_tiers": 2}
+    more = {"limits": {"overage_share": 0.5, "users_hit_steeply": 0.5}, "run": {"draws": 100, "frontier": 12}}
+    given = spec.from_mapping({"plans": [{"name": "pro", "price": 20}], "menu": choices, **more})
+    read_in = panel.read(contest.made(contest.Company(users=4000), 3), given, None, file="made")
     wide = study.study(given, read_in)
     now = [plan for _, plan, _ in wide.groups]
     at = menus.ground(compress(read_in.panel), now, given.terms)
