@@ -122,7 +122,7 @@ def read(
         "select count(distinct BillingCurrency) from cost_ledger where BillingCurrency <> $currency", given
     ).fetchall()
     if others:
-        notes.append(f"costs in {others} other currency or currencies are left out: they are never added")
+        notes.append(f"costs in other currencies ({others}) are left out: they are never added")
     frame, prices = _with_plans(costs, income.filter(pl.col("month").is_in(months)), notes)
     found = panel.read(frame, spec, chosen, file=config.warehouse_path, notes=notes, prices=prices)
     units: dict[str, dict[str, Decimal]] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from farthing import figures
 from farthing.errors import ConfigError
 from farthing.tiers.spec import Spec
 from models.pricing.panel import Panel
@@ -159,10 +160,26 @@ def read(
         float(nobody["cost"].sum()) / total if total else 0.0,
         how,
         {role: name for role, name in found.items() if name},
-        notes,
+        [*notes, *_told(no_month, no_cost, merged, nobody, total, how)],
     )
     panel = Panel(user, month, group, cost, len(users), len(months), len(groups))
     return Read(panel, users, months.to_list(), groups, currency, coverage, prices or {})
+
+
+def _told(no_month: int, no_cost: int, merged: int, nobody: pl.DataFrame, total: float, how: str) -> list[str]:
+    """What people should know of rows that are not simply taken."""
+    told = [
+        f"{figures.counted(count, 'row')} {why}"
+        for count, why in (
+            (no_month, "without a month: left out"),
+            (no_cost, "without a cost: left out"),
+            (merged, "of a user and month that was there already: added up"),
+        )
+        if count
+    ]
+    if total and (alone := float(nobody["cost"].sum())):
+        told.append(f"{alone / total:.1%} of the cost is nobody's: {how}")
+    return told
 
 
 def _split(table: pl.DataFrame, kept: pl.Expr) -> tuple[int, pl.DataFrame]:

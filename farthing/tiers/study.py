@@ -335,7 +335,9 @@ def _points(fees: Sequence[float], notes: list[str]) -> list[Decimal]:
     else:
         middle = own[0] if own else Decimal(20)
         points = sorted({nice(middle * Decimal(multiple)) for multiple in _MULTIPLES} | set(own))[:_MOST_POINTS]
-    notes.append(f"price points are not named in [menu]: {', '.join(map(str, map(float, points)))} are tried")
+    notes.append(
+        f"price points are not named in [menu]: {', '.join(f'{float(point):g}' for point in points)} are tried"
+    )
     return points
 
 

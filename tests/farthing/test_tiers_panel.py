@@ -43,6 +43,7 @@ def test_cost_of_nobody_is_spread_by_cost_or_left_out_as_the_spec_says() -> None
     left = read(rows, toml={"costs": {"unattributed": "leave"}})
     assert left.panel.cost.tolist() == [1.0, 3.0]
     assert "left out" in left.coverage.unattributed
+    assert "33.3% of the cost is nobody's: left out: margins are that much too good" in left.coverage.notes
 
 
 @pytest.mark.parametrize(
