@@ -65,8 +65,10 @@ class Replayed:
         """The hits of one draw that did not fit and are asked again."""
         if isinstance(self.lever, ExactCache):
             return np.zeros(len(log), dtype=bool)
-        own = uniforms(log.key, draws.seed, f"{self.lever.name}.wrong")
-        again: Bools = self.hits & (turned(own, "wrong", draw) < draws.of(self.lever, "wrong")[draw])
+        at = np.flatnonzero(self.hits)
+        own = uniforms(log.key[at], draws.seed, f"{self.lever.name}.wrong")
+        again = np.zeros(len(log), dtype=bool)
+        again[at] = turned(own, "wrong", draw) < draws.of(self.lever, "wrong")[draw]
         return again
 
 
