@@ -92,9 +92,9 @@ class Which(Part):
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
 
-    def of(self, log: Log) -> Bools:
-        """Those of `log`, without what a gateway's cache has answered already."""
-        found: Bools = ~log.cached
+    def of(self, log: Log, *, with_cached: bool = False) -> Bools:
+        """Those of `log`; what a gateway's cache has answered already only `with_cached`."""
+        found: Bools = np.ones(len(log), dtype=bool) if with_cached else ~log.cached
         for key in ("models", "providers", "features", "environments", "customers", "teams"):
             if patterns := getattr(self, key):
                 found = found & log.names[key.removesuffix("s")].among(patterns)

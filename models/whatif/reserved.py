@@ -1,4 +1,4 @@
-"""How much to commit to: the quantile of demand that equals the discount, over paths of demand, less what is planned."""
+"""How much to commit to: the quantile of demand that equals the discount, less what is planned already."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from models.whatif.fleet import Fleet, FleetLever, Terms, cost_of, facts, remark
 from models.whatif.inputs import Draws, Floats, Positive, Share, assumed
 
 RESERVED = (
-    "on-demand price x sum over hours of (min(demand, committed) - committed x (1 - discount)); committed = the quantile"
-    " of demand at the level of the discount, in whole nodes: there an hour more is used as often as it must be to pay"
+    "on-demand price x sum over hours of (min(demand, committed) - committed x (1 - discount)); committed = the"
+    " quantile of demand at the level of the discount, in whole nodes: there one more is used just often enough to pay"
 )
 
 
