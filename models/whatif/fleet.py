@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -196,9 +196,9 @@ def card(lever: Rightsizing | Quantisation | Batching, fleets: Sequence[Fleet], 
     return Card(lever.name, lever.kind, formula, saving, cost_of(found), inputs, figures, remarks)
 
 
-def sum_of(parts: object) -> Floats:
-    """Of draws, added; zero without any."""
-    return np.asarray(sum(parts, np.zeros(1)))  # type: ignore[call-overload]
+def sum_of(parts: Iterable[Floats]) -> Floats:
+    """Draws, added one by one; zero without any."""
+    return np.asarray(sum(parts, np.zeros(1)))
 
 
 def headrooms(fleets: Sequence[Fleet], parts: Sequence[Released]) -> dict[str, Figure]:
@@ -216,7 +216,7 @@ def cost_of(fleets: Sequence[Fleet]) -> float:
     return float(sum(fleet.cost.sum() for fleet in fleets))
 
 
-def facts(fleets: Sequence[Fleet]) -> Mapping[str, Used]:
+def facts(fleets: Sequence[Fleet]) -> dict[str, Used]:
     """What was read from the month, as inputs."""
     found = {}
     for fleet in fleets:

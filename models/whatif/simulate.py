@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -104,7 +105,7 @@ class _Simulation:
     def _card(self, lever: object) -> Card:  # noqa: PLR0911  one line for each kind reads best
         draws, fleets = self.draws, self.facts.fleets
         if isinstance(lever, RequestLever):
-            return self._request_card(lever)
+            return self._request_cards[lever.name]
         if isinstance(lever, RealisedCache):
             return realised(lever, self.facts.log)
         if isinstance(lever, Rightsizing | Quantisation | Batching):
@@ -168,14 +169,17 @@ class _Simulation:
         rightsized = any(isinstance(lever, Rightsizing) for lever in levers)
         return release(fleet, terms, headroom_of(terms, self.draws), left, rightsized=rightsized)
 
-    @property
+    @cached_property
+    def _request_cards(self) -> dict[str, Card]:
+        return {lever.name: self._request_card(lever) for lever in self.levers}
+
+    @cached_property
     def _all_requests(self) -> Outcome:
-        if not hasattr(self, "_joint"):
-            self._joint = self._outcome(self.levers)
-        return self._joint
+        """All levers on requests that can be worked out, in one pass."""
+        return self._outcome([lever for lever in self.levers if self._request_cards[lever.name].saving is not None])
 
     def _hours_left(self, fleet: Fleet) -> tuple[fleets_module.Released, Floats]:
-        """What the planned levers release of a fleet, and the part by draw of its flexible hours that stays on demand."""
+        """What the planned levers release of a fleet, and the part of its flexible hours that stays on demand."""
         mine = [lever for lever in self.on_fleets if lever.among([fleet])]
         released = self._released(fleet, self._all_requests, mine)
         flexible = fleet.flexible
@@ -203,11 +207,11 @@ class _Simulation:
         bought = [lever for lever in self.on_fleets if isinstance(lever, Spot | Cloud | BareMetal)]
         for lever in bought:
             joint += self._bought(lever)
-            for fleet in lever.among(self.facts.fleets):
-                if self._elsewhere(fleet) is not lever:
-                    remarks.append(
-                        f"{lever.name}: the hours of {fleet.gpu_model} are bought as another card says first"
-                    )
+            remarks += [
+                f"{lever.name}: the hours of {fleet.gpu_model} are bought as another card says first"
+                for fleet in lever.among(self.facts.fleets)
+                if self._elsewhere(fleet) is not lever
+            ]
         for card in cards:
             if card.kind == "reserved" and card.saving is not None:
                 joint += card.saving  # worked out on what the other cards leave

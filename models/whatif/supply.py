@@ -83,7 +83,7 @@ def fill(lever: Supply, draws: Draws) -> list[Stretch]:
         [draws.of(lever, f"unit_hour {number} {one.provider}") for number, one in enumerate(lever.offers, 1)]
     ).reshape(len(lever.offers), draws.count)
     first = lever.needs[0].from_
-    changes = {one.from_ for one in (*lever.needs, *lever.offers)}
+    changes = {need.from_ for need in lever.needs} | {offer.from_ for offer in lever.offers}
     changes |= {offer.until for offer in lever.offers if offer.until is not None}
     days = [*sorted({first} | {day for day in changes if first <= day < lever.until}), lever.until]
     return [_stretch(lever, begin, end, prices, draws) for begin, end in pairwise(days)]
