@@ -111,6 +111,11 @@ class Fleet:
         """The part of the billed hours that no telemetry watched."""
         return 1 - min(1.0, float(self.covered.sum() / self.billed.sum())) if self.billed.sum() else 0.0
 
+    def price(self, terms: Terms) -> float:
+        """What a GPU-hour costs whose payment can end: while commitments are kept, one on demand."""
+        is_kept = terms.commitments == "kept" and self.committed > 0
+        return self.on_demand if is_kept and self.on_demand is not None else self.rate
+
     @property
     def flexible(self) -> float:
         """GPU-hours that are neither committed nor spot."""
@@ -136,9 +141,9 @@ class Released:
     headroom_before: float
     headroom_after: Floats
 
-    def money(self, fleet: Fleet) -> Floats:
+    def money(self, fleet: Fleet, terms: Terms) -> Floats:
         """What is not paid any more."""
-        return self.paid * fleet.rate
+        return self.paid * fleet.price(terms)
 
 
 def release(fleet: Fleet, terms: Terms, headroom: Floats, left: Floats, *, rightsized: bool) -> Released:
@@ -180,7 +185,7 @@ def card(lever: Rightsizing | Quantisation | Batching, fleets: Sequence[Fleet], 
     headroom = headroom_of(terms, draws)
     rightsized = isinstance(lever, Rightsizing)
     parts = [release(fleet, terms, headroom, left_by(lever, draws), rightsized=rightsized) for fleet in found]
-    saving = sum((part.money(fleet) for part, fleet in zip(parts, found, strict=True)), np.zeros(draws.count))
+    saving = sum((part.money(fleet, terms) for part, fleet in zip(parts, found, strict=True)), np.zeros(draws.count))
     once = sum((part.hours * fleet.rate for part, fleet in zip(parts, found, strict=True)), np.zeros(draws.count))
     figures = {
         "released_gpu_hours": Figure(sum_of(part.hours for part in parts), "GPU-hours", "nodes given back, as hours"),

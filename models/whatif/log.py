@@ -59,7 +59,8 @@ class Log:
 
     `cost` is what it cost, of own GPUs its busy time (nan: not known); `price` is its price by the table (nan: none).
     `names` has model, provider, tier, customer, team, user, feature, environment, prompt, and pool. `prices` is the
-    table of each code in `table` (-1: none). `hour` counts from the begin of the month.
+    table of each code in `table` (-1: none). `hour` counts from the begin of the month; `counted` says whether tokens are
+    known, `failed` whether no answer came, `cached` whether a gateway's cache gave it.
     """
 
     key: NDArray[np.uint64]
@@ -72,6 +73,7 @@ class Log:
     table: Ints
     prices: Sequence[Sequence[Price]]
     own: Bools
+    counted: Bools
     failed: Bools
     cached: Bools
     names: Mapping[str, Names]
@@ -140,7 +142,7 @@ def quote(prices: Sequence[Price], log: Log, at: Ints, tokens: Ints) -> Quote:
         tier = tiers.names.index(row.tier) if row.tier in tiers.names else -2
         meets = (tiers.codes[at] == tier) & (day >= row.day_from) & (day < row.day_to)
         meets &= (minute >= row.minute_from) & (minute < row.minute_to)
-        meets &= (read > row.tokens_over) & (read <= row.tokens_upto)
+        meets &= (read > row.tokens_over) & (read <= row.tokens_upto) & log.counted[at]
         unit[meets], request[meets] = row.unit, row.request
         over[meets], upto[meets] = row.tokens_over, row.tokens_upto
     return Quote(unit, request, over, upto)

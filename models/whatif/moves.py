@@ -140,7 +140,7 @@ def cloud(
     for fleet, part in zip(found, remains or [np.ones(draws.count)] * len(found), strict=True):
         movable = fleet.billed[None, :] * part[:, None] * _movable(fleet, terms)
         nodes = np.ceil(movable / speed / fleet.gpus_per_node - 1e-9)
-        before += movable.sum(axis=1) * fleet.rate
+        before += movable.sum(axis=1) * fleet.price(terms)
         after += nodes.sum(axis=1) * fleet.gpus_per_node * price
     figures = _payback(before - after, draws.of(lever, "one_off"))
     figures["moved_cost"] = Figure(before, "money", "what the hours that move cost now")
@@ -157,7 +157,7 @@ def bare_metal(
     before, servers, hours = np.zeros(draws.count), np.zeros(draws.count), 0
     for fleet, part in zip(found, remains or [np.ones(draws.count)] * len(found), strict=True):
         movable = fleet.billed[None, :] * part[:, None] * _movable(fleet, terms)
-        before += movable.sum(axis=1) * fleet.rate
+        before += movable.sum(axis=1) * fleet.price(terms)
         servers += np.ceil(movable.max(axis=1) / of["speed"] / lever.gpus_per_server - 1e-9)
         hours = month_hours(fleet)
     power = of["kw"] * of["load"] * of["pue"] * hours
@@ -281,7 +281,7 @@ def to_api(lever: ToApi, log: Log, fleets: Sequence[Fleet], terms: Terms, sold: 
     left = 1 - np.divide(gone, all_busy, out=np.zeros(hours), where=all_busy > 0)[None, :hours]
     headroom = headroom_of(terms, draws)
     parts = [release(fleet, terms, headroom, left, rightsized=True) for fleet in found]
-    released = sum((part.money(fleet) for part, fleet in zip(parts, found, strict=True)), np.zeros(draws.count))
+    released = sum((part.money(fleet, terms) for part, fleet in zip(parts, found, strict=True)), np.zeros(draws.count))
     node_day = [24 * fleet.gpus_per_node * fleet.rate for fleet in found if fleet.demand.sum() > 0]
     figures = {
         "api_cost": Figure(api, "money", "the logged tokens at the API's price"),

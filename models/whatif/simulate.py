@@ -135,7 +135,7 @@ class _Simulation:
         outcome = self._outcome([lever])
         released = sum(
             (
-                self._released(fleet, outcome, ()).money(fleet)
+                self._released(fleet, outcome, ()).money(fleet, self.scenario.terms(fleet.pool))
                 for fleet in self.facts.fleets
                 if self._is_freed(fleet, outcome)
             ),
@@ -203,7 +203,7 @@ class _Simulation:
             released, _ = self._hours_left(fleet)
             mine = [lever for lever in self.on_fleets if lever.among([fleet])]
             if mine or self._is_freed(fleet, self._all_requests):
-                joint += released.money(fleet)
+                joint += released.money(fleet, self.scenario.terms(fleet.pool))
         bought = [lever for lever in self.on_fleets if isinstance(lever, Spot | Cloud | BareMetal)]
         for lever in bought:
             joint += self._bought(lever)
