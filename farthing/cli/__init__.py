@@ -16,7 +16,18 @@ from rich.text import Text
 
 import farthing
 from farthing import clock, console
-from farthing.cli import agent, asking, explaining, exporting, pipeline, reconciling, reporting, shipping, starting
+from farthing.cli import (
+    agent,
+    asking,
+    explaining,
+    exporting,
+    pipeline,
+    reconciling,
+    reporting,
+    shipping,
+    starting,
+    supposing,
+)
 from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
 
@@ -38,6 +49,7 @@ asking.register(app)
 reconciling.register(app)
 explaining.register(app)
 reporting.register(app)
+supposing.register(app)
 exporting.register(app)
 shipping.register(agent.app)
 app.add_typer(agent.app)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import numpy as np
 import polars as pl
 
 from farthing.build.model_prices import TIER_MACRO
+from farthing.config import Config
+from farthing.reports import asked
 from farthing.whatif import machines
 from models.whatif.fleet import Fleet
 from models.whatif.log import TOKENS, Log, Names, Price, own_quote
-
-if TYPE_CHECKING:
-    from farthing.reports.asked import Period
 
 _EPOCH = date(1970, 1, 1)
 _NO_LIMIT = 2**62
@@ -69,11 +68,13 @@ select
     coalesce(lower(r.status) in ('error', 'failure', 'cancelled'), false) as failed,
     coalesce(r.gateway_cache_hit, false) as cached,
     coalesce(costs.own, r.replica_id is not null) as own,
-    cast(costs.cost as double) as cost,
-    {holdout} as holdout
+    cast(costs.cost as double) as cost
 from requests as r
 left join costs on r.x_source = costs.x_source and r.request_id = costs.request_id
 asof left join ids on r.user_id = ids.id and r.started_at >= ids.from_at
+{these}
+"""
+_THESE = """
 where r.day between $first and $last
     and not exists (
         select 1 from same_calls as s where s.x_source = r.x_source and s.request_id = r.request_id
@@ -106,47 +107,47 @@ class Month:
     first: date
     last: date
     bill_rates: dict[str, float]  # by provider: what was billed by what the price table says
-    holdout: np.ndarray[tuple[int], np.dtype[np.object_]] | None
     remarks: list[str]
 
 
-def read(con: duckdb.DuckDBPyConnection, period: Period, currency: str, holdout: str | None = None) -> Month:
-    """Read the month `period` from the published warehouse; `holdout` is a key of the requests' tags to bring along."""
+def of(con: duckdb.DuckDBPyConnection, config: Config, first: date | None) -> Month:
+    """The month that begins on `first`, by default the last one that is over, in the currency that leads.
+
+    Raises:
+        NoSuchMonthError: the ledger has no cost in it.
+    """
+    period = asked.month(con, first)
+    currency, *others = asked.currencies(con, config)
     known = {"currency": currency, "first": period.first, "last": period.last}
-    con.execute(TIER_MACRO.replace("create or replace macro", "create or replace temp macro"))
-    days = (period.last - period.first).days + 1
-    log, request_ids, tags = _log(con, known, holdout)
+    log, request_ids = _log(con, known)
     [(kept, used)] = con.execute(_COVERAGE, {"first": period.first, "last": period.last}).fetchall()
+    days = (period.last - period.first).days + 1
     remarks = []
     if kept < used:
         remarks.append(
             f"the warehouse keeps the requests of {kept} of {used} days of the month: raise [warehouse] request_days"
         )
     if not period.whole:
-        remarks.append(f"the month is not over: amounts are of {days} days")
-    return Month(
-        log,
-        request_ids,
-        machines.fleets(con, known),
-        days,
-        currency,
-        period.first,
-        period.last,
-        _bill_rates(log),
-        tags,
-        remarks,
-    )
+        remarks.append(f"amounts are of {days} days: the month is not over, or not whole in the ledger")
+    if others:
+        remarks.append(f"what was billed in {', '.join(others)} is in no card")
+    fleets = machines.fleets(con, known)
+    return Month(log, request_ids, fleets, days, currency, period.first, period.last, _bill_rates(log), remarks)
 
 
-def _log(
-    con: duckdb.DuckDBPyConnection, known: dict[str, Any], holdout: str | None
-) -> tuple[Log, list[str], np.ndarray[tuple[int], np.dtype[np.object_]] | None]:
+def tag(con: duckdb.DuckDBPyConnection, month: Month, key: str) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+    """The value of the tag `key` of each request of the month; None where it has none."""
+    query = f"select json_extract_string(r.tags, $path) from requests as r {_THESE}"
+    path = '$."' + key.replace('"', '\\"') + '"'
+    rows = con.execute(query, {"first": month.first, "last": month.last, "path": path}).fetchall()
+    return np.array([value for (value,) in rows], dtype=np.object_)
+
+
+def _log(con: duckdb.DuckDBPyConnection, known: dict[str, Any]) -> tuple[Log, list[str]]:
+    con.execute(TIER_MACRO.replace("create or replace macro", "create or replace temp macro"))
     columns = ", ".join(f"coalesce(r.{name}_tokens, 0) as {name}" for name in TOKENS)
-    query = _REQUESTS.format(
-        tokens=columns, holdout="cast(null as varchar)" if holdout is None else "json_extract_string(r.tags, $path)"
-    )
-    asked = known if holdout is None else {**known, "path": f'$."{holdout}"'}
-    rows = con.execute(query, asked).pl()
+    rows = pl.from_arrow(con.execute(_REQUESTS.format(tokens=columns, these=_THESE), known).to_arrow_table())
+    assert isinstance(rows, pl.DataFrame)
     prices, tables = _prices(con, known)
     named = rows.select("provider", "model", "asked_model").iter_rows()
     first_us = (known["first"] - _EPOCH).days * 24 * _MICROSECONDS_AN_HOUR
@@ -173,8 +174,7 @@ def _log(
     )
     every = np.arange(len(log))
     log = replace(log, price=own_quote(log, every, log.tokens).price(log.tokens))
-    tags = rows["holdout"].to_numpy() if holdout is not None else None
-    return log, rows["request_id"].to_list(), tags
+    return log, rows["request_id"].to_list()
 
 
 def _names(column: pl.Series, *, with_names: bool = True) -> Names:
@@ -186,7 +186,7 @@ def _prices(
     con: duckdb.DuckDBPyConnection, known: dict[str, Any]
 ) -> tuple[list[list[Price]], dict[tuple[Any, ...], int]]:
     tables: dict[tuple[Any, ...], list[Price]] = {}
-    for provider, model, asked, *row in con.execute(_PRICES, {"currency": known["currency"]}).fetchall():
+    for provider, model, asked_model, *row in con.execute(_PRICES, {"currency": known["currency"]}).fetchall():
         tier, begins, ends, minute_from, minute_to, over, upto, *million, request = row
         price = Price(
             tier,
@@ -199,7 +199,7 @@ def _prices(
             unit_prices(million),
             float(request),
         )
-        tables.setdefault((provider, model, asked), []).append(price)
+        tables.setdefault((provider, model, asked_model), []).append(price)
     return list(tables.values()), {name: number for number, name in enumerate(tables)}
 
 

@@ -59,8 +59,8 @@ class Log:
 
     `cost` is what it cost, of own GPUs its busy time (nan: not known); `price` is its price by the table (nan: none).
     `names` has model, provider, tier, customer, team, user, feature, environment, prompt, and pool. `prices` is the
-    table of each code in `table` (-1: none). `hour` counts from the begin of the month; `counted` says whether tokens are
-    known, `failed` whether no answer came, `cached` whether a gateway's cache gave it.
+    table of each code in `table` (-1: none). `hour` counts from the begin of the month; `counted` says whether tokens
+    are known, `failed` whether no answer came, `cached` whether a gateway's cache gave it.
     """
 
     key: NDArray[np.uint64]

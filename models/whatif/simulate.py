@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -63,9 +63,12 @@ class Result:
     together: Together
 
 
-def simulate(scenario: Scenario, facts: Facts) -> Result:
-    """Work out every card on the month's facts; the same scenario and facts give the same answer."""
-    return _Simulation(scenario, facts).run()
+def simulate(scenario: Scenario, facts: Facts, advance: Callable[[int], None] = lambda _done: None) -> Result:
+    """Work out every card on the month's facts; the same scenario and facts give the same answer.
+
+    `advance` hears of each card that is done.
+    """
+    return _Simulation(scenario, facts).run(advance)
 
 
 class _Simulation:
@@ -85,8 +88,11 @@ class _Simulation:
             if isinstance(lever, Routing | Distillation)
         }
 
-    def run(self) -> Result:
-        cards = [self._card(lever) for lever in self.scenario.cards]
+    def run(self, advance: Callable[[int], None]) -> Result:
+        cards = []
+        for lever in self.scenario.cards:
+            cards.append(self._card(lever))
+            advance(1)
         return Result(cards, self._together(cards))
 
     def _same(self, lever: ExactCache | SemanticCache) -> Ints:
