@@ -169,7 +169,7 @@ def ranges_by_name(rows: Sequence[tuple[str, float, float, float]], title: str, 
             alt.Tooltip("shown:N", title="nine of ten"),
         ],
     )
-    bars = base.mark_bar(color=KINDS["shared"][0], height=10, minWidth=1).encode(
+    bars = base.mark_bar(color=KINDS["shared"][0], height=10).encode(
         x=alt.X("low:Q").title(title).axis(format=_AMOUNTS, tickCount=6), x2="high:Q"
     )
     marks = base.mark_tick(color=_GOOD, thickness=3, size=18).encode(x="middle:Q")

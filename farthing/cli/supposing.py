@@ -6,9 +6,8 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -35,7 +34,7 @@ MonthOption = Annotated[str | None, typer.Option("--month", help="Like 2026-10; 
 class _RunByDefault(TyperGroup):
     """`farthing whatif FILE` is `farthing whatif run FILE`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = [_RUN, *args]
         return super().parse_args(ctx, args)

@@ -73,7 +73,7 @@ def read_claim(path: Path) -> dict[str, Any]:
 
 def check(scenario: Scenario, claim: Mapping[str, Any], month: Month, tags: Mapping[str, Any]) -> Sheet:
     """A row for each card: claimed and realised, and how that is known. `tags` has the column of each holdout key."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for lever in scenario.cards:
         claimed = claim["cards"].get(lever.name)
         try:

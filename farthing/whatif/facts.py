@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -18,17 +17,15 @@ from farthing.whatif import scenario as scenario_file
 from farthing.whatif.month import Month, unit_prices
 from models.whatif.caching import SemanticCache, same_class
 from models.whatif.card import Used
+from models.whatif.fleet import Fleet, FleetLever
 from models.whatif.inputs import Floats
 from models.whatif.joint import Sold
 from models.whatif.log import Ints, Log, Price, Which
-from models.whatif.moves import Cloud, ToApi
+from models.whatif.moves import Cloud, ToApi, ToOwnGpus
 from models.whatif.reserved import Reserved
 from models.whatif.routing import Routing, Target
 from models.whatif.scenario import Scenario
 from models.whatif.simulate import Facts
-
-if TYPE_CHECKING:
-    from models.whatif.fleet import Fleet
 
 _EPOCH = date(1970, 1, 1)
 
@@ -65,7 +62,10 @@ def gather(con: duckdb.DuckDBPyConnection, config: Config, scenario: Scenario, f
 def _pools_are_there(scenario: Scenario, file: Path, month: Month) -> None:
     known = sorted({fleet.pool for fleet in month.fleets})
     asked = {("fleets", terms.pool) for terms in scenario.fleets}
-    asked |= {(f"cards.{card.name}", card.pool) for card in scenario.cards if getattr(card, "pool", None) is not None}  # type: ignore[union-attr]
+    for card in scenario.cards:
+        pool = card.pool if isinstance(card, FleetLever | ToApi | ToOwnGpus) else None
+        if pool is not None:
+            asked.add((f"cards.{card.name}", pool))
     for key, pool in sorted(asked):
         if pool not in known:
             raise ConfigError(

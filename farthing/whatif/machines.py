@@ -114,7 +114,9 @@ def _how_paid(
     """GPU-hours and cost by pricing category, of each pool and GPU model, as the bill has them."""
     gpus = {resource: (gpu_model, number) for gpu_model, resource, number in nodes}
     paid: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
-    for pool, resource, category, hours, cost in con.execute(_HOW_PAID, known).fetchall():
+    for pool, resource, category, hours, cost in con.execute(
+        _HOW_PAID, {name: known[name] for name in ("currency", "first", "until")}
+    ).fetchall():
         gpu_model, number = gpus.get(resource, ("unknown", 1))
         sums = paid.setdefault((pool, gpu_model), {})
         before = sums.get(category, (0.0, 0.0))

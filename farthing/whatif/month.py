@@ -146,7 +146,8 @@ def tag(con: duckdb.DuckDBPyConnection, month: Month, key: str) -> np.ndarray[tu
 def _log(con: duckdb.DuckDBPyConnection, known: dict[str, Any]) -> tuple[Log, list[str]]:
     con.execute(TIER_MACRO.replace("create or replace macro", "create or replace temp macro"))
     columns = ", ".join(f"coalesce(r.{name}_tokens, 0) as {name}" for name in TOKENS)
-    rows = pl.from_arrow(con.execute(_REQUESTS.format(tokens=columns, these=_THESE), known).to_arrow_table())
+    found = con.sql(_REQUESTS.format(tokens=columns, these=_THESE), params=known)
+    rows = pl.from_arrow(found.to_arrow_table())
     assert isinstance(rows, pl.DataFrame)
     prices, tables = _prices(con, known)
     named = rows.select("provider", "model", "asked_model").iter_rows()

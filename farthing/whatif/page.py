@@ -52,11 +52,9 @@ def _overview(result: Result, month: Month) -> Section:
     ]
     share = figures.share(amount(joint.q50), amount(together.baseline))
     heading = f"Together {_money(joint.q50)} {month.currency} a month, {share} of model APIs and GPUs"
-    said = [
-        f"Between {_money(joint.q05)} and {_money(joint.q95)} in nine of ten draws. Added up the cards would claim"
-        f" {_money(added.q50)}: what two of them save is not saved twice.",
-        *(f"{remark[0].upper()}{remark[1:]}." for remark in together.remarks),
-    ]
+    between = f"Between {_money(joint.q05)} and {_money(joint.q95)} in nine of ten draws."
+    twice = f"Added up the cards would claim {_money(added.q50)}: what two of them save is not saved twice."
+    said = [f"{between} {twice}", *(f"{remark[0].upper()}{remark[1:]}." for remark in together.remarks)]
     return Section(
         "cards",
         "All cards",

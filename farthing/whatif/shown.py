@@ -11,6 +11,7 @@ from farthing.console import Sheet
 from farthing.whatif.check import watched
 from farthing.whatif.month import Month
 from models.whatif.card import Card, Figure, Spread, spread
+from models.whatif.inputs import NOT_GIVEN
 from models.whatif.scenario import Scenario
 from models.whatif.simulate import Result
 
@@ -19,7 +20,7 @@ _HEADINGS = {
     "saving_q05": "q05",
     "saving": "saving a month",
     "saving_q95": "q95",
-    "saving_share": "of all",
+    "saving_share": "share",
     "matched_cost": "matched cost",
 }
 
@@ -44,7 +45,7 @@ def _cards(result: Result, month: Month) -> Sheet:
             rows.append((card.name, card.kind, None, None, None, None, amount(card.baseline), month.currency))
             continue
         found = spread(card.saving)
-        share = found.q50 / whole if whole else None
+        share = round(found.q50 / whole, 6) + 0.0 if whole else None
         amounts = (amount(found.q05), amount(found.q50), amount(found.q95))
         rows.append((card.name, card.kind, *amounts, share, amount(card.baseline), month.currency))
     return Sheet(
@@ -68,14 +69,14 @@ def _together(result: Result, month: Month) -> Sheet:
     )
     for what, values in lines:
         found = spread(values)
-        share = found.q50 / together.baseline if together.baseline else None
+        share = round(found.q50 / together.baseline, 6) + 0.0 if together.baseline else None
         rows.append((what, amount(found.q05), amount(found.q50), amount(found.q95), share, month.currency))
     return Sheet(
         "together",
         ("what", "saving_q05", "saving", "saving_q95", "saving_share", "currency"),
         rows,
         title=f"Together: {', '.join(together.names) or 'nothing'}",
-        note=f"of {together.baseline:,.2f} {month.currency} for model APIs and GPUs; what two cards save is not saved twice",
+        note=f"of {together.baseline:,.2f} {month.currency} for model APIs and GPUs; what two save is not saved twice",
         headings=_HEADINGS,
         hidden=frozenset({"currency"}),
     )
@@ -85,6 +86,8 @@ def _inputs(cards: Sequence[Card]) -> Sheet:
     rows = []
     for card in cards:
         for name, one in card.inputs.items():
+            if one.read or one.given.why.startswith(NOT_GIVEN):
+                continue  # facts of the month, and what changes nothing: in JSON and on the page
             found = spread(one.values)
             rows.append((card.name, name, found.q05, found.q50, found.q95, one.given.basis, one.given.why))
     return Sheet(
@@ -112,10 +115,14 @@ def _own_rows(card: Card) -> Sheet:
 
 
 def _remarks(result: Result, month: Month) -> Sheet:
-    rows = [("the month", remark) for remark in month.remarks]
-    rows += [(card.name, remark) for card in result.cards for remark in card.remarks]
-    rows += [("together", remark) for remark in result.together.remarks]
-    return Sheet("remarks", ("card", "remark"), rows, title="What to know of them")
+    said: dict[str, list[str]] = {remark: ["the month"] for remark in month.remarks}
+    for card in result.cards:
+        for remark in card.remarks:
+            said.setdefault(remark, []).append(card.name)
+    for remark in result.together.remarks:
+        said.setdefault(remark, []).append("together")
+    rows = [(remark, ", ".join(names)) for remark, names in said.items()]
+    return Sheet("remarks", ("remark", "of"), rows, title="What to know of them")
 
 
 def value(scenario: Scenario, result: Result, month: Month) -> dict[str, Any]:

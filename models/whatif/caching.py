@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from models.whatif.inputs import NOTHING, Amount, Draws, Lever, Share, turned, uniforms
+from models.whatif.inputs import NOTHING, Amount, Draws, Lever, Share, below, numbers
 from models.whatif.log import Bools, Ints, Log, Which
 
 Scope = Literal["customer", "team", "user", "model"]
@@ -66,9 +66,9 @@ class Replayed:
         if isinstance(self.lever, ExactCache):
             return np.zeros(len(log), dtype=bool)
         at = np.flatnonzero(self.hits)
-        own = uniforms(log.key[at], draws.seed, f"{self.lever.name}.wrong")
+        own = numbers(log.key[at], draws.seed, f"{self.lever.name}.wrong")
         again = np.zeros(len(log), dtype=bool)
-        again[at] = turned(own, "wrong", draw) < draws.of(self.lever, "wrong")[draw]
+        again[at] = below(own, "wrong", draw, draws.of(self.lever, "wrong")[draw])
         return again
 
 

@@ -22,8 +22,9 @@ class Spread:
 
 
 def spread(values: Floats | float) -> Spread:
-    """Of draws, or of a number that is known."""
-    q05, q50, q95 = (float(one) for one in np.quantile(np.atleast_1d(values), (0.05, 0.5, 0.95)))
+    """Of draws, or of a number that is known; each is one of the draws, which may be infinite."""
+    found = np.quantile(np.atleast_1d(values), (0.05, 0.5, 0.95), method="inverted_cdf")
+    q05, q50, q95 = (float(one) for one in found)
     return Spread(q05, q50, q95)
 
 
@@ -38,10 +39,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Used:
-    """An input as the card used it."""
+    """An input as the card used it; `read` from the month's own facts, or else given or preset."""
 
     given: Input
     values: Floats
+    read: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,4 +78,4 @@ def used(lever: Lever, draws: Draws) -> dict[str, Used]:
 
 def measured(value: float, why: str) -> Used:
     """An input that was not given but read from the month's own facts."""
-    return Used(Input(value=value, basis="measured", why=why), np.array([value]))
+    return Used(Input(value=value, basis="measured", why=why), np.array([value]), read=True)

@@ -127,7 +127,8 @@ def nodes_needed(demand: Floats, fleet: Fleet, terms: Terms, headroom: Floats) -
     usable = fleet.gpus_per_node * np.maximum(1 - headroom, 1e-9)[:, None]
     if terms.capacity == "fixed":
         demand = np.broadcast_to(np.quantile(demand, 0.99, axis=1)[:, None], demand.shape)
-    needed: Floats = np.maximum(np.ceil(demand / usable - 1e-9), terms.minimum_nodes)
+    least = terms.minimum_nodes if fleet.demand.any() else 0  # what did nothing all month serves nobody
+    needed: Floats = np.maximum(np.ceil(demand / usable - 1e-9), least)
     return needed
 
 

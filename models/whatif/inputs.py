@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.uint32]
 Basis = Literal["measured", "assumed"]
 
 
@@ -94,7 +95,9 @@ def assumed(why: str, *numbers: float) -> Input:
     return Input(range=(low, high), basis="assumed", why=why)
 
 
-NOTHING = assumed("not given: none", 0)
+#: What presets that change nothing begin with.
+NOT_GIVEN = "not given"
+NOTHING = assumed(f"{NOT_GIVEN}: none", 0)
 
 
 class Lever(Part):
@@ -125,8 +128,8 @@ class Draws:
         return self._made[key]
 
 
-def uniforms(keys: NDArray[np.uint64], seed: int, stream: str) -> Floats:
-    """A number in [0, 1) for each request, from its own key: other requests, and their order, have no say in it.
+def numbers(keys: NDArray[np.uint64], seed: int, stream: str) -> Places:
+    """A place on the circle of 2^32 for each request, from its own key: others, and their order, have no say in it.
 
     The finaliser of SplitMix64 (Steele, Lea, Flood 2014) on the key and the stream.
     """
@@ -136,16 +139,26 @@ def uniforms(keys: NDArray[np.uint64], seed: int, stream: str) -> Floats:
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (mixed >> np.uint64(32)).astype(np.uint32)
 
 
-#: Irrational steps, so that a request's number is another one in each draw, and none of two streams go together.
-STEPS: Mapping[str, float] = {"easy": 0.6180339887498949, "router": 0.4142135623730951, "fallback": 0.7320508075688772}
+#: Irrational steps, so that a request has another place in each draw, and no two streams go together.
+_STEPS: Mapping[str, float] = {
+    "easy": 0.6180339887498949,
+    "router": 0.4142135623730951,
+    "fallback": 0.7320508075688772,
+    "wrong": 0.2360679774997898,
+}
 
 
-def turned(numbers: Floats, stream: str, draw: int) -> Floats:
-    """`numbers` of a stream as they are in `draw`: shifted around the circle (Cranley, Patterson 1976)."""
-    shift = draw * STEPS.get(stream, 0.2360679774997898) % 1.0
-    moved: Floats = numbers + shift
-    moved[moved >= 1.0] -= 1.0
-    return moved
+def below(places: Places, stream: str, draw: int, chance: float) -> NDArray[np.bool_]:
+    """Which requests a thing of this chance happens to in `draw`.
+
+    The circle of the stream is turned a step further for each draw (Cranley, Patterson 1976): a request's number stays
+    even from 0 to 1 over the draws, and is the same one in every world that is compared.
+    """
+    if chance >= 1:
+        return np.ones(len(places), dtype=bool)
+    turned = places + np.uint32(int(draw * _STEPS[stream] % 1.0 * 2**32))
+    found: NDArray[np.bool_] = turned < np.uint32(int(chance * 2**32))
+    return found

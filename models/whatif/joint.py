@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.whatif.caching import Replayed
+from models.whatif.caching import Replayed, SemanticCache
 from models.whatif.inputs import Draws, Floats
 from models.whatif.log import Bools, Ints, Log, Price, Quote, own_quote, quote
 from models.whatif.prompts import Prompt
@@ -59,20 +59,26 @@ class _Small:
 
     def __init__(self, log: Log, router: Router, sold: Sold | None) -> None:
         self._log, self._at, self._sold = log, router.at, sold
-        self._quote: Quote | None = None
         self.can: Bools = np.ones(len(self._at), dtype=bool)
         if sold is not None:
             self._quote = quote(sold.prices, log, self._at, log.tokens[self._at])
             self.can = ~np.isnan(self._quote.request)
-            self._usual = self._quote.price(log.tokens[self._at])
+            self._usual = self._quote.price(log.tokens[self._at]) * sold.bill_rate
 
-    def price(self, tokens: Ints | None) -> Floats | None:
-        """Of each request, None where the lever says a part of the big one's; `tokens` are given when they changed."""
-        if self._sold is None or self._quote is None:
+    def price(self, cut: Ints, tokens: Ints) -> Floats | None:
+        """Of each request, None where the lever says a part of the big one's; those at `cut` have other `tokens`."""
+        if self._sold is None:
             return None
-        if tokens is None:
-            return self._usual * self._sold.bill_rate
-        return _requoted(self._quote, self._sold.prices, self._log, self._at, tokens) * self._sold.bill_rate
+        if not len(cut):
+            return self._usual
+        found = self._usual.copy()
+        some = _part(self._quote, cut)
+        found[cut] = _requoted(some, self._sold.prices, self._log, self._at[cut], tokens) * self._sold.bill_rate
+        return found
+
+
+def _part(of: Quote, here: Ints) -> Quote:
+    return Quote(of.unit[here], of.request[here], of.over[here], of.upto[here])
 
 
 def _requoted(found: Quote, prices: Sequence[Price], log: Log, at: Ints, tokens: Ints) -> Floats:
@@ -84,13 +90,33 @@ def _requoted(found: Quote, prices: Sequence[Price], log: Log, at: Ints, tokens:
     return result
 
 
-class _Big:
-    """What the requests cost where they are, when their tokens change: in proportion to the price table."""
+class _Cut:
+    """The requests that prompts shorten: which they are, and what they cost then in proportion to the price table."""
 
-    def __init__(self, log: Log, at: Ints) -> None:
-        self._log, self._at = log, at
-        self._quote = own_quote(log, at, log.tokens[at])
-        self._usual = self._quote.price(log.tokens[at])
+    def __init__(self, log: Log, plan: Plan, at: Ints) -> None:
+        every = [prompt.which.of(log)[at] for prompt in plan.prompts]
+        touched = np.logical_or.reduce(every) if every else np.zeros(len(at), dtype=bool)
+        self.here = np.flatnonzero(touched)
+        self.place = np.full(len(at), -1)
+        self.place[self.here] = np.arange(len(self.here))
+        self._steps = [
+            (prompt, np.flatnonzero(mask[self.here])) for prompt, mask in zip(plan.prompts, every, strict=True)
+        ]
+        self._log, self._at = log, at[self.here]
+        self._tokens = np.asfortranarray(log.tokens[self._at])  # columns are what is worked on
+        self._quote = own_quote(log, self._at, self._tokens)
+        self._usual = self._quote.price(self._tokens)
+
+    def tokens(self, draws: Draws, draw: int) -> Ints:
+        """What is left of them in `draw`."""
+        tokens = self._tokens
+        for prompt, here in self._steps:
+            if len(here) == len(tokens):
+                tokens = prompt.shorten(tokens, draws, draw)
+                continue
+            tokens = tokens.copy(order="K")
+            tokens[here] = prompt.shorten(tokens[here], draws, draw)
+        return tokens
 
     def ratio(self, tokens: Ints) -> Floats:
         """Price after by price before; 1 where there is none."""
@@ -122,17 +148,17 @@ def replay(log: Log, plan: Plan, sold: Mapping[str, Sold], draws: Draws) -> Outc
 class _Replay:
     def __init__(self, log: Log, plan: Plan, sold: Mapping[str, Sold], draws: Draws, at: Ints) -> None:
         self.log, self.plan, self.draws, self.at = log, plan, draws, at
-        self.place = np.full(len(log), -1)
-        self.place[at] = np.arange(len(at))
+        place = np.full(len(log), -1)
+        place[at] = np.arange(len(at))
         self.cost, self.own = log.cost[at], log.own[at]
+        self.api_cost = np.where(self.own, 0.0, self.cost)
+        self.cut = _Cut(log, plan, at)
         self.small = [_Small(log, router, sold.get(router.lever.name)) for router in plan.routers]
-        self.big = _Big(log, at) if plan.prompts else None
-        self.cuts = [(prompt, np.flatnonzero(prompt.which.of(log)[at])) for prompt in plan.prompts]
-        self.pools = {
-            code: (name, np.flatnonzero(self.own & (log.names["pool"].codes[at] == code)))
-            for code, name in enumerate(log.names["pool"].names)
-            if np.any(self.own & (log.names["pool"].codes[at] == code))
-        }
+        self.routed = [place[router.at] for router in plan.routers]
+        self.both = [np.flatnonzero(self.cut.place[here] >= 0) for here in self.routed]  # that are shortened too
+        pool = log.names["pool"]
+        codes = np.where(self.own, pool.codes[at], -1)
+        self.pools = {pool.names[code]: np.flatnonzero(codes == code) for code in np.unique(codes[codes >= 0])}
         self.hours = int(log.hour.max(initial=-1)) + 1
 
     def run(self, matched: int, without_cost: int) -> Outcome:
@@ -141,14 +167,17 @@ class _Replay:
             name: np.zeros(count)
             for name in ("saved", "hits", "hit_cost", "asked_again", "routed", "fell_back", "changed")
         }
-        freed = {name: np.zeros((count, self.hours)) for name, _ in self.pools.values()}
-        baseline = float(self.cost[~self.own].sum())
-        for draw in range(count):
+        freed = {name: np.zeros((count, self.hours)) for name in self.pools}
+        baseline = float(self.api_cost.sum())
+        different = count if self._varies() else 1
+        for draw in range(different):
             paid, busy, fees = self._draw(draw, sums)
-            sums["saved"][draw] = baseline - float(paid.sum()) - fees
-            for name, here in self.pools.values():
+            sums["saved"][draw] = baseline - paid - fees
+            for name, here in self.pools.items():
                 less = self.cost[here] - busy[here]
                 freed[name][draw] = np.bincount(self.log.hour[self.at[here]], weights=less, minlength=self.hours)
+        for values in (*sums.values(), *freed.values()):
+            values[different:] = values[0]
         return Outcome(
             **sums,
             baseline=baseline,
@@ -159,71 +188,60 @@ class _Replay:
             freed=freed,
         )
 
-    def _draw(self, draw: int, sums: Mapping[str, Floats]) -> tuple[Floats, Floats, float]:
-        """What is paid for APIs and is busy on own GPUs for each request, and the fees of caches and routers."""
-        asks = np.ones(len(self.at), dtype=bool)
-        fees = 0.0
+    def _varies(self) -> bool:
+        """Whether one draw differs from another: a router's requests turn, and inputs may be ranges."""
+        levers = [*(cache.lever for cache in self.plan.caches), *self.plan.prompts]
+        fixed = all(given.value is not None for lever in levers for given in lever.inputs().values())
+        wrong = any(isinstance(cache.lever, SemanticCache) for cache in self.plan.caches)
+        return bool(self.plan.routers) or wrong or not fixed
+
+    def _draw(self, draw: int, sums: Mapping[str, Floats]) -> tuple[float, Floats, float]:
+        """What is paid for APIs, what each request keeps busy on own GPUs, and the fees of caches and routers."""
+        asks, fees = self._caches(draw, sums)
+        tokens = self.cut.tokens(self.draws, draw)
+        big = self.api_cost
+        if len(self.cut.here):
+            big = big.copy()
+            big[self.cut.here] *= self.cut.ratio(tokens)
+        calls_big, free = asks.copy(), asks
+        small_paid, small_busy = 0.0, np.zeros(len(self.at) if self.pools else 0)
+        for router, small, here, both in zip(self.plan.routers, self.small, self.routed, self.both, strict=True):
+            usable = free[here]
+            fees += self.draws.of(router.lever, "fee")[draw] * int(usable.sum())
+            free[here] = False
+            decided = router.decide(draw)
+            goes = decided.routed & usable & small.can
+            self._count(sums, draw, decided, goes)
+            to = here[goes]
+            calls_big[here[goes & ~decided.fell_back]] = False
+            price = small.price(both, tokens[self.cut.place[here[both]]])
+            if price is not None:
+                small_paid += float(price[goes].sum())
+                continue
+            assert isinstance(router.lever, Distillation)
+            cheaper_by = self.draws.of(router.lever, "cheaper_by")[draw]
+            small_paid += float(big[to].sum()) / cheaper_by
+            if self.pools:
+                small_busy[to] = np.where(self.own[to], self.cost[to], 0.0) / cheaper_by
+        busy = self.cost * calls_big + small_busy if self.pools else small_busy
+        return float(big @ calls_big) + small_paid, busy, float(fees)
+
+    def _caches(self, draw: int, sums: Mapping[str, Floats]) -> tuple[Bools, float]:
+        """Which requests still ask a model, and what looking up costs."""
+        asks, fees = np.ones(len(self.at), dtype=bool), 0.0
         for cache in self.plan.caches:
-            fee = self.draws.of(cache.lever, "lookup_fee")[draw]
-            fees += fee * int((cache.looked_up[self.at] & asks).sum())
+            fees += self.draws.of(cache.lever, "lookup_fee")[draw] * int((cache.looked_up[self.at] & asks).sum())
             hits = cache.hits[self.at] & asks
             again = cache.asked_again(self.log, self.draws, draw)[self.at] & hits
             sums["hits"][draw] += hits.sum()
-            sums["hit_cost"][draw] += self.cost[hits & ~again & ~self.own].sum()
+            sums["hit_cost"][draw] += self.api_cost[hits & ~again].sum()
             sums["asked_again"][draw] += again.sum()
             asks &= ~hits | again
-        tokens = self._tokens(draw)
-        ratio = np.ones(len(self.at)) if self.big is None or tokens is None else self.big.ratio(tokens)
-        big = np.where(self.own, self.cost, self.cost * ratio)
-        calls_big, small_paid, small_busy = asks.copy(), np.zeros(len(self.at)), np.zeros(len(self.at))
-        free = asks.copy()
-        for router, small in zip(self.plan.routers, self.small, strict=True):
-            here = self.place[router.at]
-            usable = here >= 0
-            usable[usable] &= free[here[usable]]
-            fees += self.draws.of(router.lever, "fee")[draw] * int(usable.sum())
-            free[here[usable]] = False
-            decided = router.decide(draw)
-            routed = decided.routed & usable & small.can
-            self._count(sums, draw, decided, routed)
-            calls_big[here[routed & ~decided.fell_back]] = False
-            self._pay(router, small, (here, routed), tokens, big, draw, (small_paid, small_busy))
-        paid = np.where(self.own, 0.0, big * calls_big) + small_paid
-        busy = np.where(self.own, big * calls_big, 0.0) + small_busy
-        return paid, busy, float(fees)
-
-    def _pay(
-        self,
-        router: Router,
-        small: _Small,
-        went: tuple[Ints, Bools],
-        tokens: Ints | None,
-        big: Floats,
-        draw: int,
-        into: tuple[Floats, Floats],
-    ) -> None:
-        here, routed = went
-        to = here[routed]
-        price = small.price(None if tokens is None else tokens[np.maximum(here, 0)])
-        if price is not None:
-            into[0][to] = price[routed]
-            return
-        assert isinstance(router.lever, Distillation)
-        part = big[to] / self.draws.of(router.lever, "cheaper_by")[draw]
-        into[0][to] = np.where(self.own[to], 0.0, part)
-        into[1][to] = np.where(self.own[to], part, 0.0)
-
-    def _tokens(self, draw: int) -> Ints | None:
-        if not self.cuts:
-            return None
-        tokens = self.log.tokens[self.at].copy()
-        for prompt, here in self.cuts:
-            tokens[here] = prompt.shorten(tokens[here], self.draws, draw)
-        return tokens
+        return asks, fees
 
     @staticmethod
-    def _count(sums: Mapping[str, Floats], draw: int, decided: Routed, routed: Bools) -> None:
-        fell_back = routed & decided.fell_back
-        sums["routed"][draw] += routed.sum()
+    def _count(sums: Mapping[str, Floats], draw: int, decided: Routed, goes: Bools) -> None:
+        fell_back = goes & decided.fell_back
+        sums["routed"][draw] += goes.sum()
         sums["fell_back"][draw] += fell_back.sum()
-        sums["changed"][draw] += (routed & ~fell_back).sum()
+        sums["changed"][draw] += (goes & ~fell_back).sum()

@@ -107,13 +107,6 @@ class Which(Part):
         return found
 
 
-def classes(tokens: Ints) -> Floats:
-    """Tokens by the class that they are priced in, each counted once; same shape."""
-    read, cached, written, hour, output, reasoning = (tokens[:, column] for column in range(6))
-    apart = (read - cached - written, cached, written - hour, hour, output - reasoning, reasoning)
-    return np.stack(apart, axis=1).astype(np.float64)
-
-
 @dataclass(frozen=True)
 class Quote:
     """The price row that each of some requests meets; nan where none does. It holds for over < input <= upto."""
@@ -124,15 +117,19 @@ class Quote:
     upto: Ints
 
     def price(self, tokens: Ints) -> Floats:
-        """What they cost with `tokens`, in the currency of the table."""
-        total: Floats = np.einsum("ij,ij->i", self.unit, classes(tokens)) + self.request
+        """What they cost with `tokens`, in the currency of the table; each token is of one class."""
+        read, cached, written, hour, output, reasoning = (tokens[:, column] for column in range(6))
+        apart = (read - cached - written, cached, written - hour, hour, output - reasoning, reasoning)
+        total: Floats = self.request.copy()
+        for column, count in enumerate(apart):
+            total += self.unit[:, column] * count
         return total
 
 
 def quote(prices: Sequence[Price], log: Log, at: Ints, tokens: Ints) -> Quote:
     """Look up the row for each request `at`, if it had `tokens`."""
     count = len(at)
-    unit, request = np.full((count, 6), np.nan), np.full(count, np.nan)
+    unit, request = np.full((count, 6), np.nan, order="F"), np.full(count, np.nan)
     over, upto = np.full(count, -1), np.full(count, _NO_LIMIT)
     tiers = log.names["tier"]
     day = log.started_us[at] // _MICROSECONDS_A_DAY
@@ -151,7 +148,8 @@ def quote(prices: Sequence[Price], log: Log, at: Ints, tokens: Ints) -> Quote:
 def own_quote(log: Log, at: Ints, tokens: Ints) -> Quote:
     """As `quote`, each request by the table of the model that answered it."""
     count = len(at)
-    found = Quote(np.full((count, 6), np.nan), np.full(count, np.nan), np.full(count, -1), np.full(count, _NO_LIMIT))
+    unit = np.full((count, 6), np.nan, order="F")
+    found = Quote(unit, np.full(count, np.nan), np.full(count, -1), np.full(count, _NO_LIMIT))
     for table in np.unique(log.table[at]):
         if table < 0:
             continue

@@ -181,6 +181,8 @@ def _movable(fleet: Fleet, terms: Terms) -> float:
 
 
 def _payback(saving: Floats, one_off: Floats) -> dict[str, Figure]:
+    if not one_off.any():
+        return {}
     months = payback_months(saving, one_off)
     return {
         "one_off": Figure(one_off, "money", "what it costs once"),

@@ -37,7 +37,7 @@ class Prompt(Lever):
         less_uncached = np.floor((tokens[:, 0] - tokens[:, 1] - tokens[:, 2]) * part["uncached"]).astype(np.int64)
         less_cached = np.floor(tokens[:, 1] * part["cached"]).astype(np.int64)
         less_output = np.floor((tokens[:, 4] - tokens[:, 5]) * part["output"]).astype(np.int64)
-        after = tokens.copy()
+        after = tokens.copy(order="K")
         after[:, 0] -= less_uncached + less_cached
         after[:, 1] -= less_cached
         after[:, 4] -= less_output

@@ -68,7 +68,7 @@ def _cannot(lever: RequestLever, log: Log, outcome: Outcome, cache: Replayed | N
     if cache is not None and cache.without_key == outcome.matched:
         what = "prompt" if isinstance(lever, ExactCache) else "class"
         return f"no request has a {what} and all of its scope ({', '.join(cache.lever.scope)})"
-    if isinstance(lever, Routing) and outcome.cannot == outcome.matched:
+    if isinstance(lever, Routing) and outcome.cannot == outcome.matched - outcome.without_cost:
         return f"'{lever.to.model}' has no price: not in the price table, and none is given"
     return ""
 

@@ -18,8 +18,8 @@ from models.whatif.inputs import (
     Positive,
     Share,
     assumed,
-    turned,
-    uniforms,
+    below,
+    numbers,
 )
 from models.whatif.log import Bools, Ints, Log, Which
 
@@ -96,25 +96,26 @@ class Routed:
 
     routed: Bools
     fell_back: Bools
-    hard: Bools
 
 
 class Router:
-    """A router over the requests `at`, with each request's own numbers."""
+    """A router over the requests `at`, those whose cost is known, with each request's own numbers."""
 
     def __init__(self, log: Log, lever: Routing | Distillation, draws: Draws) -> None:
         self.lever, self.draws = lever, draws
         self.eligible = lever.which.of(log)
-        self.at: Ints = np.flatnonzero(self.eligible)
-        self._numbers = {
-            stream: uniforms(log.key[self.at], draws.seed, f"{lever.name}.{stream}")
+        self.at: Ints = np.flatnonzero(self.eligible & ~np.isnan(log.cost))
+        self._places = {
+            stream: numbers(log.key[self.at], draws.seed, f"{lever.name}.{stream}")
             for stream in ("easy", "router", "fallback")
         }
 
     def decide(self, draw: int) -> Routed:
         """Who goes where in `draw`."""
-        chance = {name: self.draws.of(self.lever, name)[draw] for name in ("easy", "recall", "misrouted", "fallback")}
-        number = {stream: turned(own, stream, draw) for stream, own in self._numbers.items()}
-        easy = number["easy"] < chance["easy"]
-        routed = number["router"] < np.where(easy, chance["recall"], chance["misrouted"])
-        return Routed(routed, routed & (number["fallback"] < chance["fallback"]), ~easy)
+        easy = self._happens("easy", "easy", draw)
+        found, sent = self._happens("router", "recall", draw), self._happens("router", "misrouted", draw)
+        routed = (easy & found) | (~easy & sent)
+        return Routed(routed, routed & self._happens("fallback", "fallback", draw))
+
+    def _happens(self, stream: str, name: str, draw: int) -> Bools:
+        return below(self._places[stream], stream, draw, self.draws.of(self.lever, name)[draw])

@@ -221,10 +221,11 @@ class _Simulation:
         for card in cards:
             if card.kind == "reserved" and card.saving is not None:
                 joint += card.saving  # worked out on what the other cards leave
-        names = [lever.name for lever in (*self.levers, *self.on_fleets)]
+        meant = {lever.name for lever in (*self.levers, *self.on_fleets)}
+        names = [card.name for card in cards if card.name in meant and card.saving is not None]
         savings = [card.saving for card in cards if card.name in names and card.saving is not None]
         added = sum(savings, np.zeros(self.draws.count))
-        others = [card.name for card in cards if card.name not in names]
+        others = [card.name for card in cards if card.name not in meant]
         if others:
             remarks.append(f"read alone, in neither sum: {', '.join(others)}")
         return Together(names, joint, np.asarray(added), self._baseline(), remarks)
