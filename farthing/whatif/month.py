@@ -18,6 +18,7 @@ from farthing.whatif import machines
 from models.whatif.fleet import Fleet
 from models.whatif.log import TOKENS, Log, Names, Price, own_quote
 
+_NAMED = ["provider", "model", "asked_model"]
 _EPOCH = date(1970, 1, 1)
 _NO_LIMIT = 2**62
 _FOREVER = 10**9
@@ -150,7 +151,8 @@ def _log(con: duckdb.DuckDBPyConnection, known: dict[str, Any]) -> tuple[Log, li
     rows = pl.from_arrow(found.to_arrow_table())
     assert isinstance(rows, pl.DataFrame)
     prices, tables = _prices(con, known)
-    named = rows.select("provider", "model", "asked_model").iter_rows()
+    names = pl.DataFrame(list(tables), schema=dict.fromkeys(_NAMED, pl.String), orient="row").with_row_index("table")
+    coded = rows.select(_NAMED).join(names, on=_NAMED, how="left", nulls_equal=True, maintain_order="left")
     first_us = (known["first"] - _EPOCH).days * 24 * _MICROSECONDS_AN_HOUR
     started = rows["started_us"].to_numpy()
     log = Log(
@@ -161,7 +163,7 @@ def _log(con: duckdb.DuckDBPyConnection, known: dict[str, Any]) -> tuple[Log, li
         tokens=rows.select(TOKENS).cast(pl.Int64).to_numpy(),
         cost=rows["cost"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         price=np.full(len(rows), np.nan),
-        table=np.array([tables.get(one, -1) for one in named], dtype=np.int64),
+        table=coded["table"].cast(pl.Int64).fill_null(-1).to_numpy(),
         prices=prices,
         own=rows["own"].to_numpy(),
         counted=rows["counted"].to_numpy(),

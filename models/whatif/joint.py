@@ -224,7 +224,7 @@ class _Replay:
             if self.pools:
                 small_busy[to] = np.where(self.own[to], self.cost[to], 0.0) / cheaper_by
         busy = self.cost * calls_big + small_busy if self.pools else small_busy
-        return float(big @ calls_big) + small_paid, busy, float(fees)
+        return float(big[calls_big].sum()) + small_paid, busy, float(fees)
 
     def _caches(self, draw: int, sums: Mapping[str, Floats]) -> tuple[Bools, float]:
         """Which requests still ask a model, and what looking up costs."""
