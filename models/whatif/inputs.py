@@ -118,13 +118,14 @@ class Draws:
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed = count, seed
-        self._made: dict[tuple[str, str], Floats] = {}
+        self._made: dict[tuple[str, str, Input], Floats] = {}
 
     def of(self, lever: Lever, name: str) -> Floats:
         """The draws of the input `name` of `lever`, by draw."""
-        key = (lever.name, name)
+        given = lever.inputs()[name]
+        key = (lever.name, name, given)
         if key not in self._made:
-            self._made[key] = lever.inputs()[name].draw(self.count, self.seed, f"{lever.name}.{name}")
+            self._made[key] = given.draw(self.count, self.seed, f"{lever.name}.{name}")
         return self._made[key]
 
 
