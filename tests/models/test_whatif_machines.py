@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from benchmarks.whatif import SMALL, log_of
 from models.whatif import fleet as fleets
 from models.whatif import moves, reserved, spot, supply
-from models.whatif.card import Card, measured, spread
+from models.whatif.card import LATENCY, Card, measured, spread
 from models.whatif.fleet import Batching, Fleet, Quantisation, Rightsizing, Terms
 from models.whatif.inputs import Draws, Floats, Input
 from models.whatif.joint import Sold
@@ -45,7 +45,7 @@ def between(low: float, high: float) -> Input:
 def fleet(*, nodes: float = 10, gpus: int = 4, busy: Floats = WAVE, **keys: Any) -> Fleet:
     """Nodes at 2 money a GPU-hour, busy by that part of them."""
     billed = np.full(HOURS, nodes * gpus)
-    usual = {
+    usual: dict[str, Any] = {
         "pool": "gpus",
         "gpu_model": "H100",
         "billed": billed,
@@ -61,7 +61,7 @@ def fleet(*, nodes: float = 10, gpus: int = 4, busy: Floats = WAVE, **keys: Any)
 
 
 def terms(**keys: Any) -> Terms:
-    return Terms(**{"pool": "gpus", "headroom": number(0.0)} | keys)
+    return Terms.model_validate({"pool": "gpus", "headroom": number(0.0)} | keys)
 
 
 def batching(gain: float) -> Batching:
@@ -123,7 +123,7 @@ def test_headroom_keeps_nodes_and_the_card_says_what_is_left_of_it() -> None:
     assert saving(card) == pytest.approx(1 * 4 * HOURS * 2.0)
     assert card.figures["headroom_before H100"].values == pytest.approx(0.5)
     assert card.figures["headroom_after H100"].values == pytest.approx(1 - 8 / 12)
-    assert fleets.LATENCY in card.remarks
+    assert LATENCY in card.remarks
 
 
 def test_hours_under_a_commitment_are_paid_for_and_the_others_go_at_their_own_price() -> None:
@@ -151,7 +151,7 @@ def test_machines_that_did_nothing_all_month_need_not_be_there() -> None:
 def test_the_preset_of_quantisation_is_two_to_four_times_and_marked_assumed() -> None:
     lever = Quantisation(name="bits", kind="quantisation", pool="gpus")
     card = fleets.card(lever, [fleet()], terms(capacity="hourly"), DRAWS)
-    assert lever.gain.range == (2, 4)
+    assert lever.gain.bounds == (2, 4)
     assert card.inputs["gain"].given.basis == "assumed"
     assert card.saving is not None
     assert np.ptp(card.saving) > 0
@@ -172,7 +172,7 @@ def test_levers_on_one_pool_are_together_what_their_gains_multiply_to() -> None:
 def lever(**keys: Any) -> Spot:
     usual = {"discount": 0.6, "restart_hours": 0.1, "fallback": 0.0, "interruptions_per_hour": 0.05}
     inputs = {name: number(value) for name, value in (usual | keys).items()}
-    return Spot(name="spot", kind="spot", pool="gpus", **inputs)
+    return Spot.model_validate({"name": "spot", "kind": "spot", "pool": "gpus"} | inputs)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def no_requests() -> Log:
 
 def test_another_cloud_is_paid_in_whole_nodes_of_its_own_speed() -> None:
     inputs = {"gpu_hour": number(1.0), "speed": number(1.9), "one_off": number(720.0)}
-    found = Cloud(name="c", kind="cloud", pool="gpus", provider="x", **inputs)
+    found = Cloud.model_validate({"name": "c", "kind": "cloud", "pool": "gpus", "provider": "x"} | inputs)
     card = moves.cloud(found, [fleet(nodes=2)], terms(), None, DRAWS)
     saved = 8 * HOURS * 2.0 - 2 * 4 * HOURS * 1.0
     assert saving(card) == pytest.approx(saved)
@@ -291,7 +291,8 @@ def rack(**keys: Any) -> BareMetal:
         "monthly": 100.0,
     }
     inputs = {name: number(value) for name, value in (usual | keys).items()}
-    return BareMetal(name="rack", kind="bare_metal", pool="gpus", gpus_per_server=8, **inputs)
+    fixed = {"name": "rack", "kind": "bare_metal", "pool": "gpus", "gpus_per_server": 8}
+    return BareMetal.model_validate(fixed | inputs)
 
 
 def test_bare_metal_is_capital_by_its_life_and_power_at_the_pue() -> None:

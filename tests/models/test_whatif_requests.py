@@ -32,14 +32,15 @@ def number(value: float) -> Input:
 
 
 def cache(**keys: Any) -> ExactCache:
-    return ExactCache(**{"name": "cache", "kind": "exact_cache", "scope": ("customer", "model"), "ttl_hours": 1} | keys)
+    usual = {"name": "cache", "kind": "exact_cache", "scope": ("customer", "model"), "ttl_hours": 1}
+    return ExactCache.model_validate(usual | keys)
 
 
 def routing(easy: float, recall: float, misrouted: float, fallback: float, **keys: Any) -> Routing:
     chances = {"easy": easy, "recall": recall, "misrouted": misrouted, "fallback": fallback}
     inputs = {name: number(value) for name, value in chances.items()}
-    which = Which(models=("big",))
-    return Routing(name="router", kind="routing", which=which, to=Target(model="small"), **inputs | keys)
+    usual = {"name": "router", "kind": "routing", "which": Which(models=("big",)), "to": Target(model="small")}
+    return Routing.model_validate(usual | inputs | keys)
 
 
 def log(starts: list[int], **columns: Any) -> Log:
@@ -48,7 +49,7 @@ def log(starts: list[int], **columns: Any) -> Log:
     tokens = np.zeros((count, 6), dtype=np.int64)
     tokens[:, 0], tokens[:, 4] = 1000, 100
     started = np.array(starts, dtype=np.int64)
-    usual = {
+    usual: dict[str, Any] = {
         "started": started,
         "ended": started + 1_000_000,
         "tokens": tokens,
@@ -177,9 +178,8 @@ def test_every_lookup_has_its_fee() -> None:
 
 
 def semantic(**keys: Any) -> SemanticCache:
-    return SemanticCache(
-        **{"name": "meaning", "kind": "semantic_cache", "classes": "x.csv", "ttl_hours": 1, "wrong": number(0)} | keys
-    )
+    usual = {"name": "meaning", "kind": "semantic_cache", "classes": "x.csv", "ttl_hours": 1, "wrong": number(0)}
+    return SemanticCache.model_validate(usual | keys)
 
 
 def test_a_semantic_cache_hits_by_class_and_a_wrong_hit_pays() -> None:
@@ -256,7 +256,7 @@ def test_of_two_routers_the_first_takes_a_request() -> None:
     found = log([0])
     first, second = routing(1, 1, 1, 0), routing(1, 1, 1, 0).model_copy(update={"name": "second"})
     plan = Plan(routers=[Router(found, first, DRAWS), Router(found, second, DRAWS)])
-    free = Price(*(*SMALL.__dict__.values(),)[:7], (0.0,) * 6, 0.0)
+    free = replace(SMALL, unit=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
     got = replay_requests(found, plan, {"router": Sold([SMALL], 2.0), "second": Sold([free], 1.0)}, DRAWS)
     assert got.saved[0] == pytest.approx(EACH - 2 * (1000 * 3e-7 + 100 * 1.5e-6))
 
@@ -277,7 +277,7 @@ def test_others_in_the_log_do_not_change_where_a_request_goes() -> None:
 def distilled(**keys: Any) -> Distillation:
     nothing = {name: number(0) for name in ("fallback", "misrouted", "training_gpu_hours", "gpu_hour_price", "labels")}
     usual = {"name": "router", "kind": "distillation", "which": Which(models=("big",)), "cheaper_by": number(5)}
-    return Distillation(**usual | nothing | keys)
+    return Distillation.model_validate(usual | nothing | keys)
 
 
 def on_own_gpus(found: Log, own: list[bool]) -> Log:
