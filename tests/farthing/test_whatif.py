@@ -280,7 +280,7 @@ def checked(company: Path, tmp_path: Path, scenario: str = SCENARIO, **claimed: 
 
 
 def test_a_month_later_realised_is_compared_with_claimed(company: Path, tmp_path: Path) -> None:
-    said, rows = checked(company, tmp_path, router=0.5)
+    said, rows = checked(company, tmp_path, router=0.5, cache=0.5)
     router = rows["router"]
     before, after = float(EACH) * 1.1 * 100 / 101, float(EACH + SMALL) / 2  # the gateway's hit cost nothing
     assert router["realised"] == pytest.approx(100 * (before - after), abs=1e-6)

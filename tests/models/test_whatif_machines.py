@@ -151,7 +151,7 @@ def test_machines_that_did_nothing_all_month_need_not_be_there() -> None:
 def test_the_preset_of_quantisation_is_two_to_four_times_and_marked_assumed() -> None:
     lever = Quantisation(name="bits", kind="quantisation", pool="gpus")
     card = fleets.card(lever, [fleet()], terms(capacity="hourly"), DRAWS)
-    assert lever.gain.bounds == (2, 4)
+    assert list(lever.gain.bounds) == [2, 4]
     assert card.inputs["gain"].given.basis == "assumed"
     assert card.saving is not None
     assert np.ptp(card.saving) > 0
