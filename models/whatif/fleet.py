@@ -116,10 +116,13 @@ class Fleet:
         is_kept = terms.commitments == "kept" and self.committed > 0
         return self.on_demand if is_kept and self.on_demand is not None else self.rate
 
-    @property
-    def flexible(self) -> float:
-        """GPU-hours that are neither committed nor spot."""
-        return float(self.billed.sum()) * max(0.0, 1 - self.committed - self.spot)
+    def movable(self, terms: Terms) -> float:
+        """The part of the hours whose payment can end: not those of a commitment that is kept."""
+        return max(0.0, 1 - self.committed) if terms.commitments == "kept" else 1.0
+
+    def flexible(self, terms: Terms) -> float:
+        """The part of the hours that can be bought otherwise: what is spot already is not in it."""
+        return max(0.0, self.movable(terms) - self.spot)
 
 
 def nodes_needed(demand: Floats, fleet: Fleet, terms: Terms, headroom: Floats) -> Floats:
@@ -159,7 +162,7 @@ def release(fleet: Fleet, terms: Terms, headroom: Floats, left: Floats, *, right
     after = np.minimum(own, nodes_needed(now * left, fleet, terms, headroom))
     slack = (own - lean).sum(axis=1) * fleet.gpus_per_node
     hours = (lean - after).sum(axis=1) * fleet.gpus_per_node + (slack if rightsized else 0.0)
-    free = float(fleet.billed.sum()) * (1 - fleet.committed) if terms.commitments == "kept" else np.inf
+    free = float(fleet.billed.sum()) * fleet.movable(terms)
     kept = np.maximum(after if rightsized else own - (lean - after), 1e-9) * fleet.gpus_per_node
     peak = np.quantile(now * left / kept, 0.99, axis=1)
     before = np.quantile(np.divide(fleet.demand, fleet.billed, out=np.zeros(len(own)), where=fleet.billed > 0), 0.99)

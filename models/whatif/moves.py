@@ -138,7 +138,7 @@ def cloud(
     before, after = np.zeros(draws.count), np.zeros(draws.count)
     speed = draws.of(lever, "speed")[:, None]
     for fleet, part in zip(found, remains or [np.ones(draws.count)] * len(found), strict=True):
-        movable = fleet.billed[None, :] * part[:, None] * _movable(fleet, terms)
+        movable = fleet.billed[None, :] * part[:, None] * fleet.movable(terms)
         nodes = np.ceil(movable / speed / fleet.gpus_per_node - 1e-9)
         before += movable.sum(axis=1) * fleet.price(terms)
         after += nodes.sum(axis=1) * fleet.gpus_per_node * price
@@ -156,7 +156,7 @@ def bare_metal(
     of = {name: draws.of(lever, name) for name in lever.inputs()}
     before, servers, hours = np.zeros(draws.count), np.zeros(draws.count), 0
     for fleet, part in zip(found, remains or [np.ones(draws.count)] * len(found), strict=True):
-        movable = fleet.billed[None, :] * part[:, None] * _movable(fleet, terms)
+        movable = fleet.billed[None, :] * part[:, None] * fleet.movable(terms)
         before += movable.sum(axis=1) * fleet.price(terms)
         servers += np.ceil(movable.max(axis=1) / of["speed"] / lever.gpus_per_server - 1e-9)
         hours = month_hours(fleet)
@@ -173,11 +173,6 @@ def bare_metal(
     remarks = [*remarks_of(lever, found, terms), LATENCY]
     inputs = used(lever, draws) | facts(found)
     return Card(lever.name, lever.kind, BARE_METAL, before - after, cost_of(found), inputs, figures, remarks)
-
-
-def _movable(fleet: Fleet, terms: Terms) -> float:
-    """The part of the hours whose payment ends when they move."""
-    return max(0.0, 1 - fleet.committed) if terms.commitments == "kept" else 1.0
 
 
 def _payback(saving: Floats, one_off: Floats) -> dict[str, Figure]:

@@ -49,9 +49,9 @@ def saved(demand: Floats, gpus: int, discount: Floats | float) -> Floats:
     return less
 
 
-def demand_of(fleet: Fleet, left: Floats, paths: Floats | None) -> Floats:
+def demand_of(fleet: Fleet, terms: Terms, left: Floats, paths: Floats | None) -> Floats:
     """GPUs on demand by path and hour: the flexible part of the fleet, or given paths; `left` of it by draw remains."""
-    flexible = fleet.billed[None, :] * max(0.0, 1 - fleet.committed - fleet.spot)
+    flexible = fleet.billed[None, :] * fleet.flexible(terms)
     base = flexible if paths is None else paths[np.arange(len(left)) % len(paths)]
     remaining: Floats = base * left[:, None]
     return remaining
@@ -76,7 +76,7 @@ def card(
     discount = draws.of(lever, "discount")
     total, figures = np.zeros(draws.count), dict[str, Figure]()
     for fleet, remains in zip(found, left, strict=True):
-        demand = demand_of(fleet, remains * draws.of(lever, "growth"), paths)
+        demand = demand_of(fleet, terms, remains * draws.of(lever, "growth"), paths)
         gpus = best(demand, float(np.median(discount)), fleet.gpus_per_node)
         price = fleet.on_demand if fleet.on_demand is not None else fleet.rate
         total = total + saved(demand, gpus, discount) * len(fleet.billed) * price
@@ -85,7 +85,9 @@ def card(
         figures[f"committed {fleet.gpu_model}"] = Figure(float(gpus), "GPUs", f"{said} to commit to")
         figures[f"used {fleet.gpu_model}"] = Figure(used_part, "share", f"{said}: part of the committed hours in use")
         figures[f"planned_less {fleet.gpu_model}"] = Figure(1 - remains, "share", "taken off for levers planned")
-        bare = best(demand_of(fleet, np.ones(draws.count), paths), float(np.median(discount)), fleet.gpus_per_node)
+        bare = best(
+            demand_of(fleet, terms, np.ones(draws.count), paths), float(np.median(discount)), fleet.gpus_per_node
+        )
         figures[f"without_plans {fleet.gpu_model}"] = Figure(float(bare), "GPUs", "one would commit to without them")
     said_of = remarks_of(lever, found, terms)
     if paths is None:

@@ -188,7 +188,7 @@ class _Simulation:
         """What the planned levers release of a fleet, and the part of its flexible hours that stays on demand."""
         mine = [lever for lever in self.on_fleets if lever.among([fleet])]
         released = self._released(fleet, self._all_requests, mine)
-        flexible = fleet.flexible
+        flexible = float(fleet.billed.sum()) * fleet.flexible(self.scenario.terms(fleet.pool))
         left = 1 - released.paid / flexible if flexible else np.ones(self.draws.count)
         elsewhere = self._elsewhere(fleet)
         if isinstance(elsewhere, Spot):
@@ -237,7 +237,7 @@ class _Simulation:
         for fleet in fleets:
             released, _ = self._hours_left(fleet)
             if isinstance(lever, Spot):
-                hours = np.maximum(fleet.flexible - released.paid, 0.0)
+                hours = np.maximum(float(fleet.billed.sum()) * fleet.flexible(terms) - released.paid, 0.0)
                 total += spot.saving(lever, fleet, hours, self.draws)
                 continue
             remains = np.maximum(1 - released.paid / max(float(fleet.billed.sum()), 1e-9), 0.0)

@@ -47,15 +47,18 @@ def saving(lever: Spot, fleet: Fleet, hours: Floats | float, draws: Draws) -> Fl
 def card(lever: Spot, fleets: Sequence[Fleet], terms: Terms, draws: Draws) -> Card:
     """The lever by itself."""
     found = lever.among(fleets)
-    total = sum((saving(lever, fleet, fleet.flexible, draws) for fleet in found), np.zeros(draws.count))
+    flexible = [float(fleet.billed.sum()) * fleet.flexible(terms) for fleet in found]
+    total = sum(
+        (saving(lever, fleet, hours, draws) for fleet, hours in zip(found, flexible, strict=True)),
+        np.zeros(draws.count),
+    )
     all_hours = sum(
         (saving(lever, fleet, float(fleet.billed.sum()) * (1 - fleet.spot), draws) for fleet in found),
         np.zeros(draws.count),
     )
-    hours = float(sum(fleet.flexible for fleet in found))
     figures = {
         "effective_price": Figure(effective(lever, draws), "share", "of the on-demand price, interruptions included"),
-        "flexible_gpu_hours": Figure(hours, "GPU-hours", "neither committed nor spot already"),
+        "flexible_gpu_hours": Figure(float(sum(flexible)), "GPU-hours", "neither committed nor spot already"),
         "saving_without_commitments": Figure(all_hours, "money", "the same when no hour is committed any more"),
     }
     said = remarks_of(lever, found, terms)
