@@ -101,9 +101,7 @@ def _remarks(lever: RequestLever, outcome: Outcome, cache: Replayed | None) -> l
     if cache is not None and cache.without_key:
         said.append(f"{cache.without_key:,} requests lack prompt, class or scope: never a hit")
     if isinstance(lever, Routing | Distillation) and outcome.cannot:
-        said.append(
-            f"{outcome.cannot:,} requests stay: without tokens in the log, or without a price of the small model for them"
-        )
+        said.append(f"{outcome.cannot:,} requests stay: their tokens are not known, or the small model has no price")
     if isinstance(lever, Prompt) and outcome.on_own_gpus:
         said.append("what shorter prompts free on own GPUs is not modelled")
     if isinstance(lever, Routing | Distillation | SemanticCache):
