@@ -127,9 +127,3 @@ def _frame(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
             f"it has no column {', '.join(missing)}.", file=path, fix=f"its columns are {', '.join(columns)}."
         )
     return frame
-
-
-def kinds() -> set[str]:
-    """The kinds of cards that there are."""
-    schema = Scenario.model_json_schema()
-    return set(schema["properties"]["cards"]["items"]["discriminator"]["mapping"])
