@@ -76,7 +76,7 @@ asof left join ids on r.user_id = ids.id and r.started_at >= ids.from_at
 {these}
 """
 _THESE = """
-where r.day between $first and $last
+where r.started_at >= $first and r.started_at < cast($last as date) + 1
     and not exists (
         select 1 from same_calls as s where s.x_source = r.x_source and s.request_id = r.request_id
     )

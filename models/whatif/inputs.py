@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.uint32]
@@ -105,7 +105,7 @@ class Lever(Part):
 
     name: str
     #: `key=value` of the tags of requests that the change leaves alone; the check then compares with those.
-    holdout: str | None = None
+    holdout: str | None = Field(default=None, pattern=r"^[^=]+=.+$")
 
     def inputs(self) -> dict[str, Input]:
         """Its numbers by name; one that was not given and has no preset is not there."""
