@@ -56,6 +56,29 @@ def kinds_over_time(
     return _in_our_look(chart.properties(height=height))
 
 
+def fan(
+    past: Sequence[tuple[date, Decimal]],
+    ahead: Sequence[tuple[date, float, float, float]],
+    currency: str,
+    *,
+    height: int,
+) -> Chart:
+    """What days have cost as a line, and what days to come are expected to cost, in the band that they are given."""
+    known = [{"day": day.isoformat(), "cost": float(cost), "amount": figures.money(cost)} for day, cost in past]
+    band = [
+        {"day": day.isoformat(), "cost": expected, "low": low, "high": high, "amount": f"{low:,.0f} to {high:,.0f}"}
+        for day, expected, low, high in ahead
+    ]
+    x = alt.X("day:T").axis(format="%-d %b", tickCount=8).title(None)
+    y = alt.Y("cost:Q").title(f"{currency} per day").axis(format=_AMOUNTS, tickCount=5)
+    said = [alt.Tooltip("day:T", format="%-d %b %Y"), alt.Tooltip("amount:N", title=currency)]
+    actual = alt.Chart(alt.InlineData(values=known)).mark_line(color=_GOOD).encode(x=x, y=y, tooltip=said)
+    expected_days = alt.Chart(alt.InlineData(values=band))
+    spread = expected_days.mark_area(color=_GOOD, opacity=0.2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", tooltip=said)
+    middle = expected_days.mark_line(color=_GOOD, strokeDash=[4, 3]).encode(x=x, y=y, tooltip=said)
+    return _in_our_look(alt.LayerChart(layer=[spread, middle, actual]).properties(height=height))
+
+
 def stacked_by_name(bars: Sequence[tuple[str, Amounts]], currency: str, *, height: int) -> Chart:
     """Lying bars, one for each name in the order given, made of kinds of cost; at most `height` pixels."""
     names = [name for name, _ in bars]

@@ -18,6 +18,7 @@ from farthing import clock, meanings, warehouse
 from farthing.build import build, runner
 from farthing.config import Config, from_mapping
 from farthing.lake import Lake
+from farthing.lake.issued import ISSUED
 from farthing.lake.schemas import BUILD_DAYS, CHARGES, COST_COLUMNS, FOCUS_TIMES, SPANS
 from farthing.lake.views import duckdb_type
 
@@ -43,6 +44,7 @@ CHAPTERS = {
         *("usage_days", "price_days", "trueup_days", "trace_days", "gpu_days", "gpu_hours", "job_days"),
         *("quality_days", "unmatched_days", "same_calls", "stated_days", "prefill_laws"),
     ),
+    "What farthing foresaw, found and told": tuple(table.name for table in ISSUED),
     "What was collected": (
         *("requests", "gpu_usage", "gpu_inventory", "gpu_prices", "jobs", "identities", "metrics", "revenue"),
         *("invoices", "vendor_usage", "exchange_rates"),

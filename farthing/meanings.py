@@ -5,6 +5,8 @@ Publishing writes these texts into the warehouse as comments, for `farthing tabl
 
 from __future__ import annotations
 
+from farthing.lake import issued
+
 #: Where the FOCUS columns of `charges` are defined, each under its own name.
 FOCUS_SPECIFICATION = "https://focus.finops.org/focus-specification/v1-2/"
 
@@ -84,6 +86,7 @@ TABLES = {
     "invoices": "what invoices come to on paper; `invoice_totals` holds the bills against it",
     "build_days": "which days are built, and from what",
     "spans": "every span of collected traces; whose a request is often stands on a span above it",
+    **issued.TABLE_MEANINGS,
 }
 
 _FOCUS = {
@@ -265,6 +268,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "version": "farthing's version",
         "built_at": "when it was made, UTC",
         "horizon": "the moment up to which charges are spread: the last full hour, UTC",
+        "issued": "versions of the issued tables (forecasts, episodes, alerts, ...) that it has, JSON",
     },
     "usage_days": {
         "day": "day on which the requests began, UTC",
@@ -712,6 +716,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "built_at": "when, UTC",
         "version": "farthing's version",
     },
+    **issued.COLUMN_MEANINGS,
 }
 
 

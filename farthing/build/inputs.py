@@ -12,6 +12,7 @@ import duckdb
 
 from farthing.build.settings import day_start
 from farthing.lake import Lake, LakeFile
+from farthing.lake.issued import ISSUED
 from farthing.lake.schemas import (
     CHARGES,
     EXCHANGE_RATES,
@@ -33,7 +34,7 @@ from farthing.lake.schemas import (
 from farthing.lake.views import quoted
 
 #: In the warehouse as they are in the lake; no day depends on them.
-_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, EXCHANGE_RATES)
+_SHOWN_ONLY = (LOADS, REJECTS, REVENUE, INVOICES, EXCHANGE_RATES, *ISSUED)
 INPUTS = (CHARGES, REQUESTS, SPANS, GPU_USAGE, GPU_INVENTORY, GPU_PRICES, JOBS, IDENTITIES, METRICS, VENDOR_USAGE)
 #: Statistics in the log are cut to milliseconds.
 _STATISTICS_MARGIN = timedelta(milliseconds=1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import uuid
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from farthing.commit_points import reached
 from farthing.config import Config
 from farthing.durable import replace_file, sync
 from farthing.lake import Lake
+from farthing.lake.issued import ISSUED
 from farthing.lake.schemas import (
     BUILT,
     COST_LEDGER,
@@ -43,6 +46,7 @@ from farthing.lake.schemas import (
     Table,
 )
 from farthing.lake.views import quoted, text
+from farthing.locks import alone
 from farthing.warehouse import POINTER, current
 
 #: Tables that are in the warehouse as they are in the lake.
@@ -155,6 +159,7 @@ def publish(
     for left in [*folder.glob("farthing-*.making*"), *folder.glob(f".{POINTER}.*")]:
         left.unlink(missing_ok=True)  # of a build that was killed: this one is alone
     pins = {**inputs.pins, **out.pins((*BUILT, STATED_DAYS))}
+    issued = {table.name: pins.pop(table.name) for table in ISSUED}
     made_from = {
         "pins": pins,
         "rules": identity,
@@ -169,17 +174,17 @@ def publish(
     build = json.dumps(made_from, sort_keys=True)
     published = current(folder)
     if published is not None and _identity_of(con, published) == build:
+        published = _with_issued(con, config, lake, folder, published, issued)
         con.execute(f"attach {text(published)} as published (read_only)")
         return published
-    path = folder / f"farthing-{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.duckdb"
-    making = path.with_suffix(".making")
+    path, making = _new_name(folder)
     con.execute(f"attach {text(making)} as published")
     try:
-        _fill(con, config, out, lake, inputs, pins)
+        _fill(con, config, out, lake, inputs, {**pins, **issued})
         con.execute(
             "create table published.build_info as select ? as identity, ? as version, ?::timestamp as built_at,"
-            " make_timestamp(horizon_us) as horizon from settings.build",
-            [build, __version__, clock.now().replace(tzinfo=None)],
+            " make_timestamp(horizon_us) as horizon, ? as issued from settings.build",
+            [build, __version__, clock.now().replace(tzinfo=None), json.dumps(issued)],
         )
         found = runner.models("marts", "checks/warehouse", known=_tables(con))
         marts = [model for model in found.values() if model.file.startswith("sql/marts/")]
@@ -190,7 +195,7 @@ def publish(
         con.begin()  # hundreds of comments, one commit
         for model in marts:
             _comment(con, model)
-        _comment_others(con)
+        _comment_others(con, "published")
         con.commit()
         runner.check(con, found, sorted(set(found) - {model.name for model in marts}))
         con.execute("checkpoint published")
@@ -201,15 +206,97 @@ def publish(
         raise
     con.execute("use build.main")
     con.execute("detach published")
+    _point_to(folder, making, path, config.warehouse.keep)
+    con.execute(f"attach {text(path)} as published (read_only)")
+    return path
+
+
+def publish_issued(config: Config, lake: Lake, tell: Callable[[str], None]) -> Path | None:
+    """Bring what was issued since the last publish (forecasts, anomalies, alerts, ...) into the published warehouse.
+
+    Nothing of the ledger is computed: the published file is copied, and in the copy the issued tables, and the marts
+    that read them, are made anew. None before the first publish.
+    """
+    folder = Path(config.warehouse_path)
+    with alone(config.root, "build", tell), duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        published = current(folder)
+        return published and _with_issued(con, config, lake, folder, published, lake.pins(ISSUED))
+
+
+def _with_issued(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    lake: Lake,
+    folder: Path,
+    published: Path,
+    pins: Mapping[str, int | None],
+) -> Path:
+    """`published` when it has the issued tables at `pins`, else a new file that has, named by the pointer."""
+    con.execute(f"attach {text(published)} as published (read_only)")
+    [(held,)] = con.execute("select issued from published.build_info").fetchall()
+    con.execute("detach published")
+    if json.loads(held) == pins:
+        return published
+    path, making = _new_name(folder)
+    try:
+        shutil.copyfile(published, making)
+        con.execute(f"attach {text(making)} as copied")
+        [(before,)] = con.execute("select current_schema()").fetchall()
+        [(database,)] = con.execute("select current_database()").fetchall()
+        con.execute("use copied.main")
+        con.begin()
+        for table in ISSUED:
+            version = pins[table.name]
+            query = lake.select(table, version=version, files=[] if version is None else None)
+            con.execute(f"create or replace table {table.name} as {query}")
+        found = runner.models(
+            "marts",
+            known=_tables(con, "copied")
+            - {name.removeprefix("marts/").removesuffix(".sql") for name in runner.texts("marts")},
+        )
+        for model in _readers(found, {table.name for table in ISSUED}):
+            runner.run(con, found, [model.name], without=found.keys() - {model.name})
+            _comment(con, model)
+        _comment_others(con, "copied")
+        con.execute("update build_info set issued = ?", [json.dumps(pins)])
+        con.commit()
+        con.execute("checkpoint copied")
+        con.execute(f"use {quoted(database)}.{quoted(before)}")
+        con.execute("detach copied")
+    except BaseException:
+        making.unlink(missing_ok=True)
+        raise
+    _point_to(folder, making, path, config.warehouse.keep)
+    return path
+
+
+def _readers(found: Mapping[str, runner.Model], tables: Collection[str]) -> list[runner.Model]:
+    """The marts that read one of `tables`, also through other marts, in the order in which they are made."""
+    touched: set[str] = set(tables)
+    readers = []
+    for model in runner.in_order(dict(found)):
+        if touched & runner.parse(model.sql, name=model.name, file=model.file).reads:  # those known before too
+            touched.add(model.name)
+            readers.append(model)
+    return readers
+
+
+def _new_name(folder: Path) -> tuple[Path, Path]:
+    """A name for a warehouse file, and the name that it has until it is whole."""
+    path = folder / f"farthing-{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.duckdb"
+    return path, path.with_suffix(".making")
+
+
+def _point_to(folder: Path, making: Path, path: Path, keep: int) -> None:
+    """Let the pointer name `making` under its name for good, `path`."""
     reached("publish.before")
     sync(making)
     making.rename(path)
     pointer = folder / f".{POINTER}.{uuid.uuid4().hex}"
     replace_file(folder / POINTER, f"{path.name}\n".encode(), pointer)
     reached("publish.after")
-    _prune(folder, path, config.warehouse.keep)
-    con.execute(f"attach {text(path)} as published (read_only)")
-    return path
+    _prune(folder, path, keep)
 
 
 def _fill(
@@ -218,7 +305,7 @@ def _fill(
     out: Lake,
     lake: Lake,
     inputs: Inputs,
-    pins: dict[str, int | None],
+    pins: Mapping[str, int | None],
 ) -> None:
     newest = max([*inputs.requests, *inputs.gpu_usage], default=None)
 
@@ -245,7 +332,7 @@ def _fill(
         **{
             table.name: rows(out, table) for table in (*BUILT, STATED_DAYS) if table not in (COST_LEDGER, REQUEST_COSTS)
         },
-        **{table.name: rows(lake, table) for table in _WHOLE},
+        **{table.name: rows(lake, table) for table in (*_WHOLE, *ISSUED)},
         "pools": "select * from settings.pools",
         **{
             name: f"select * from settings.{name}"
@@ -267,8 +354,8 @@ def _make(con: duckdb.DuckDBPyConnection, *, name: str, query: str) -> None:
     con.execute(f"create table published.{name} as {query}")
 
 
-def _tables(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    rows = con.execute("select table_name from duckdb_tables() where database_name = 'published'").fetchall()
+def _tables(con: duckdb.DuckDBPyConnection, database: str = "published") -> frozenset[str]:
+    rows = con.execute("select table_name from duckdb_tables() where database_name = ?", [database]).fetchall()
     return frozenset(name for (name,) in rows)
 
 
@@ -282,12 +369,12 @@ def _comment(con: duckdb.DuckDBPyConnection, model: runner.Model) -> None:
             con.execute(f"comment on column {model.name}.{quoted(match[1])} is {text(match[2])}")
 
 
-def _comment_others(con: duckdb.DuckDBPyConnection) -> None:
+def _comment_others(con: duckdb.DuckDBPyConnection, database: str) -> None:
     """Keep the meanings of the tables that are no marts in the database too."""
-    query = "select table_name, column_name from duckdb_columns() where database_name = 'published' and comment is null"
-    for table, column in con.execute(query).fetchall():
+    query = "select table_name, column_name from duckdb_columns() where database_name = ? and comment is null"
+    for table, column in con.execute(query, [database]).fetchall():
         con.execute(f"comment on column {table}.{quoted(column)} is {text(meanings.of_column(table, column))}")
-    for table in _tables(con) & meanings.TABLES.keys():
+    for table in _tables(con, database) & meanings.TABLES.keys():
         con.execute(f"comment on table {table} is {text(meanings.TABLES[table])}")
 
 

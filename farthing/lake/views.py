@@ -45,10 +45,13 @@ def duckdb_type(kind: pa.DataType, *, stored: bool = False) -> str:
         return f"DECIMAL({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):
         return "TIMESTAMPTZ" if stored else "TIMESTAMP"
+    if pa.types.is_list(kind):
+        return f"{duckdb_type(kind.value_type, stored=stored)}[]"
     return {
         pa.string(): "VARCHAR",
         pa.int32(): "INTEGER",
         pa.int64(): "BIGINT",
+        pa.float32(): "FLOAT",
         pa.float64(): "DOUBLE",
         pa.date32(): "DATE",
         pa.bool_(): "BOOLEAN",

@@ -1,6 +1,6 @@
-"""Reports on the published warehouse: figures as plain data, and renderers that write them as HTML, Markdown or CSV."""
+"""Reports on the published warehouse: figures as plain data, and renderers that write them as files."""
 
-from farthing.reports.asked import NoSuchMonthError
-from farthing.reports.monthly import monthly
+from farthing.reports.asked import NoSuchPeriodError
+from farthing.reports.contents import made, monthly, weekly
 
-__all__ = ["NoSuchMonthError", "monthly"]
+__all__ = ["NoSuchPeriodError", "made", "monthly", "weekly"]

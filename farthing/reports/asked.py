@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import duckdb
@@ -25,8 +25,8 @@ order by column_index
 """
 
 
-class NoSuchMonthError(FarthingError):
-    """Yours: the ledger has nothing of the month that was asked for."""
+class NoSuchPeriodError(FarthingError):
+    """Yours: the ledger has nothing of the month or week that was asked for."""
 
     exit_code = 2
 
@@ -41,6 +41,7 @@ class Period:
     last: date
     whole: bool
     before: tuple[date, date] | None  # the period before it, where the ledger has all of that
+    noun: str = "month"  # what it is one of
 
     @property
     def days(self) -> str:
@@ -82,39 +83,80 @@ def month(con: duckdb.DuckDBPyConnection, first: date | None) -> Period:
     """The month that begins on `first`; by default the last one that is over, else the newest.
 
     Raises:
-        NoSuchMonthError: the ledger has no cost in it.
+        NoSuchPeriodError: the ledger has no cost in it.
     """
+    return _chosen(con, first and first.replace(day=1), _MONTH)
+
+
+def week(con: duckdb.DuckDBPyConnection, day: date | None) -> Period:
+    """The week, Monday to Sunday, that `day` is in; by default the last one that is over, else the newest.
+
+    Raises:
+        NoSuchPeriodError: the ledger has no cost in it.
+    """
+    return _chosen(con, day and _WEEK.begin(day), _WEEK)
+
+
+@dataclass(frozen=True)
+class _Calendar:
+    """A division of days into months or weeks."""
+
+    noun: str
+    begin: Callable[[date], date]  # of the period that a day is in
+    name: Callable[[date], str]  # of the period that begins on a day
+    title: Callable[[date], str]
+    longest: timedelta
+
+    def after(self, first: date) -> date:
+        """The first day of the next period."""
+        return self.begin(first + self.longest)
+
+
+_MONTH = _Calendar(
+    "month",
+    lambda day: day.replace(day=1),
+    lambda first: first.isoformat()[:7],
+    lambda first: f"{first:%B %Y}",
+    timedelta(days=31),
+)
+_WEEK = _Calendar(
+    "week",
+    lambda day: day - timedelta(days=day.weekday()),
+    lambda first: f"{first:%G-W%V}",
+    lambda first: f"week {first:%V of %G}",
+    timedelta(days=7),
+)
+
+
+def _chosen(con: duckdb.DuckDBPyConnection, first: date | None, calendar: _Calendar) -> Period:
     [days] = _rows(con, _DAYS)
     if days["first"] is None:
-        raise NoSuchMonthError("the published ledger has no costs yet: no charge of the bill lies before now.")
+        raise NoSuchPeriodError("the published ledger has no costs yet: no charge of the bill lies before now.")
     [(horizon,)] = [(row["horizon"],) for row in _rows(con, _HORIZON)]
-    months = list(_months(days["first"], days["last"]))
-    over = [one for one in months if _is_over(one, horizon)]
-    chosen = first or (over or months)[-1]
-    if chosen not in months:
-        named = months[0].isoformat()[:7]
-        if len(months) > 1:
-            named = f"{named} to {months[-1].isoformat()[:7]}"
-        raise NoSuchMonthError(
-            f"the ledger has no cost in {chosen.isoformat()[:7]}. Fix: choose a month that it has: {named}."
+    begins = list(_begins(days["first"], days["last"], calendar))
+    over = [one for one in begins if calendar.after(one) <= horizon.date()]
+    chosen = first or (over or begins)[-1]
+    if chosen not in begins:
+        named = calendar.name(begins[0])
+        if len(begins) > 1:
+            named = f"{named} to {calendar.name(begins[-1])}"
+        noun = calendar.noun
+        raise NoSuchPeriodError(
+            f"the ledger has no cost in {calendar.name(chosen)}. Fix: choose a {noun} that it has: {named}."
         )
-    end = next_month(chosen) - timedelta(days=1)
+    end = calendar.after(chosen) - timedelta(days=1)
     eve = chosen - timedelta(days=1)
     whole = chosen in over and days["first"] <= chosen
-    begun = eve.replace(day=1)
+    begun = calendar.begin(eve)
     return Period(
-        name=chosen.isoformat()[:7],
-        title=f"{chosen:%B %Y}",
+        name=calendar.name(chosen),
+        title=calendar.title(chosen),
         first=max(chosen, days["first"]),
         last=min(end, days["last"]) if chosen not in over else end,
         whole=whole,
         before=(begun, eve) if whole and days["first"] <= begun else None,
+        noun=calendar.noun,
     )
-
-
-def next_month(first: date) -> date:
-    """The first day of the month after the one that begins on `first`."""
-    return (first + timedelta(days=31)).replace(day=1)
 
 
 def added(rows: Iterable[Row], column: str = "cost") -> Decimal:
@@ -137,15 +179,11 @@ def percent(value: Decimal | None) -> str:
     return figures.share(value, Decimal(1))
 
 
-def _is_over(first: date, horizon: datetime) -> bool:
-    return next_month(first) <= horizon.date()
-
-
-def _months(first: date, last: date) -> Iterable[date]:
-    current = first.replace(day=1)
+def _begins(first: date, last: date, calendar: _Calendar) -> Iterable[date]:
+    current = calendar.begin(first)
     while current <= last:
         yield current
-        current = next_month(current)
+        current = calendar.after(current)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:

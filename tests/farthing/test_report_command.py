@@ -47,6 +47,29 @@ def test_one_table_goes_to_standard_output(company: Path) -> None:
     assert said.out.startswith("period,BillingCurrency,pool,")
 
 
+def test_a_weekly_report_is_written_as_a_workbook(company: Path) -> None:
+    said = farthing("report", "weekly", "--format", "xlsx", "--project", company)
+    [path] = said.out.split()
+    assert path.endswith("tiny-2026-W41.xlsx")
+    assert Path(path).read_bytes().startswith(b"PK")
+
+
+def test_a_pdf_is_what_the_browser_prints(company: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(chromium).parent))
+    said = farthing("report", "monthly", "--format", "pdf", "--project", company)
+    [path] = said.out.split()
+    content = Path(path).read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(content) > 20_000, "pages, not an empty sheet"
+
+
+def test_without_a_browser_a_pdf_is_refused_with_what_to_do(company: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(company))
+    said = farthing("report", "monthly", "--format", "pdf", "--project", company)
+    assert said.code == 2
+    assert "choose --format html" in " ".join(said.err.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

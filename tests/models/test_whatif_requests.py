@@ -256,9 +256,9 @@ def test_of_two_routers_the_first_takes_a_request() -> None:
     found = log([0])
     first, second = routing(1, 1, 1, 0), routing(1, 1, 1, 0).model_copy(update={"name": "second"})
     plan = Plan(routers=[Router(found, first, DRAWS), Router(found, second, DRAWS)])
-    free = replace(SMALL, unit=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
-    got = replay_requests(found, plan, {"router": Sold([SMALL], 2.0), "second": Sold([free], 1.0)}, DRAWS)
+    got = replay_requests(found, plan, {"router": Sold([SMALL], 2.0), "second": Sold([SMALL], 1.0)}, DRAWS)
     assert got.saved[0] == pytest.approx(EACH - 2 * (1000 * 3e-7 + 100 * 1.5e-6))
+    assert got.routed[0] == 1
 
 
 def test_others_in_the_log_do_not_change_where_a_request_goes() -> None:

@@ -160,7 +160,9 @@ def movers(asked: Asked) -> Section:
     """What cost more, or less, than in the period before."""
     title = "Changes"
     if asked.period.before is None:
-        why = "is not over yet" if not asked.period.whole else "has no whole month before it in the ledger"
+        why = (
+            "is not over yet" if not asked.period.whole else f"has no whole {asked.period.noun} before it in the ledger"
+        )
         return Section("changes", title, "There is nothing to compare with", [f"{asked.period.title} {why}."])
     first, last = asked.period.before
     rows = asked.rows(_MOVERS, before_first=first, before_last=last)
@@ -198,7 +200,7 @@ def movers(asked: Asked) -> Section:
     return Section(
         "changes",
         title,
-        f"{figures.money(abs(change))} {asked.currency} {way} than in the month before",
+        f"{figures.money(abs(change))} {asked.currency} {way} than in the {asked.period.noun} before",
         said,
         tables=[Table("changes", columns, shown, currency=asked.currency)],
         chart=chart,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from farthing import questions
-from farthing.reports.asked import Asked, added
+from farthing.reports.asked import Asked, added, per
 from farthing.reports.document import Row
 
 CLASSES = {"cogs": "cogs (serving)", "rnd": "rnd (training, research)", "opex": "opex (tools, people)"}
@@ -24,7 +24,7 @@ from cost_ledger
 where BillingCurrency = $currency and day between $first and $last
 """
 
-#: Of the month: only the days of the ledger are in it. The units of `[units]` come first, levels among them last.
+#: What is written off of training by unit, of the month. The units of `[units]` come first, levels among them last.
 _UNITS = """
 select unit, quantity, cost, cost_per_unit, training_cost, training_cost_per_unit
 from unit_costs
@@ -97,8 +97,9 @@ class Sums:
 def sums(asked: Asked) -> Sums:
     """The sums of the period."""
     use = asked.one(questions.REQUESTS)
+    spend = asked.rows(questions.CLASSES)
     return Sums(
-        spend=asked.rows(questions.CLASSES),
+        spend=spend,
         revenue=asked.one(questions.REVENUE)["revenue"],
         provisional=asked.one(_PROVISIONAL)["cost"],
         estimated=asked.one(_ESTIMATED)["cost"],
@@ -106,5 +107,24 @@ def sums(asked: Asked) -> Sums:
         requests=use["requests"],
         requests_without_usage=use["requests_without_usage"],
         tokens=use["tokens"],
-        units=asked.rows(_UNITS),
+        units=asked.rows(_UNITS) if asked.period.noun == "month" else _units_of_days(asked, spend, use),
     )
+
+
+def _units_of_days(asked: Asked, spend: list[Row], use: Row) -> list[Row]:
+    """What the days of a shorter period cost by unit; of what a month writes off they have no part."""
+    serving = added(row for row in spend if row["class"] == "cogs")
+    counted = [(row["unit"], row["quantity"]) for row in asked.rows(questions.UNITS)]
+    counted += [("request", use["requests"]), ("million tokens", per(use["tokens"], 1_000_000))]
+    return [
+        {
+            "unit": unit,
+            "quantity": quantity,
+            "cost": serving,
+            "cost_per_unit": per(serving, quantity),
+            "training_cost": None,
+            "training_cost_per_unit": None,
+        }
+        for unit, quantity in counted
+        if quantity
+    ]

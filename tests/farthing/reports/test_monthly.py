@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from farthing import config as configuration
-from farthing.reports import NoSuchMonthError, monthly
+from farthing.reports import NoSuchPeriodError, monthly
 from farthing.reports.document import Report, Row, Section
 from farthing.warehouse import open_warehouse
 from tests.farthing.build.world import World
@@ -221,7 +221,7 @@ def test_an_open_month_says_so_and_takes_only_its_days(report: Make) -> None:
 
 
 def test_a_month_without_cost_is_named_with_those_that_there_are(report: Make) -> None:
-    with pytest.raises(NoSuchMonthError, match=r"no cost in 2026-08.*2026-09 to 2026-11"):
+    with pytest.raises(NoSuchPeriodError, match=r"no cost in 2026-08.*2026-09 to 2026-11"):
         report(date(2026, 8, 1))
 
 
