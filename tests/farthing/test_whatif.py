@@ -31,6 +31,7 @@ _TOML = (
     ).replace('price_table = "none"', 'price_table = "genai-prices"')
     + '\n[warehouse]\nrequest_days = 90\n[[prices]]\nmodel = "gpt-5"\ninput = 2\noutput = 10\n'
     + '[[prices]]\nmodel = "small"\ninput = 0.5\noutput = 2\n'
+    + '[sources.gpu_prices]\nkind = "gpu_prices"\npath = "prices.csv"\n'
 )
 #: 1,000 tokens read and 100 written at the big model's price.
 EACH = Decimal("0.003")
@@ -122,6 +123,17 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in range(30):
         start = datetime(2026, 9, 1, tzinfo=UTC) + timedelta(days=day)
         bill += [_line(start + timedelta(hours=hour), 1, Decimal("2.5"), **node) for hour in range(24)]
+    prices = [
+        ("elsewhere", "a100.8x", "A100", 8, "on-demand", 9.6, "2026-01-01"),
+        ("elsewhere", "a100.8x", "A100", 8, "on-demand", 8, "2026-09-15"),
+        ("elsewhere", "a100.8x", "A100", 8, "on-demand", 1, "2026-10-15"),
+        ("elsewhere", "h100.8x", "H100", 8, "on-demand", 20, "2026-01-01"),
+        ("elsewhere", "a100.8x", "A100", 8, "spot", 4, "2026-01-01"),
+    ]
+    names = ("provider", "instance_type", "gpu_model", "gpus", "pricing_category", "price_per_instance_hour")
+    columns = (*names, "valid_from", "currency")
+    rows = [dict(zip(columns, (*row, "USD"), strict=True)) for row in prices]
+    write_csv(folder / "prices.csv", columns, rows)
     write_csv(folder / "requests.csv", _COLUMNS, asked)
     write_csv(folder / "bills" / "october.csv", _BILL, bill)
     with pytest.MonkeyPatch.context() as patch:
@@ -229,6 +241,36 @@ def test_classes_of_requests_are_read_from_a_file_beside_the_scenario(company: P
     found = cards(whatif(company, "--json", file=str(tmp_path / "scenario.toml")))["meaning"]
     assert found["figures"]["hits"]["q50"] == 2
     assert "97 requests lack" in " ".join(found["remarks"])
+
+
+def test_prices_of_elsewhere_are_those_of_the_dated_tables(company: Path, tmp_path: Path) -> None:
+    router = SCENARIO.replace('to = { model = "small", provider = "openai" }', 'to = { model = "gpt-5-nano" }')
+    more = (
+        '[[cards]]\nname = "elsewhere"\nkind = "cloud"\npool = "gpu-serving"\nprovider = "Elsewhere"\n'
+        '[[cards]]\nname = "nowhere"\nkind = "cloud"\npool = "gpu-serving"\nprovider = "nobody"\n'
+    )
+    (tmp_path / "scenario.toml").write_text(router + more, encoding="utf-8")
+    found = cards(whatif(company, "--json", file=str(tmp_path / "scenario.toml")))
+    tokens = Decimal("0.05") * 1000 / 10**6 + Decimal("0.4") * 100 / 10**6  # the package's price of gpt-5-nano
+    assert middle(found["router"]) == 100 * (EACH - tokens) * Decimal("1.1")
+    assert found["elsewhere"]["inputs"]["gpu_hour"]["q50"] == 1.0
+    assert "since 2026-09-15" in found["elsewhere"]["inputs"]["gpu_hour"]["why"]
+    assert middle(found["elsewhere"]) == 30 * 24 * 2 * (Decimal("1.25") - 1)
+    assert found["nowhere"]["saving"] is None
+
+
+def test_demand_of_a_commitment_is_read_from_a_file_of_paths(company: Path, tmp_path: Path) -> None:
+    card = (
+        '[[cards]]\nname = "commit"\nkind = "reserved"\npool = "gpu-serving"\nterm_months = 12\npaths = "paths.csv"\n'
+        'discount = { value = 0.4, basis = "assumed", why = "offer" }\n'
+    )
+    (tmp_path / "scenario.toml").write_text(card, encoding="utf-8")
+    (tmp_path / "paths.csv").write_text("path,step,gpus\n1,1,4\n1,2,4\n2,1,6\n2,2,6\n", encoding="utf-8")
+    found = cards(whatif(company, "--json", file=str(tmp_path / "scenario.toml")))["commit"]
+    assert found["figures"]["committed A100"]["q50"] == 4
+    (tmp_path / "paths.csv").write_text("path,step,gpus\n1,1,4\n2,1,6\n2,2,6\n", encoding="utf-8")
+    said = whatif(company, "--json", file=str(tmp_path / "scenario.toml"))
+    assert (said.code, "same steps" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -321,6 +321,22 @@ def test_a_shorter_prompt_falls_below_a_step_of_the_price_table() -> None:
     assert got.saved[0] == pytest.approx(2 * EACH * 1.5 - after)
 
 
+def test_a_step_of_the_price_table_begins_above_its_size() -> None:
+    cheap, dear = replace(BIG, tokens_upto=1000), replace(BIG, tokens_over=1000, request=1.0)
+    found = replace(log([0]), prices=[[cheap, dear]])
+    assert own_quote(found, np.arange(1), found.tokens).price(found.tokens)[0] == pytest.approx(EACH)
+    more = found.tokens + 1
+    assert own_quote(found, np.arange(1), more).price(more)[0] > 1
+
+
+def test_a_shorter_prompt_is_shorter_for_the_small_model_too_at_its_own_bill_rate() -> None:
+    found, cut = log([0]), Prompt(name="cut", kind="prompt", uncached=number(0.5))
+    plan = Plan(routers=[Router(found, routing(1, 1, 1, 1), DRAWS)], prompts=[cut])
+    got = replay_requests(found, plan, {"router": Sold([SMALL], 2.0)}, DRAWS)
+    both = (500 * 3e-6 + 100 * 15e-6) + 2 * (500 * 3e-7 + 100 * 1.5e-6)
+    assert got.saved[0] == pytest.approx(EACH - both)
+
+
 def test_two_prompts_shorten_one_after_the_other_in_whole_tokens() -> None:
     cuts = [Prompt(name=f"cut {part}", kind="prompt", uncached=number(part)) for part in (0.5, 0.0999)]
     got = replay_requests(log([0]), Plan(prompts=cuts), {}, DRAWS)
