@@ -356,6 +356,19 @@ def test_an_api_is_left_when_its_requests_pay_for_whole_nodes() -> None:
     assert spread(card.figures["break_even_per_day"].values).q50 == pytest.approx(0.1 * 24 / 0.0045)
 
 
+def test_own_nodes_must_hold_the_busiest_hours() -> None:
+    found = ToOwnGpus(
+        name="own", kind="to_own_gpus", which=Which(models=("big",)), gpus_per_node=1, gpu_hour=number(0.2),
+        requests_per_gpu_hour=number(40), headroom=number(0.25),
+    )  # fmt: skip
+    log = own_log(own=False)
+    by_day_only = replace(log, hour=log.hour // 24 * 24 + log.hour % 6)
+    card = moves.to_own_gpus(found, by_day_only, [], 30, DRAWS)
+    assert card.inputs["peak"].values == pytest.approx([4])
+    assert card.figures["nodes"].values == pytest.approx(np.full(40, 8))
+    assert card.figures["headroom_at_p99"].values == pytest.approx(np.full(40, 1 - 240 / (8 * 40)))
+
+
 def test_rate_and_throughput_are_measured_on_a_pool_when_they_are_not_given() -> None:
     found = ToOwnGpus(name="own", kind="to_own_gpus", which=Which(models=("big",)), gpus_per_node=4, pool="gpus")
     log = own_log(own=False)
