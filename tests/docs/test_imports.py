@@ -16,12 +16,12 @@ MAY_IMPORT = {
     "collectors": tuple(
         f"farthing.{name}" for name in ("clock", "config", "durable", "errors", "lake", "locks", "objects", "web")
     ),
-    "dashboard": tuple(
-        f"farthing.{name}"
-        for name in ("causes", "charts", "clock", "config", "console", "errors", "figures", "questions", "warehouse")
-    )
-    # What people say of anomalies is written to the lake; forecasts are explained where they are made.
-    + ("farthing.anomalies", "farthing.forecasting", "farthing.issued", "farthing.lake"),
+    "dashboard": (
+        *(f"farthing.{name}" for name in ("causes", "charts", "clock", "config", "console", "errors", "figures")),
+        *("farthing.questions", "farthing.warehouse"),
+        # What people say of anomalies is written to the lake; forecasts are explained where they are made.
+        *("farthing.anomalies", "farthing.forecasting", "farthing.issued", "farthing.lake"),
+    ),
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
     "farthing.budgets": ("farthing", "models"),
@@ -33,6 +33,7 @@ MAY_IMPORT = {
         f"farthing.{name}"
         for name in ("causes", "charts", "config", "console", "errors", "figures", "questions", "warehouse")
     ),
+    "farthing.whatif": ("farthing", "models"),
     "farthing": ("farthing",),
     "farthing.agent": ("farthing", "collectors"),
     "farthing.doctor": ("farthing", "collectors"),
