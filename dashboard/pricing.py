@@ -68,7 +68,7 @@ def page() -> None:
 def _panel(
     file: str,  # noqa: ARG001 a newer publish has another name
     currency: str,
-    before_credits: bool,  # noqa: FBT001 a key of the cache
+    before_credits: bool,
     *,
     _config: Config,
     _con: duckdb.DuckDBPyConnection,
@@ -82,7 +82,7 @@ def _panel(
 def _study(
     file: str,  # noqa: ARG001 a newer publish has another name
     currency: str,  # noqa: ARG001
-    before_credits: bool,  # noqa: ARG001, FBT001
+    before_credits: bool,  # noqa: ARG001
     spec: str,
     *,
     _read: Read,
@@ -204,11 +204,11 @@ def _frontier(study: Study, units: Units) -> None:
         told = ", ".join(f"{name} {count:,}" for name, count in Counter(study.fallen).most_common())
         st.warning(f"How many pass each limit: {told or 'none has revenue'}. Loosen one, or offer other price points.")
     else:
-        sure = [card for card in study.menus if card.reaches(spec)]
-        said = f"none makes {spec.target.margin:.0%} with {spec.target.confidence:.0%} confidence"
+        sure = next((card for card in study.menus if card.reaches(spec)), None)
+        said = f"{sure.id} makes" if sure else "none makes"
+        said += f" {spec.target.margin:.0%} with {spec.target.confidence:.0%} confidence"
         if sure:
-            hit = percent(sure[0].measured.against().users_hit)
-            said = f"{sure[0].id} makes {spec.target.margin:.0%} with {spec.target.confidence:.0%} confidence, hitting {hit}"
+            said += f", hitting {percent(sure.measured.against().users_hit)} of users"
         finding(
             f"{len(study.menus)} of {study.tried:,} menus are worth a look: {said}",
             "A frontier and not an optimum: nobody's willingness to pay is known.",
