@@ -81,9 +81,9 @@ def _input(given: dict[str, Any], label: str, key: str) -> dict[str, Any]:
         value = _number(label, known.value, key)
         changed: dict[str, Any] = {"value": value}
     elif known.beta is not None:
-        places = st.columns(2, gap="small")
-        seen = _number(f"{label}: seen", known.beta[0], f"{key}.seen", places[0])
-        changed = {"beta": (seen, _number("not seen", known.beta[1], f"{key}.not", places[1]))}
+        left, right = st.columns(2, gap="small")
+        seen = _number(f"{label}: seen", known.beta[0], f"{key}.seen", left)
+        changed = {"beta": (seen, _number("not seen", known.beta[1], f"{key}.not", right))}
     else:
         assert known.range is not None
         places = st.columns(len(known.range), gap="small")

@@ -1,4 +1,4 @@
-"""The page that answers: what would other plans bring on real cost, and whom would they hit?"""
+"""The page that answers: what would other plans bring, and whom would they hit?"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from farthing.tiers.panel import NO_PLAN, Read
 from farthing.tiers.spec import Spec
 from farthing.tiers.study import CAP, Card, Study
 
-QUESTION = "What would other plans bring on real cost, and whom would they hit?"
+QUESTION = "What would other plans bring, and whom would they hit?"
 _FAIR_USE = ("1.5", "2", "3", "4", "6", "10")
 _REVENUE = '[sources.revenue]\nkind = "revenue"\npath = "revenue.csv"'
 Json = dict[str, Any]
@@ -127,7 +127,7 @@ def _limits(read: Read, choice: Choice) -> Spec | None:
     kept = second[3].multiselect("Plans left as they are", plans, key="kept-plans")
     second[4].toggle("After credits", key="after-credits", help="Cost after promotional credits, which end.")
     try:
-        menu = {"price_points": [Decimal(point) for point in points], "fair_use": [Decimal(cap) for cap in fair]}
+        menu: Json = {"price_points": [Decimal(point) for point in points], "fair_use": [Decimal(cap) for cap in fair]}
         menu |= {"minimum_tiers": fewest, "maximum_tiers": most}
         return specs.from_mapping(
             {"target": target, "limits": limits, "menu": menu, "keep": {"plans": kept}}, file="this page"
@@ -228,7 +228,7 @@ def _one(study: Study, units: Units) -> None:
     currency = study.read.currency
     margin = f"{percent(found['gm_q50'])} margin, nine in ten {percent(found['gm_q05'])} to {percent(found['gm_q95'])}"
     finding(f"{card.id}: {margin}", f"Promised for {study.ahead[0]} to {study.ahead[-1]}")
-    places = st.columns(5, gap="small")
+    places = st.columns([2, 3, 2, 2, 2], gap="small")
     places[0].metric(f"Profit a month, {currency}", estimate(found["profit_q50"]))
     places[1].metric(f"Nine in ten, {currency}", f"{estimate(found['profit_q05'])} to {estimate(found['profit_q95'])}")
     places[2].metric("Users hit", percent(found["limits"]["users_hit"]), help="in the worst month seen")
@@ -278,11 +278,11 @@ def _migration(study: Study, card: Card) -> None:
     tiers = card.outcome.tiers
     moved = sum(
         float(tier.from_groups[number])
-        for number, (name, *_) in enumerate(study.groups)
+        for number, (_, plan, _) in enumerate(study.groups)
         for tier in tiers
-        if tier.plan.name != name
+        if tier.plan.fee != plan.fee
     )
-    finding(f"{_whole(moved)} users move to another plan", "Users of a month, in the mean of the months seen")
+    finding(f"{_whole(moved)} users come to pay another fee", "Users of a month, in the mean of the months seen")
     seen = Counter(tier.plan.name for tier in tiers)
     headings = [
         tier.plan.name if seen[tier.plan.name] == 1 else f"{tier.plan.name} ({number})"

@@ -28,7 +28,7 @@ from farthing.whatif import page as drawn
 from farthing.whatif import scenario as scenario_file
 from farthing.whatif.month import Month
 from farthing.whatif.suited import Suited, suited
-from models.whatif.card import Card, Used, spread
+from models.whatif.card import Card, Figure, Used, spread
 from models.whatif.inputs import NOT_GIVEN, Lever
 from models.whatif.scenario import Scenario
 from models.whatif.simulate import Result, simulate
@@ -200,14 +200,20 @@ def _card(card: Card, currency: str) -> None:
     for remark in card.remarks:
         st.caption(_sentence(remark))
     st.caption(f"Formula: {figures.plain(card.formula)}.")
-    lines = [_input(name, used) for name, used in card.inputs.items() if not used.given.why.startswith(NOT_GIVEN)]
-    lines += [f"{_label(name)} {_values(one.values)} {one.unit}, {one.meaning}" for name, one in _besides(card).items()]
+    given = {name: one for name, one in card.inputs.items() if not one.given.why.startswith(NOT_GIVEN)}
+    _lines([_input(name, one) for name, one in given.items() if not one.read])
+    with st.expander("Facts of the month, and what it shows besides"):
+        _lines([_input(name, one) for name, one in given.items() if one.read])
+        _lines([_besides(name, one, currency) for name, one in card.figures.items()])
+
+
+def _lines(lines: Sequence[str]) -> None:
     st.markdown("\n".join(f"- {line}" for line in lines))
 
 
-def _besides(card: Card) -> dict[str, Any]:
-    """What a card shows besides its saving."""
-    return {name: one for name, one in card.figures.items() if name != "most_unmet"}
+def _besides(name: str, figure: Figure, currency: str) -> str:
+    unit = currency if figure.unit == "money" else figure.unit
+    return f"{_label(name)} {_values(figure.values)} {figures.plain(unit)}, {figures.plain(figure.meaning)}"
 
 
 def _input(name: str, used: Used) -> str:
@@ -230,9 +236,9 @@ def _supply(cards: Sequence[Card]) -> None:
         if card.saving is not None or not card.rows:
             continue
         unmet, days = (spread(card.figures[name].values) for name in ("most_unmet", "days_unmet"))
+        unit = parts.name(card.figures["most_unmet"].unit)
         finding(
-            f"{parts.name(card.name)}: {_plain(unmet.q50)} {parts.name(card.figures['most_unmet'].unit)} unmet at worst,"
-            f" on {_plain(days.q50)} days something is",
+            f"{parts.name(card.name)}: {_plain(unmet.q50)} {unit} unmet at worst, some on {_plain(days.q50)} days",
             "In each draw the cheapest offer fills first",
         )
         names = list(card.rows[0].values)
