@@ -14,7 +14,7 @@ from dashboard import parts, tables
 from dashboard.choice import Choice
 from dashboard.drawing import draw
 from dashboard.parts import estimate, finding, percent
-from dashboard.published import Published, published
+from dashboard.published import published
 from dashboard.tables import Column
 from farthing import figures
 from farthing.config import Config
@@ -50,7 +50,7 @@ def page() -> None:
                 return
             study = _study(warehouse.file, choice.currency, not after_credits, spec.model_dump_json(), _read=read)
         except ConfigError as error:
-            _cannot(error, warehouse, choice)
+            _cannot(error, choice)
             return
         if not read.prices:
             parts.missing(
@@ -144,7 +144,7 @@ def _share(place: Any, label: str, key: str, value: float, *, least: int = 0, mo
     return float(place.number_input(label, least, most, round(100 * value), key=key, bind="query-params") / 100)
 
 
-def _cannot(error: ConfigError, warehouse: Published, choice: Choice) -> None:
+def _cannot(error: ConfigError, choice: Choice) -> None:
     """Say why there is nothing to simulate, and what would change that."""
     finding(f"Plans cannot be simulated in {choice.currency} yet")
     st.info(figures.plain(error.problem))
@@ -152,7 +152,6 @@ def _cannot(error: ConfigError, warehouse: Published, choice: Choice) -> None:
         "It takes three whole months of costs of class cogs, users or customers behind them, and what they pay.",
         f'{_REVENUE}\n\n[[pools]]\nname = "serving"\nclass = "cogs"',
     )
-    st.code(f"farthing status --project {warehouse.config.root}", language="shell")
 
 
 def _offers(study: Study, units: Units) -> list[Json]:

@@ -167,9 +167,10 @@ def _together(result: Result, month: Month) -> None:
     joint, added = spread(together.joint), spread(together.added)
     whole = shown.amount(together.baseline)
     overlap = spread(together.added - together.joint)
+    said = "save" if joint.q50 >= 0 else "cost"
+    share = figures.share(shown.amount(abs(joint.q50)), whole)
     finding(
-        f"Together {_money(joint.q50)} {currency} a month, {figures.share(shown.amount(joint.q50), whole)} of model"
-        " APIs and GPUs",
+        f"Together they {said} {_money(abs(joint.q50))} {currency} a month, {share} of model APIs and GPUs",
         f"{figures.period(month.first, month.last)}; what two cards save is not saved twice",
     )
     places = st.columns(4, gap="small")
@@ -208,7 +209,8 @@ def _card(card: Card, currency: str) -> None:
 
 
 def _lines(lines: Sequence[str]) -> None:
-    st.markdown("\n".join(f"- {line}" for line in lines))
+    if lines:
+        st.markdown("\n".join(f"- {line}" for line in lines))
 
 
 def _besides(name: str, figure: Figure, currency: str) -> str:
