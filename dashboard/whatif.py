@@ -31,7 +31,7 @@ from farthing.whatif.suited import Suited, suited
 from models.whatif.card import Card, Figure, Used, spread
 from models.whatif.inputs import NOT_GIVEN, Lever
 from models.whatif.scenario import Scenario
-from models.whatif.simulate import Result, simulate
+from models.whatif.simulate import Result, Together, simulate
 
 QUESTION = "What would a change of models, prompts or machines save?"
 #: Cards that are on the table first, where the month can be asked for them.
@@ -57,8 +57,6 @@ def page() -> None:
         month = _month(warehouse.file, choice.currency, first, _config=warehouse.config, _con=warehouse.con)
         offered = suited(_example(), month)
         _lacking(month, offered)
-        if not len(month.log) and not month.fleets:
-            return
         names = [card.name for card in offered.cards]
         on_table = right.multiselect("Cards", names, [name for name in _FIRST if name in names], key="cards")
         top = st.container()
@@ -163,9 +161,19 @@ def _kind(card: Any) -> str:
 
 def _together(result: Result, month: Month) -> None:
     """What all cards save together, what they would add up to, and each beside the others."""
-    together, currency = result.together, month.currency
+    if result.together.names:
+        _sum(result.together, month)
+    else:
+        finding("No card on the table is in a sum", "Cards that are read alone, or cannot be told, are in none.")
+    if any(card.saving is not None for card in result.cards):
+        draw(drawn.chart(result, month.currency), "savings")
+    for remark in (*result.together.remarks, *month.remarks):
+        st.caption(_sentence(remark))
+
+
+def _sum(together: Together, month: Month) -> None:
+    currency, whole = month.currency, shown.amount(together.baseline)
     joint, added = spread(together.joint), spread(together.added)
-    whole = shown.amount(together.baseline)
     overlap = spread(together.added - together.joint)
     said = "save" if joint.q50 >= 0 else "cost"
     share = figures.share(shown.amount(abs(joint.q50)), whole)
@@ -178,9 +186,6 @@ def _together(result: Result, month: Month) -> None:
     places[1].metric(f"Added up, {currency}", _money(added.q50), help="as if no two cards met the same request or hour")
     places[2].metric(f"Saved only once, {currency}", _money(overlap.q50), help="added up less together")
     places[3].metric(f"Model APIs and GPUs, {currency}", money(whole))
-    draw(drawn.chart(result, currency), "savings")
-    for remark in (*together.remarks, *month.remarks):
-        st.caption(_sentence(remark))
 
 
 def _card(card: Card, currency: str) -> None:

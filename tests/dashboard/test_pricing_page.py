@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from farthing.tiers.panel import Read
 from farthing.tiers.spec import Spec
 from farthing.warehouse import open_warehouse
 from tests.dashboard import conftest
-from tests.dashboard.test_pages import metrics, table
+from tests.dashboard.test_pages import known, metrics, table
 from tests.farthing.build.world import World, at
 
 Open = Callable[..., AppTest]
@@ -65,8 +64,7 @@ def _offers(app: AppTest) -> list[dict[str, Any]]:
 
 
 def _same(shown: Sequence[Any], found: Sequence[Any]) -> bool:
-    pairs = zip(shown, found, strict=True)
-    return all(b is None and (a is None or math.isnan(a)) if b is None else a == b for a, b in pairs)
+    return [known(value) for value in shown] == list(found)
 
 
 def test_first_figures_are_those_of_the_command_without_a_spec(seats: Path, read: Read, opened: Open) -> None:
@@ -83,9 +81,9 @@ def test_first_figures_are_those_of_the_command_without_a_spec(seats: Path, read
         assert _same([row[name] for name in names], found)
     [detail] = [one for one in whole["offers"] if one["id"] == study.detail.id]
     for row, tier in zip(table(app, "tier"), detail["tiers"], strict=True):
-        names = ("users", "revenue", "cost", "gm_q05", "gm_q50", "gm_q95", "loss_making_share", "break_even_cost")
+        keys = ("users", "revenue", "cost", "gm_q05", "gm_q50", "gm_q95", "loss_making_share", "break_even_cost")
         columns = ("users", "revenue", "cost", "margin q05", "margin q50", "margin q95", "loss-makers", "break-even")
-        assert _same([row[column] for column in columns], [tier[name] for name in names])
+        assert _same([row[column] for column in columns], [tier[key] for key in keys])
     [moves] = table(app, "from \\ to")
     assert moves.pop("from \\ to") == "pro"
     assert {to: users for to, users in moves.items() if users} == {

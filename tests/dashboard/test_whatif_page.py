@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from farthing import config as configuration
 from farthing import figures
+from farthing.warehouse import open_warehouse
 from farthing.whatif import facts, shown
 from farthing.whatif import month as months
 from farthing.whatif import scenario as scenario_file
@@ -50,7 +51,7 @@ def offered(month: Month) -> Suited:
 @pytest.fixture
 def worked_out(
     project: Path, warehouse: duckdb.DuckDBPyConnection, month: Month, offered: Suited
-) -> Iterator[Callable[..., Result]]:
+) -> Callable[..., Result]:
     """What the library says of some cards, each as it is offered or as it is given."""
 
     def work_out(*cards: str | Lever) -> Result:
@@ -59,7 +60,7 @@ def worked_out(
         scenario = example().model_copy(update={"fleets": offered.fleets, "cards": levers})
         return simulate(scenario, facts.gather(warehouse, configuration.load(project), scenario, _HERE, month))
 
-    yield work_out
+    return work_out
 
 
 def rows_of(result: Result) -> list[tuple[Any, ...]]:
@@ -89,7 +90,7 @@ def test_cards_and_their_sum_are_those_of_the_library(
     assert found["Model APIs and GPUs, USD"] == figures.money(shown.amount(result.together.baseline))
     said = f"{figures.money(shown.amount(abs(joint.q50)))} USD a month"
     assert said in app.subheader[0].value
-    assert spread(result.cards[-2].saving).q50 > 0, "else nothing was compared"
+    assert any(row[2] for row in rows_of(result)), "else nothing was compared"
 
 
 def test_a_number_that_is_changed_counts_and_is_assumed(
@@ -126,9 +127,10 @@ def test_what_no_provider_has_is_shown_as_unmet(project: Path, opened: Open, wor
     app = opened(project, "whatif")
     app.multiselect(key="cards").set_value([SUPPLY]).run()
     [card] = worked_out(SUPPLY).cards
-    unmet = [row.values["q50"] for row in card.rows if row.values["what"] == "unmet"]
+    unmet: list[Any] = [row.values["q50"] for row in card.rows if row.values["what"] == "unmet"]
     assert [row["q50"] for row in table(app, "from") if row["what"] == "unmet"] == unmet
-    assert metrics(app)["Unmet at worst, H100"] == f"{max(unmet):,.4g}"
+    assert max(unmet) > 0
+    assert metrics(app)["Unmet at worst, H100"] == f"{spread(card.figures['most_unmet'].values).q50:,.4g}"
     app.number_input(key=f"{SUPPLY}.0").set_value(0.0).run()
     assert not app.exception
     assert "cloud A" not in {row["what"] for row in table(app, "from")}
@@ -153,16 +155,14 @@ def test_names_that_the_month_has_stay(month: Month) -> None:
     [routing] = [card for card in values["cards"] if card["name"] == ROUTING]
     routing["which"] = {"models": ["MODEL-2*"]}
     scenario = scenario_file.parsed({**values, "cards": [routing]}, _HERE)
-    assert suited(scenario, month).cards == scenario.cards or list(suited(scenario, month).cards) == list(
-        scenario.cards
-    )
+    assert list(suited(scenario, month).cards) == list(scenario.cards)
 
 
 def test_another_currency_is_worked_out_in_that_currency(project: Path, opened: Open) -> None:
     app = opened(project, "whatif")
     app.selectbox(key="currency").set_value("EUR").run()
     assert not app.exception
-    assert "EUR" in app.subheader[0].value or app.code
+    assert any("was billed in USD is in no card" in caption.value for caption in app.caption)
 
 
 def test_without_requests_the_page_says_what_to_add(tmp_path: Path, opened: Open) -> None:
@@ -183,8 +183,6 @@ def test_cards_that_a_month_cannot_be_asked_for_say_why(tmp_path: Path) -> None:
     world = World(*company.POOLS)
     world.charge("5", at("12:00"), resource=None, ProviderName="Tools")
     company.publish(world, tmp_path / "bill")
-    from farthing.warehouse import open_warehouse
-
     config = configuration.load(tmp_path / "bill")
     with open_warehouse(config) as con:
         found = suited(example(), months.of(con, config, date(2026, 10, 1), "USD"))
