@@ -48,7 +48,8 @@ def page() -> None:
             spec = _limits(read, choice)
             if spec is None:
                 return
-            study = _study(warehouse.file, choice.currency, not after_credits, spec.model_dump_json(), _read=read)
+            of = (warehouse.file, choice.currency, not after_credits)
+            first = _study(*of, _caps_alone(spec).model_dump_json(), _read=read)
         except ConfigError as error:
             _cannot(error, choice)
             return
@@ -58,7 +59,8 @@ def page() -> None:
                 " makes the target.",
                 _REVENUE,
             )
-        _first_lever(study, units)
+        _first_lever(first, units)
+        study = _study(*of, spec.model_dump_json(), _read=read)
         _frontier(study, units)
         _one(study, units)
         _notes(study)
@@ -90,6 +92,13 @@ def _study(
     return studies.study(Spec.model_validate_json(spec), _read)
 
 
+def _caps_alone(spec: Spec) -> Spec:
+    """The same caps, with one menu instead of thousands: what is looked at first need not wait for the others."""
+    one = {"price_points": [Decimal(1), Decimal(2)], "allowance_shares": [Decimal(1)], "overage": [Decimal(2)]}
+    menu = spec.menu.model_copy(update={**one, "caps": [Decimal(0)], "minimum_tiers": 2, "maximum_tiers": 2})
+    return spec.model_copy(update={"menu": menu})
+
+
 def _limits(read: Read, choice: Choice) -> Spec | None:
     """What the reader asks for, from the defaults of `farthing tiers`; None, in words, where it makes no sense."""
     given = Spec()
@@ -109,7 +118,7 @@ def _limits(read: Read, choice: Choice) -> Spec | None:
         "overage_share": _share(first[5], "Overage of revenue, %", "overage-share", given.limits.overage_share),
         "bill_rise": _share(first[6], "Hit: bill rises by, %", "bill-rise", given.limits.bill_rise, most=1000),
     }
-    second = st.columns([3, 2, 2, 2, 1], gap="small", vertical_alignment="bottom")
+    second = st.columns([6, 4, 5, 4, 3], gap="small", vertical_alignment="bottom")
     points = second[0].multiselect(
         f"Price points, {choice.currency} a month",
         ["10", "20", "50", "100", "200", "500"],
