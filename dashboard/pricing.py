@@ -80,7 +80,7 @@ def _panel(
 
 
 # A resource and no data: of a million users, each visit would else copy every user-month.
-@st.cache_resource(max_entries=20, show_spinner="Every menu is rated, and the best are promised")
+@st.cache_resource(max_entries=10, show_spinner="Every menu is rated, and the best are promised")
 def _study(
     file: str,  # noqa: ARG001 a newer publish has another name
     currency: str,  # noqa: ARG001
@@ -144,7 +144,7 @@ def _limits(read: Read, choice: Choice) -> Spec | None:
     except InvalidOperation:
         st.warning("A price point is no number: write it like 19 or 19.90.")
     except ConfigError as error:
-        st.warning(figures.plain(f"{error.key}: {error.problem}"))
+        st.warning(figures.plain(f"{error.key}: {error.problem}" if error.key else error.problem))
     return None
 
 
@@ -155,6 +155,9 @@ def _share(place: Any, label: str, key: str, value: float, *, least: int = 0, mo
 
 def _cannot(error: ConfigError, choice: Choice) -> None:
     """Say why there is nothing to simulate, and what would change that."""
+    if error.key and error.key.startswith("keep"):
+        st.warning(figures.plain(error.problem))
+        return
     finding(f"Plans cannot be simulated in {choice.currency} yet")
     st.info(figures.plain(error.problem))
     parts.missing(

@@ -16,7 +16,8 @@ from dashboard import levers, parts, tables
 from dashboard.choice import Choice, months_of
 from dashboard.drawing import draw
 from dashboard.parts import finding
-from dashboard.published import published
+from dashboard.published import Published, published
+from dashboard.queries import common
 from dashboard.tables import Column
 from farthing import figures
 from farthing.config import Config
@@ -53,7 +54,7 @@ def page() -> None:
         if choice is None:
             return
         left, right = st.columns([1, 5], gap="small")
-        first = _first_day(choice, left)
+        first = _first_day(warehouse, choice, left)
         month = _month(warehouse.file, choice.currency, first, _config=warehouse.config, _con=warehouse.con)
         offered = suited(_example(), month)
         _lacking(month, offered)
@@ -118,12 +119,14 @@ def _result(
     return simulate(asked, facts.gather(_con, _config, asked, _HERE, _month))
 
 
-def _first_day(choice: Choice, place: Any) -> date:
-    """The first day of the month that is looked at: by default the last one that is over."""
-    options = [one.isoformat()[:7] for one in months_of(choice.first, choice.last)]
-    over = (choice.last + timedelta(days=1)).day == 1 or len(options) == 1
+def _first_day(warehouse: Published, choice: Choice, place: Any) -> date:
+    """The first day of the month that is looked at: by default the last one that is over, as the command has it."""
+    begins = months_of(choice.first, choice.last)
+    horizon = warehouse.one(common.PUBLISHED)["horizon"].date()
+    over = [one for one in begins if (one + timedelta(days=31)).replace(day=1) <= horizon]
+    options = [one.isoformat()[:7] for one in begins]
     chosen = place.selectbox(
-        "Month", options, index=len(options) - (1 if over else 2), key="what-if-month", bind="query-params"
+        "Month", options, index=begins.index((over or begins)[-1]), key="what-if-month", bind="query-params"
     )
     return date.fromisoformat(f"{chosen}-01")
 

@@ -166,6 +166,21 @@ def test_price_points_are_those_of_the_menus(seats: Path, opened: Open) -> None:
     assert all(plan.startswith("30 ") and "| 60 " in plan for plan in plans)
 
 
+def test_where_every_plan_stays_there_is_nothing_to_choose(seats: Path, opened: Open) -> None:
+    app = opened(seats, "pricing")
+    app.multiselect(key="kept-plans").set_value(["pro"]).run()
+    assert not app.exception
+    assert "every user is kept" in app.warning[0].value
+    assert not _offers(app)
+
+
+def test_cost_is_before_credits_until_the_reader_wants_it_after_them(seats: Path, opened: Open) -> None:
+    app = opened(seats, "pricing")
+    assert any("before promotional credits" in caption.value for caption in app.caption)
+    app.toggle(key="after-credits").set_value(True).run()
+    assert any("after promotional credits" in caption.value for caption in app.caption)
+
+
 def test_without_revenue_the_page_says_what_to_add(tmp_path: Path, opened: Open) -> None:
     app = opened(_seats(tmp_path / "unpaid", paid=False), "pricing")
     assert not app.exception

@@ -158,6 +158,14 @@ def test_names_that_the_month_has_stay(month: Month) -> None:
     assert list(suited(scenario, month).cards) == list(scenario.cards)
 
 
+def test_the_last_month_that_is_over_comes_first(
+    project: Path, opened: Open, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    chosen = opened(project, "whatif").selectbox(key="what-if-month")
+    assert chosen.options == ["2026-10", "2026-11"]
+    assert chosen.value == f"{months.of(warehouse, configuration.load(project), None).first:%Y-%m}" == "2026-10"
+
+
 def test_another_currency_is_worked_out_in_that_currency(project: Path, opened: Open) -> None:
     app = opened(project, "whatif")
     app.selectbox(key="currency").set_value("EUR").run()
