@@ -153,6 +153,9 @@ def test_price_points_that_make_no_menu_are_refused_in_words(seats: Path, opened
     app.multiselect(key="price-points").set_value(["20"]).run()
     assert not app.exception
     assert "make no menu" in app.warning[0].value
+    app.multiselect(key="price-points").set_value(["20", "dear"]).run()
+    assert not app.exception
+    assert "is no number" in app.warning[0].value
 
 
 def test_price_points_are_those_of_the_menus(seats: Path, opened: Open) -> None:
