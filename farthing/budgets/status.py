@@ -17,7 +17,7 @@ import duckdb
 
 from farthing import clock, warehouse
 from farthing.budgets import spend
-from farthing.budgets.landing import Landing, landings, scope_name
+from farthing.budgets.landing import Landing, landings, scope_name, scope_words
 from farthing.budgets.limits import Limit, limits, month_after
 from farthing.config import Config
 
@@ -77,6 +77,11 @@ class Status:
     def key(self) -> str | None:
         """Whose budget it is, a JSON list where the scope has several dimensions; null for the total."""
         return scope_name(self.limit.scope)[1]
+
+    @property
+    def scope(self) -> str:
+        """Whose budget it is, for people."""
+        return scope_words(self.limit.scope)
 
     @property
     def used_share(self) -> float | None:

@@ -55,6 +55,7 @@ def test_all_of_a_scope_of_two_dimensions_must_hold(books: Books) -> None:
     books.spend(1, 7, model="m")
     status = books.one(scope={"model": "m", "team": "a"}, amount=1)
     assert (status.actual, status.dimension, status.key) == (3, "team x model", '["a","m"]')
+    assert status.scope == "team a, model m"
 
 
 def test_a_threshold_is_crossed_since_the_day_that_took_the_sum_there(books: Books) -> None:
