@@ -158,7 +158,11 @@ def _of(
     together: Mapping[_Asked, _Spent],
 ) -> Iterator[Status]:
     if known is None or known[1] < limit.begin or known[0] > last:
-        yield Status(limit, None, None, 0.0, None, None, None, (), {})
+        begun = known is None or known[1] >= limit.begin
+        ahead = {} if limit.rolling or begun else landings(con, limit.scope, limit.currency, limit.begin)
+        foreseen = ahead.get(scope_name(limit.scope)[1], [])
+        landing = foreseen[-1] if foreseen else None
+        yield Status(limit, None, None, 0.0, None, None, landing, tuple(_of_forecasts(limit, foreseen)), {})
         return
     days = max(known[0], limit.begin), last
     elapsed = _elapsed(con, limit, last)

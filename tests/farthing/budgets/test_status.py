@@ -289,6 +289,14 @@ def test_without_a_forecast_of_the_very_scope_month_and_currency_there_is_no_lan
     assert books.one(scope={"team": "a"}, amount=1).landing is None
 
 
+def test_a_month_to_come_has_its_forecast_already(books: Books) -> None:
+    books.spend(8, 10, team_id="a")
+    books.landing(8, 101.0, 120.0, month=date(2026, 11, 1), dimension="team", key="a")
+    november = books.one(amount=100, scope={"team": "a"}, month=date(2026, 11, 1))
+    assert (november.actual, november.landing.forecast) == (None, 101.0)
+    assert crossed(november, "landing") == {100: october(8)}
+
+
 def test_a_month_that_is_over_is_judged_by_what_it_came_to_and_no_more_by_forecasts(books: Books) -> None:
     books.spend(date(2026, 9, 30), 99)
     books.landing(29, 101.0, 120.0, month=date(2026, 9, 1))
