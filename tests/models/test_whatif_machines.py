@@ -202,6 +202,15 @@ def test_together_spot_is_for_hours_that_are_left() -> None:
     assert result.together.joint == pytest.approx(np.full(200, HOURS * (5 * 4 * 2.0 + 5 * 4 * 3.0 * 0.5)))
 
 
+def test_together_another_cloud_gets_only_hours_that_are_paid_by_the_hour_and_left() -> None:
+    found = fleet(busy=np.ones(HOURS), committed=0.5, cost=np.full(HOURS, 40 * 3.0))
+    elsewhere = Cloud(name="c", kind="cloud", pool="gpus", provider="x", gpu_hour=number(1.0))
+    scenario = Scenario(cards=(batching(1.3), elsewhere), fleets=(terms(),))
+    result = simulate(scenario, Facts(no_requests(), [found], 30))
+    released = 2 * 4  # 40 / 1.3 = 30.8 GPUs need 8 nodes of 10; 5 nodes are committed, 3 are left to move
+    assert result.together.joint == pytest.approx(np.full(200, HOURS * (released * 3.0 + 12 * (3.0 - 1.0))))
+
+
 # Commitments
 
 
