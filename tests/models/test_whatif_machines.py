@@ -250,6 +250,13 @@ def test_a_commitment_is_on_what_the_other_cards_leave() -> None:
     assert both.together.joint == pytest.approx(np.full(200, 20 * HOURS * 2.0 + 20 * HOURS * 3.0 * 0.3))
 
 
+def test_of_hours_that_become_spot_only_the_fallback_is_left_to_commit_to() -> None:
+    cards = (lever(fallback=0.1), commit(0.3))
+    result = simulate(Scenario(cards=cards, fleets=(terms(),)), Facts(no_requests(), [fleet()], 30))
+    assert result.cards[1].figures["committed H100"].values == 4
+    assert result.cards[1].figures["without_plans H100"].values == 40
+
+
 def test_paths_of_demand_take_the_place_of_the_month() -> None:
     paths = np.array([[10.0, 10.0], [30.0, 30.0]])
     facts = Facts(no_requests(), [fleet(gpus=1)], 30, paths={"commit": paths})
