@@ -175,3 +175,10 @@ def test_a_pool_that_is_billed_weeks_later_goes_on_as_it_was() -> None:
     assert history.as_of == LAST
     assert history.panel.y[0].tolist() == pytest.approx(list(week.values()))
     assert len(history.late) == 19
+
+
+def test_a_day_that_is_filled_in_keeps_what_is_already_more() -> None:
+    con = ledger(
+        lines({"a": lambda day: 150.0 if day == LAST else 100.0, "b": lambda _: 5000.0}), said("a", {1: 0.2, 2: 1.0})
+    )
+    assert of(con, "pool").panel.y[0, -1] == pytest.approx(150.0)
