@@ -14,6 +14,11 @@ from models.series import Days, Values
 
 #: The scale of a series is at least this part of its mean absolute value: what never moved may still move.
 _LEAST_SCALE = 0.005
+#: And a quarter of it where the history is too short for a model: what comes of it is not known.
+_SHORT_SCALE = 0.25
+_SHORT_DAYS = 14
+#: And this part of today's: a line that was still, and then moved, would have been wrong by any multiple of nothing.
+_LEAST_OF_TODAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def scales(y: Values) -> Values:
     """The mean absolute difference to the same weekday a week before, in-sample, (n,): MASE's denominator.
 
     (Hyndman and Koehler 2006.) Where there is none, the mean absolute deviation from the mean; never below 0.5 % of the
-    mean absolute value, so that a line that was constant can be wrong by a finite multiple of its scale.
+    mean absolute value, so that a line that was constant can be wrong by a finite multiple of its scale, and with fewer
+    than 14 known days never below a quarter of it.
     """
     found = np.zeros(len(y))
     for row, values in enumerate(y):
@@ -113,13 +119,21 @@ def scales(y: Values) -> Values:
             weekly = np.abs(values[WEEK:] - values[:-WEEK])
             weekly = weekly[np.isfinite(weekly)]
             moved = weekly.mean() if len(weekly) else np.abs(known - known.mean()).mean()
-            found[row] = max(float(moved), _LEAST_SCALE * float(np.abs(known).mean()))
+            least = _SHORT_SCALE if len(known) < _SHORT_DAYS else _LEAST_SCALE
+            found[row] = max(float(moved), least * float(np.abs(known).mean()))
     return found
+
+
+def of_today(then: Values, today: Values) -> Values:
+    """The scale to judge an earlier error by: that of its origin, but at least half of `today`'s."""
+    return np.asarray(np.maximum(then, _LEAST_OF_TODAY * today))
 
 
 def history_days(y: Values) -> NDArray[np.int64]:
     """Days from the first known value to the end of the grid, (n,); 0 for a series without a value."""
     known = np.isfinite(y)
+    if not y.shape[1]:
+        return np.zeros(len(y), np.int64)
     return np.where(known.any(axis=1), y.shape[1] - known.argmax(axis=1), 0).astype(np.int64)
 
 

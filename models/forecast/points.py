@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -59,12 +60,12 @@ class Points:
 
 @dataclass(frozen=True)
 class Asked:
-    """How points are made: the model, the public holidays and events of prophet, processes, and who is told."""
+    """How points are made: the model, prophet's public holidays and events, the processes to fit in, who is told."""
 
     model: str = "ensemble"
     holidays: str | None = None
     events: Sequence[KnownEvent] = ()
-    processes: int | None = None
+    workers: ProcessPoolExecutor | None = None
     advance: Callable[[int], None] = field(default=lambda _: None, compare=False)
 
 
@@ -147,7 +148,7 @@ def _median(panel: Panel, y: Values, members: tuple[str, ...], horizon: int, ask
     fits = {name: _with_days(name, asked) for name in members if name in FITTED}
     if fits:
         histories = [_history(panel, values, horizon) for values in y]
-        found = fitted.fit_all(fits, histories, processes=asked.processes, advance=asked.advance)
+        found = fitted.fit_all(fits, histories, workers=asked.workers, advance=asked.advance)
         for name, answers in found.items():
             layers.append(np.full((len(y), horizon), np.nan))
             for row, answer in enumerate(answers):

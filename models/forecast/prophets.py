@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +50,8 @@ def _fit(history: History, y: Values, country: str | None, events: Sequence[tupl
     model = Prophet(uncertainty_samples=0, holidays=_named(events) if events else None)
     if country:
         model.add_country_holidays(country)
-    model.fit(pd.DataFrame({"ds": days[: len(y)], "y": y}), seed=_SEED)
+    with TemporaryDirectory() as folder:  # cmdstan writes files for each fit, and keeps them until the process ends
+        model.fit(pd.DataFrame({"ds": days[: len(y)], "y": y}), seed=_SEED, output_dir=folder)
     found = model.predict(pd.DataFrame({"ds": days}))["yhat"].to_numpy(dtype=np.float64)
     return found[: len(y)], found[len(y) :]
 
