@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import streamlit as st
 
-from dashboard import agents, anomalies, bills, customers, forecast, gpus, model_costs, overview
+from dashboard import agents, anomalies, bills, customers, forecast, gpus, model_costs, overview, pricing, whatif
 from dashboard.published import project_folder
 from farthing.errors import ConfigError, FarthingError
 from farthing.warehouse import WarehouseMissingError
@@ -39,6 +39,8 @@ def main() -> None:
             st.Page(agents.page, title="Agents and tasks", url_path="agents"),
             st.Page(forecast.page, title="Forecast", url_path="forecast"),
             st.Page(anomalies.page, title="Anomalies and budgets", url_path="anomalies"),
+            st.Page(pricing.page, title="Pricing", url_path="pricing"),
+            st.Page(whatif.page, title="What-if", url_path="what-if"),
             st.Page(bills.page, title="Bills and reconciliation", url_path="bills"),
         ],
         position="top",

@@ -29,8 +29,11 @@ class Choice:
         return {"currency": self.currency, "first": self.first, "last": self.last}
 
 
-def choose(warehouse: Published, question: str) -> Choice | None:
-    """Head a page with the question that it answers and with what is looked at; None while the ledger is empty."""
+def choose(warehouse: Published, question: str, *, days: bool = True) -> Choice | None:
+    """Head a page with the question that it answers and with what is looked at; None while the ledger is empty.
+
+    Without `days` the reader chooses the currency alone, and all days are looked at.
+    """
     name = warehouse.config.project.name
     title, *choosers = st.columns([5, 1, 2], gap="small", vertical_alignment="top")
     with title:
@@ -41,8 +44,8 @@ def choose(warehouse: Published, question: str) -> Choice | None:
             f"{figures.plain(name)}{badge} · published {_moment(build['built_at'])} UTC"
             f" · costs up to {_moment(build['horizon'])} UTC"
         )
-    days = warehouse.one(common.DAYS)
-    first, last = days["first"], days["last"]
+    known = warehouse.one(common.DAYS)
+    first, last = known["first"], known["last"]
     if first is None:
         return None
     found = currencies(warehouse)
@@ -50,7 +53,9 @@ def choose(warehouse: Published, question: str) -> Choice | None:
     currency = choosers[0].selectbox(
         "Currency", found, key="currency", bind="query-params", help="Costs of different currencies are never added."
     )
-    months = _months(first, last)
+    if not days:
+        return Choice(currency, first, last)
+    months = months_of(first, last)
     options = [ALL_DAYS, *([month.isoformat()[:7] for month in months] if len(months) > 1 else []), CHOSEN_DAYS]
     chosen = choosers[1].selectbox(
         "Period",
@@ -94,7 +99,8 @@ def _firm(word: str, meaning: str, cost: Decimal, whole: Decimal, choice: Choice
     return f":orange-badge[{word}] {amount}: {meaning}"
 
 
-def _months(first: date, last: date) -> list[date]:
+def months_of(first: date, last: date) -> list[date]:
+    """The first day of each month from that of `first` to that of `last`."""
     numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
     return [date(number // 12, number % 12 + 1, 1) for number in numbers]
 

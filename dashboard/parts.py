@@ -19,9 +19,9 @@ NO_USER, NO_MODEL, NO_AGENT = "(no user)", "(no model)", "(no agent)"
 EDGES = [Decimal(digit).scaleb(power) for power in range(-6, 8) for digit in (1, 2, 5)]
 
 
-def head(warehouse: Published, question: str) -> Choice | None:
+def head(warehouse: Published, question: str, *, days: bool = True) -> Choice | None:
     """The page's question, choosers, and how firm its figures are; None, in words, while the ledger is empty."""
-    choice = choose(warehouse, question)
+    choice = choose(warehouse, question, days=days)
     if choice is None:
         st.info("The published ledger has no costs yet: no charge of the bill lies before now.")
         return None
@@ -96,3 +96,13 @@ def finding(text: str, meaning: str | None = None) -> None:
 def name(value: object) -> str:
     """A foreign name inside a heading."""
     return figures.plain(value)
+
+
+def estimate(value: float | None) -> str:
+    """An estimated amount, to two places."""
+    return figures.MISSING if value is None else money(Decimal(f"{value:.2f}"))
+
+
+def percent(value: float | None) -> str:
+    """An estimated share."""
+    return figures.MISSING if value is None else f"{100 * value:.1f} %"

@@ -285,7 +285,7 @@ def margin_against_hit(
     ]
     kinds = list(dict.fromkeys(kind for _, kind, *_ in offers))
     base = alt.Chart(alt.InlineData(values=values))
-    across = alt.X("hit:Q").title("users whose bill rises").axis(format=".0%").scale(nice=True, zero=True)
+    across = alt.X("hit:Q").title("users whose bill rises").axis(format=".1~%", tickCount=8).scale(nice=True, zero=True)
     up = alt.Scale(zero=False, nice=True)
     colour = alt.Color("kind:N").scale(domain=kinds, range=["#9aa3ab", "#e3a72f", "#24577a"]).legend(title=None)
     said = [

@@ -87,6 +87,17 @@ class Study:
         """The frontier."""
         return [card for card in self.cards if card.kind == MENU]
 
+    def showing(self, wanted: str) -> Study:
+        """The same study with the offer called `wanted` as the one that is shown user by user.
+
+        Raises:
+            ConfigError: there is no such offer.
+        """
+        card = _detail(self.cards, self.spec, wanted)
+        now = [plan for _, plan, _ in self.groups]
+        panel = self.read.panel.until(len(self.fitted))
+        return replace(self, detail=card, accounts=by_user.accounts(card.offer, now, panel, self.spec.terms))
+
 
 def study(
     spec: Spec,

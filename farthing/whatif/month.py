@@ -111,14 +111,16 @@ class Month:
     remarks: list[str]
 
 
-def of(con: duckdb.DuckDBPyConnection, config: Config, first: date | None) -> Month:
-    """The month that begins on `first`, by default the last one that is over, in the currency that leads.
+def of(con: duckdb.DuckDBPyConnection, config: Config, first: date | None, currency: str | None = None) -> Month:
+    """The month that begins on `first`, by default the last one that is over, in `currency`, else the one that leads.
 
     Raises:
         NoSuchMonthError: the ledger has no cost in it.
     """
     period = asked.month(con, first)
-    currency, *others = asked.currencies(con, config)
+    found = asked.currencies(con, config)
+    currency = currency or found[0]
+    others = [one for one in found if one != currency]
     known = {"currency": currency, "first": period.first, "last": period.last}
     log, request_ids = _log(con, known)
     [(kept, used)] = con.execute(_COVERAGE, {"first": period.first, "last": period.last}).fetchall()

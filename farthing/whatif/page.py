@@ -61,12 +61,13 @@ def _overview(result: Result, month: Month) -> Section:
         heading,
         said,
         tables=[Table("cards", columns, rows, currency=month.currency)],
-        chart=partial(_chart, result, month.currency),
+        chart=partial(chart, result, month.currency),
         chart_says="What each card saves a month by itself, and all together: the median, and nine of ten draws.",
     )
 
 
-def _chart(result: Result, currency: str) -> Chart:
+def chart(result: Result, currency: str) -> Chart:
+    """What each card saves by itself, and all together."""
     from farthing import charts
 
     bars = [(card.name, spread(card.saving)) for card in result.cards if card.saving is not None]

@@ -79,7 +79,7 @@ PAID = [
 ]
 
 
-def publish(world: World, folder: Path, *, paid: Sequence[tuple[Any, ...]] = ()) -> None:
+def publish(world: World, folder: Path, *, paid: Sequence[tuple[Any, ...]] = (), now: datetime = NOW) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "farthing.toml").write_text(TOML)
     lake = Lake(world.config(folder).lake_path)
@@ -88,7 +88,7 @@ def publish(world: World, folder: Path, *, paid: Sequence[tuple[Any, ...]] = ())
         names = ("customer_id", "plan", "period", "amount", "currency")
         rows = [dict(zip(names, (*row[:3], Decimal(row[3]), row[4]), strict=True)) for row in paid]
         lake.append(REVENUE, pa.Table.from_pylist(rows, schema=REVENUE.schema), load="paid")
-    world.build(folder, now=NOW)
+    world.build(folder, now=now)
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,10 @@ PAGES = {
     "Models": "models.csv",
     "GPUs": "nodes.csv",
     "Agents and tasks": "tasks.csv",
+    "Forecast": "No forecast has been issued in USD",
+    "Anomalies and budgets": "No anomaly is known",
+    "Pricing": "Plans cannot be simulated in USD yet",
+    "What-if": "cards.csv",
     "Bills and reconciliation": "invoices.csv",
 }
 
@@ -108,6 +112,9 @@ def test_a_browser_shows_every_page_and_asks_nobody_else(address: str, chromium:
         page.on("request", lambda request: asked.append(request.url))
         # By link: of an address below the root Streamlit first asks where the root is, with a 404 each time.
         page.goto(address)
+        page.get_by_role("link", name="Overview", exact=True).wait_for(timeout=30_000)
+        # On a laptop's width every page is a link of its own, and none lies behind "more".
+        assert [link.inner_text() for link in page.get_by_test_id("stTopNavLink").all()] == list(PAGES)
         for name, text in PAGES.items():
             page.get_by_role("link", name=name, exact=True).click()
             page.get_by_text(text).first.wait_for(timeout=30_000)

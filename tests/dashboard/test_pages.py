@@ -19,7 +19,9 @@ from tests.dashboard import conftest as company
 from tests.farthing.build.world import World, at
 
 Open = Callable[..., AppTest]
-PAGES = ("overview", "customers", "model_costs", "gpus", "agents", "forecast", "anomalies", "bills")
+PAGES = (
+    *("overview", "customers", "model_costs", "gpus", "agents", "forecast", "anomalies", "pricing", "whatif", "bills"),
+)
 OCTOBER = ("2026-10-01", "2026-10-31")
 NOVEMBER = ("2026-11-01", "2026-11-01")
 ALL = ("2026-10-01", "2026-11-01")
@@ -211,7 +213,7 @@ def test_a_bill_alone_shows_every_page_and_says_what_is_missing(page: str, tmp_p
     assert app.title[0].value.endswith("?")
     assert "USD, 1 Oct 2026 · nothing is provisional · nothing is estimated" in app.markdown[0].value
     wanted = {"overview": "revenue", "customers": "revenue", "model_costs": "requests", "gpus": "gpu_inventory"}
-    wanted["agents"] = "trace_id"
+    wanted |= {"agents": "trace_id", "pricing": "revenue", "whatif": "requests"}
     if page in wanted:
         assert any(wanted[page] in code.value for code in app.code)
 

@@ -21,6 +21,8 @@ MAY_IMPORT = {
         *("farthing.questions", "farthing.warehouse"),
         # What people say of anomalies is written to the lake; forecasts are explained where they are made.
         *("farthing.anomalies", "farthing.forecasting", "farthing.issued", "farthing.lake"),
+        # Plans and changes are simulated on the page as their commands do, on what is published.
+        *("farthing.tiers", "farthing.whatif", "models.whatif"),
     ),
     "farthing.lake": tuple(f"farthing.{name}" for name in ("clock", "commit_points", "errors", "locks", "objects")),
     "farthing.warehouse": ("farthing.config", "farthing.errors"),
