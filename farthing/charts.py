@@ -249,6 +249,49 @@ def busy_hours(
     return _in_our_look((seen + unseen).properties(height=height))
 
 
+def margin_against_hit(
+    offers: Sequence[tuple[str, str, float, float, float, float]], target: float, *, height: int = 300
+) -> Chart:
+    """A point for each offer: share of users hit, and gross margin with its 90 % interval.
+
+    Each is (name, kind, users hit, q05, q50, q95); the dashed line is the `target` margin.
+    """
+    values = [
+        {"name": name, "kind": kind, "hit": hit, "low": low, "margin": middle, "high": high}
+        for name, kind, hit, low, middle, high in offers
+    ]
+    kinds = list(dict.fromkeys(kind for _, kind, *_ in offers))
+    base = alt.Chart(alt.InlineData(values=values))
+    across = alt.X("hit:Q").title("users whose bill rises").axis(format=".0%").scale(nice=True, zero=True)
+    up = alt.Scale(zero=False, nice=True)
+    colour = alt.Color("kind:N").scale(domain=kinds, range=["#9aa3ab", "#e3a72f", "#24577a"]).legend(title=None)
+    said = [
+        alt.Tooltip("name:N", title="offer"),
+        alt.Tooltip("hit:Q", title="users hit", format=".1%"),
+        alt.Tooltip("low:Q", title="margin q05", format=".1%"),
+        alt.Tooltip("margin:Q", title="margin q50", format=".1%"),
+        alt.Tooltip("high:Q", title="margin q95", format=".1%"),
+    ]
+    ranges = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+        x=across,
+        y=alt.Y("low:Q").scale(up).axis(format=".0%", tickCount=6).title("gross margin of a month to come"),
+        y2="high:Q",
+        color=colour,
+    )
+    points = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x=across, y=alt.Y("margin:Q").scale(up), color=colour, tooltip=said
+    )
+    names = base.mark_text(dx=6, dy=-6, align="left", fontSize=10, color=INK).encode(
+        x=across, y=alt.Y("margin:Q").scale(up), text="name:N"
+    )
+    line = (
+        alt.Chart(alt.InlineData(values=[{"target": target}]))
+        .mark_rule(strokeDash=[4, 4], color=_QUIET)
+        .encode(y=alt.Y("target:Q").scale(up), tooltip=[alt.Tooltip("target:Q", title="target", format=".0%")])
+    )
+    return _in_our_look((ranges + points + names + line).properties(height=height))
+
+
 def _step(day: date, months: bool) -> date:
     return day.replace(day=1) if months else day
 

@@ -31,6 +31,7 @@ from farthing.cli import (
     running,
     shipping,
     starting,
+    tiers,
 )
 from farthing.cli.common import SCRATCH, opened
 from farthing.errors import FarthingError
@@ -59,6 +60,7 @@ running.register(app)
 anomalies.register(app)
 forecasting.register(app)
 alerting.register(app)
+tiers.register(app)
 shipping.register(agent.app)
 app.add_typer(agent.app)
 
