@@ -203,6 +203,29 @@ def walk(steps: Sequence[tuple[str, Decimal, bool]], currency: str, *, height: i
     return _in_our_look(chart.properties(height=min(height, 60 + 26 * len(steps))))
 
 
+def ranges_by_name(rows: Sequence[tuple[str, float, float, float]], title: str, *, height: int) -> Chart:
+    """A lying bar from the second to the fourth of each, with a mark at the third, in the order given."""
+    names = [name for name, *_ in rows]
+    values = [
+        {"name": name, "low": low, "middle": middle, "high": high, "shown": f"{low:,.0f} to {high:,.0f}"}
+        for name, low, middle, high in rows
+    ]
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        y=alt.Y("name:N").scale(domain=names).axis(labelLimit=190, ticks=False).title(None),
+        tooltip=[
+            alt.Tooltip("name:N", title="of"),
+            alt.Tooltip("middle:Q", title=title, format=",.0f"),
+            alt.Tooltip("shown:N", title="nine of ten"),
+        ],
+    )
+    bars = base.mark_bar(color=KINDS["shared"][0], height=10).encode(
+        x=alt.X("low:Q").title(title).axis(format=_AMOUNTS, tickCount=6), x2="high:Q"
+    )
+    marks = base.mark_tick(color=_GOOD, thickness=3, size=18).encode(x="middle:Q")
+    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(color=_QUIET).encode(x="at:Q")
+    return _in_our_look((bars + zero + marks).properties(height=min(height, 60 + 28 * len(rows))))
+
+
 def busy_hours(
     cells: Sequence[tuple[date, int, float | None, Decimal]], first: date, last: date, currency: str, *, height: int
 ) -> Chart:

@@ -31,6 +31,7 @@ from farthing.cli import (
     running,
     shipping,
     starting,
+    supposing,
     tiers,
 )
 from farthing.cli.common import SCRATCH, opened
@@ -55,6 +56,7 @@ reconciling.register(app)
 explaining.register(app)
 budgeting.register(app)
 reporting.register(app)
+supposing.register(app)
 exporting.register(app)
 running.register(app)
 anomalies.register(app)

@@ -31,6 +31,7 @@ MAY_IMPORT = {
         f"farthing.{name}"
         for name in ("causes", "charts", "config", "console", "errors", "figures", "questions", "warehouse")
     ),
+    "farthing.whatif": ("farthing", "models"),
     "farthing": ("farthing",),
     "farthing.agent": ("farthing", "collectors"),
     "farthing.doctor": ("farthing", "collectors"),
