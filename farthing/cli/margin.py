@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from farthing.cli import common
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.console import Form, Sheet
 from farthing.margin.lines import By
+
+if TYPE_CHECKING:
+    import duckdb
 
 MonthOption = Annotated[
     str | None, typer.Option("--month", metavar="MONTH", help="Like 2026-10; by default the last that is whole.")
@@ -45,6 +49,14 @@ def margin_command(
     currency: Annotated[
         str | None, typer.Option("--currency", help="By default the one with the most cost in the month.")
     ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", metavar="NAME", help="Instead: what one of a unit costs by model, like 'request'."),
+    ] = None,
+    waterfall: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--waterfall", metavar="MONTH MONTH", help="With --unit: what moved it between two months."),
+    ] = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Lines shown as a table; JSON and CSV have all.")] = 20,
     project: ProjectOption = None,
     as_json: JsonOption = False,
@@ -57,11 +69,16 @@ def margin_command(
     from farthing.margin import lines
 
     form = common.form(as_json, as_csv)
+    if waterfall is not None and unit is None:
+        raise typer.BadParameter("--waterfall goes with --unit, like --unit request.")
+    if unit is not None and (losers or whale or by is not By.PAYER):
+        raise typer.BadParameter("--unit excludes --by, --losers and --whale.")
+    two = (common.month(waterfall[0]), common.month(waterfall[1])) if waterfall else None
     first = common.month(month) if month else None
     config = common.open_project(project)
     with warehouse.open_warehouse(config) as con:
         known, whole, last = lines.months(con)
-        at = first or (whole or known)[-1]
+        at = first or (two[1] if two else (whole or known)[-1])
         if at not in known:
             raise typer.BadParameter(f"{at:%Y-%m} has neither cost nor revenue; known are {known[0]:%Y-%m} to "
                                      f"{known[-1]:%Y-%m}.")  # fmt: skip
@@ -69,6 +86,9 @@ def margin_command(
         chosen = currency or spoken[0]
         if chosen not in spoken:
             raise typer.BadParameter(f"nothing is in {chosen} in {at:%Y-%m}; there is {', '.join(spoken)}.")
+        if unit is not None:
+            _show_unit(con, unit, two, at, chosen, form)
+            return
         sure = lines.spread_of(con, at, chosen, whole)
         summary = lines.whole_month(con, at, chosen, sure)
         found = lines.lines(con, by, at, chosen, sure)
@@ -95,6 +115,42 @@ def margin_command(
         remarks.append("No interval: it takes three whole months with revenue and cost to see how far months differ.")
     for remark in remarks:
         console.say(remark, style="dim", form=Form.JSON)
+
+
+def _show_unit(
+    con: duckdb.DuckDBPyConnection,
+    unit: str,
+    two: tuple[date, date] | None,
+    month: date,
+    currency: str,
+    form: Form,
+) -> None:
+    """What one of `unit` costs in `month` by model, or what moved it between `two`."""
+    from farthing.margin import units
+
+    if two is None:
+        rows = units.of_month(con, unit, month, currency)
+        columns = ("model", "quantity", "cost", "provisional_cost", "cost_per_unit")
+        title = f"One {unit} in {month:%Y-%m}, {currency}"
+        console.show(_sheet("unit", columns, rows, title=title, note="Without a model: the company."), form)
+        return
+    found = units.moved(con, unit, two, currency)
+    summary = {
+        "unit": unit, "currency": currency, "from": two[0], "to": two[1], "before": found.before, "after": found.after,
+        "change": found.after - found.before,
+    }  # fmt: skip
+    effects = [
+        {"effect": effect, "model": model, "amount": amount}
+        for effect, model, amount in sorted(found.effects, key=lambda one: -abs(one[2]))
+    ]
+    console.show(
+        [
+            _sheet("unit", tuple(summary), [summary], record=True, title="What one costs"),
+            _sheet("effects", ("effect", "model", "amount"), effects, title="What moved it: adds up to the change"),
+        ],
+        form,
+        main="effects",
+    )
 
 
 def _lines(found: Sequence[Mapping[str, Any]], by: By, rows: int, form: Form) -> Sheet:

@@ -148,7 +148,7 @@ def test_routing_and_caching_are_not_saved_twice(case: Callable[[str], Given]) -
 def test_power_is_of_whole_machines_and_their_building(case: Callable[[str], Given]) -> None:
     told, [rows] = case("An H100 machine at 10.5 kW, and the power of 100 GPUs")
     found = {row["ResourceId"]: row for row in rows}
-    shown = {}
+    shown: dict[str, str] = {}
     for name, resource in (("one machine", "machine"), ("thirteen machines", "thirteen"), ("100 boards", "boards")):
         shown |= {f"{name}, kWh": money(found[resource]["kwh"]), name: money(found[resource]["cost"])}
     right = Decimal(found["thirteen"]["cost"]) / Decimal(found["boards"]["cost"])

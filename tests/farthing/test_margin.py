@@ -10,10 +10,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from farthing.build.settings import MONEY_MACRO
-from farthing.margin import lines
+from farthing.errors import ConfigError
+from farthing.margin import lines, units
 from models.margin_interval import spread, student_95
 from tests.farthing.commands import farthing
 from tests.worlds import write_csv
@@ -332,3 +335,105 @@ def test_the_spread_of_tasks_names_those_that_ran_away() -> None:
     assert (found["p50_cost"], found["p99_cost"]) == (Decimal("0.51"), Decimal(1))
     assert (found["dearest_task"], found["dearest_calls"]) == ("runaway", 3000)
     assert (found["runaway_tasks"], found["runaway_cost"]) == (1, 30)
+
+
+# -- units -----------------------------------------------------------------------------------------------------------
+
+
+def test_input_and_output_of_a_model_add_up_to_its_tokens_at_ten_to_fifty_without_a_price(seats: Path) -> None:
+    found = {
+        unit: {row["model"]: row for row in farthing("margin", "--project", seats, "--unit", unit, "--json").value}
+        for unit in ("million tokens", "million input tokens", "million output tokens")
+    }
+    for model in (None, "small", "large"):
+        together, read, written = (Decimal(rows[model]["cost"]) for rows in found.values())
+        assert read + written == together
+        assert float(read / together) == pytest.approx(10 * 10 / (10 * 10 + 5 * 50), abs=1e-9)
+
+
+def test_an_active_user_made_a_request_and_a_unit_that_nobody_counts_is_named(seats: Path) -> None:
+    rows = farthing("margin", "--project", seats, "--unit", "active user", "--json").value
+    found = {row["model"]: (Decimal(row["quantity"]), Decimal(row["cost_per_unit"])) for row in rows}
+    assert {model: quantity for model, (quantity, _) in found.items()} == {None: 3, "large": 3, "small": 1}
+    assert float(found["small"][1]) == pytest.approx(80 * 0.4)  # net of the credit, as the ledger has it
+    said = farthing("margin", "--project", seats, "--unit", "moon")
+    assert said.code == 2
+    assert "million tokens" in said.err
+
+
+def economics(*rows: tuple[Any, ...]) -> duckdb.DuckDBPyConnection:
+    """A warehouse with these rows of unit_economics alone: month, model, quantity, cost."""
+    con = duckdb.connect()
+    con.execute(
+        "create table unit_economics (month date, unit varchar, model varchar, BillingCurrency varchar,"
+        " quantity decimal(38, 12), cost decimal(38, 12), provisional_cost decimal(38, 12),"
+        " cost_per_unit decimal(38, 12))"
+    )
+    for month, model, quantity, cost in rows:
+        con.execute(
+            "insert into unit_economics values (?, 'request', ?, 'USD', ?, ?, null, ?)",
+            [date(2026, month, 1), model, quantity, cost, Decimal(cost) / quantity],
+        )
+    return con
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *(st.integers(0, 1000), st.integers(0, 10**6)),
+            *(st.integers(0, 1000), st.integers(0, 10**6)),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+)
+def test_what_moved_a_unit_adds_up_to_the_change_whatever_came_or_went(
+    models: list[tuple[int, int, int, int]], left_before: int, left_after: int
+) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for month, at, left in ((9, 0, left_before), (10, 2, left_after)):
+        units_of = [model[at] for model in models]
+        assume(sum(units_of) > 0)
+        costs = [model[at + 1] if model[at] else 0 for model in models]
+        rows.append((month, None, sum(units_of), sum(costs) + left))
+        rows += [
+            (month, f"m{number}", quantity, cost)
+            for number, (quantity, cost) in enumerate(zip(units_of, costs, strict=True))
+            if quantity
+        ]
+    found = units.moved(economics(*rows), "request", (date(2026, 9, 1), date(2026, 10, 1)), "USD")
+    change = float(found.after - found.before)
+    assert sum(amount for _, _, amount in found.effects) == pytest.approx(
+        change, abs=1e-9 * float(found.before + found.after) + 1e-9
+    )
+
+
+def test_a_dearer_model_is_rate_and_another_mix_is_mix() -> None:
+    months = (date(2026, 9, 1), date(2026, 10, 1))
+    dearer = units.moved(
+        economics((9, None, 10, 20), (9, "a", 10, 20), (10, None, 30, 90), (10, "a", 30, 90)), "request", months, "USD"
+    )
+    assert {effect: round(amount, 9) for effect, _, amount in dearer.effects} == {
+        units.MIX: 0, units.RATE: 1, units.SPENT: 0, units.SHARED_BY: 0,
+    }  # fmt: skip
+    spread_thin = units.moved(economics((9, None, 10, 100), (10, None, 20, 100)), "request", months, "USD")
+    assert {effect: round(amount, 9) for effect, _, amount in spread_thin.effects} == {
+        units.SPENT: 0, units.SHARED_BY: -5,
+    }  # fmt: skip
+
+
+def test_a_negative_cost_is_no_waterfall() -> None:
+    con = economics((9, None, 10, 1), (9, "a", 10, -1), (10, None, 10, 1), (10, "a", 10, 1))
+    with pytest.raises(ConfigError, match="negative"):
+        units.moved(con, "request", (date(2026, 9, 1), date(2026, 10, 1)), "USD")
+
+
+def test_the_waterfall_is_told_with_the_cost_before_and_after(seats: Path) -> None:
+    months = ("--unit", "request", "--waterfall", "2026-06", "2026-07")
+    said = farthing("margin", "--project", seats, "--json", *months)
+    assert said.code == 0, said.err
+    assert Decimal(said.value["unit"]["before"]) == Decimal(said.value["unit"]["after"])  # months are alike
+    assert {row["effect"] for row in said.value["effects"]} == {units.MIX, units.RATE, units.SPENT, units.SHARED_BY}
+    assert farthing("margin", "--project", seats, "--waterfall", "2026-06", "2026-07").code == 2
