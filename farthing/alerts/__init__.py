@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farthing.alerts.alert import Alert, Attachment, Message, message
-from farthing.alerts.delivery import Delivered, amounts_told, deliver, payloads, retry, to_stdout, trial, trial_message
+from farthing.alerts.delivery import Delivered, amounts_told, deliver, payloads, retry, trial, trial_message
 from farthing.alerts.outcome import Outcome, Patience
 from farthing.alerts.sending import send
 
@@ -20,7 +20,6 @@ __all__ = [
     "payloads",
     "retry",
     "send",
-    "to_stdout",
     "trial",
     "trial_message",
 ]

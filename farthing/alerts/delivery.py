@@ -48,7 +48,7 @@ def deliver(
     alerts: Iterable[Alert],
     tell: Callable[[str], None],
     *,
-    write: Callable[[str], None] = to_stdout,
+    write: Callable[[str], object] = to_stdout,
     patience: Patience = Patience(),  # noqa: B008  immutable
 ) -> Delivered:
     """Tell of those `alerts` that were not told of before, and of what earlier runs could not deliver.
@@ -75,7 +75,7 @@ def retry(
     lake: Lake,
     tell: Callable[[str], None],
     *,
-    write: Callable[[str], None] = to_stdout,
+    write: Callable[[str], object] = to_stdout,
     patience: Patience = Patience(),  # noqa: B008  immutable
 ) -> Delivered:
     """Try all again that did not arrive, dead letters too, as if for the first time."""
@@ -108,7 +108,7 @@ def payloads(config: Config, lake: Lake, alerts: Iterable[Alert] = ()) -> dict[s
     }
 
 
-def trial(config: Config, name: str, write: Callable[[str], None]) -> Outcome:
+def trial(config: Config, name: str, write: Callable[[str], object]) -> Outcome:
     """Send an alert that says that it is a test to the channel `name`, once, whatever the routes; it is not kept."""
     return sending.send(config, name, trial_message(config), Patience(attempts=1), write)
 
@@ -147,7 +147,7 @@ def _bring(
     due: Sequence[Entry],
     muted: Sequence[Entry],
     tell: Callable[[str], None],
-    write: Callable[[str], None],
+    write: Callable[[str], object],
     patience: Patience,
 ) -> tuple[Entry, ...]:
     """Send the rows `due`, channel by channel side by side; what came of each channel is written at once."""
@@ -183,7 +183,7 @@ def _bring(
 
 
 def _send(
-    config: Config, name: str, rows: Sequence[Entry], write: Callable[[str], None], patience: Patience
+    config: Config, name: str, rows: Sequence[Entry], write: Callable[[str], object], patience: Patience
 ) -> Outcome:
     if name not in config.alerts.channels:
         return Outcome("dead", f"there is no channel {name} in farthing.toml any more")

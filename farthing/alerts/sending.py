@@ -29,7 +29,7 @@ def payload(channel: Channel, message: Message) -> str:
     return json.dumps(body, indent=1, ensure_ascii=False)
 
 
-def send(config: Config, name: str, message: Message, patience: Patience, write: Callable[[str], None]) -> Outcome:
+def send(config: Config, name: str, message: Message, patience: Patience, write: Callable[[str], object]) -> Outcome:
     """Send `message` to the channel `name`; `write` is standard output, for channels of that kind.
 
     What is missing on this machine, as an environment variable, is an outcome too: other channels are not kept by it.
@@ -56,7 +56,7 @@ def send(config: Config, name: str, message: Message, patience: Patience, write:
 
 
 def _way(
-    channel: Channel, message: Message, trust: ssl.SSLContext, patience: Patience, write: Callable[[str], None]
+    channel: Channel, message: Message, trust: ssl.SSLContext, patience: Patience, write: Callable[[str], object]
 ) -> Callable[[], str]:
     if channel.kind == "slack":
         body = slack.payload(message)

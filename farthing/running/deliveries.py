@@ -59,16 +59,23 @@ def due(config: Config, lake: Lake) -> list[Due]:
 
 
 def deliver(
-    config: Config, lake: Lake, con: duckdb.DuckDBPyConnection, wanted: list[Due], tell: Callable[[str], None]
+    config: Config,
+    lake: Lake,
+    con: duckdb.DuckDBPyConnection,
+    wanted: list[Due],
+    tell: Callable[[str], None],
+    write: Callable[[str], object],
 ) -> list[Delivery]:
     """Make each report of `wanted` from the warehouse that `con` reads, and bring it to its recipients.
+
+    `tell` gets a line for each, `write` what channels of kind stdout print.
 
     What came of it is written down after each recipient: a run that is killed repeats at most the one that it was at.
     A report that cannot be made, or a recipient that cannot be reached, is an outcome: the others have theirs.
     """
     done = []
     for one in wanted:
-        for delivery in _delivered(config, con, one):
+        for delivery in _delivered(config, con, one, write):
             done.append(delivery)
             sent = delivery.error is None
             row = {
@@ -85,7 +92,9 @@ def deliver(
     return done
 
 
-def _delivered(config: Config, con: duckdb.DuckDBPyConnection, one: Due) -> Iterator[Delivery]:
+def _delivered(
+    config: Config, con: duckdb.DuckDBPyConnection, one: Due, write: Callable[[str], object]
+) -> Iterator[Delivery]:
     format_ = Format(one.report.format)
     try:
         files.require(format_)
@@ -96,10 +105,19 @@ def _delivered(config: Config, con: duckdb.DuckDBPyConnection, one: Due) -> Iter
             yield Delivery(one.report.name, "", recipient, str(error))
         return
     for recipient in one.recipients:
-        yield Delivery(one.report.name, made.period, recipient, _bring(config, made, format_, contents, recipient))
+        yield Delivery(
+            one.report.name, made.period, recipient, _bring(config, made, format_, contents, recipient, write)
+        )
 
 
-def _bring(config: Config, report: Report, format_: Format, contents: dict[str, bytes], recipient: str) -> str | None:
+def _bring(
+    config: Config,
+    report: Report,
+    format_: Format,
+    contents: dict[str, bytes],
+    recipient: str,
+    write: Callable[[str], object],
+) -> str | None:
     """Bring a report to a recipient; the problem, where there is one."""
     way, _, place = recipient.partition(":")
     target = files.target(config, report, format_)
@@ -114,7 +132,7 @@ def _bring(config: Config, report: Report, format_: Format, contents: dict[str, 
         Attachment(f"{target.stem}-{name}" if name else target.name, content) for name, content in contents.items()
     )
     said = alerts.message(config, [_announced(report)])
-    outcome = alerts.send(config, place, replace(said, attachments=attachments), Patience(), alerts.to_stdout)
+    outcome = alerts.send(config, place, replace(said, attachments=attachments), Patience(), write)
     return None if outcome.state == "sent" else outcome.said
 
 

@@ -26,6 +26,7 @@ def test_a_panel_is_the_same_for_the_same_seed_and_its_users_grow() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(1200)
 def test_most_companies_of_every_kind_keep_what_they_promised() -> None:
     for name, company in tiers.COMPANIES.items():
         found = tiers.calibration(name, company, 12)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -303,6 +305,18 @@ def test_a_mistake_in_the_scenario_names_file_key_and_fix(
 def test_without_a_scenario_the_command_says_what_to_give(company: Path) -> None:
     assert farthing("whatif", "run", "--project", company).code == 2
     assert "whatif --example" in farthing("whatif", company / "no.toml", "--project", company).err
+
+
+def test_a_missing_extra_is_named_and_only_the_page_needs_it(company: Path) -> None:
+    hide = "import sys; sys.modules |= dict.fromkeys(['altair', 'jinja2', 'vl_convert', 'pandas', 'scipy']);"
+    run = f"{hide} from farthing.cli import main; main()"
+    asked = ["whatif", str(company / "scenario.toml"), "--month", "2026-09", "--csv", "--project", str(company)]
+    refused = subprocess.run(
+        [sys.executable, "-c", run, *asked, "--out", "x.html"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "pip install 'farthing[report]'" in " ".join(refused.stderr.split())
+    assert subprocess.run([sys.executable, "-c", run, *asked], capture_output=True, check=False).returncode == 0
 
 
 # The check

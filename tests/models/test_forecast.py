@@ -174,7 +174,10 @@ def test_a_known_event_edits_the_days_from_its_first_on_of_its_series_alone() ->
     plain = forecast(world, 10, model="weekday_mean")
     cut = KnownEvent("commitment ends", date(2026, 3, 5), factor=0.5, uids=frozenset({"s1"}))
     day = KnownEvent("move", date(2026, 3, 3), date(2026, 3, 4), amount=1000.0)
+    dearer = KnownEvent("dearer", date(2026, 3, 4), date(2026, 3, 4), factor=2.0)
     made = forecast(world, 10, model="weekday_mean", known_events=[cut, day])
+    both = forecast(world, 3, model="weekday_mean", known_events=[day, dearer])
+    np.testing.assert_allclose(both.point[0, 2], 2 * (plain.point[0, 2] + 1000))
     assert made.days[0].astype(str) == "2026-03-02"
     np.testing.assert_allclose(made.point[0] - plain.point[0], [0, 1000, 1000] + [0] * 7)
     np.testing.assert_allclose(made.point[1] / plain.point[1], [1, *(1 + 1000 / plain.point[1, 1:3]), *[0.5] * 7])

@@ -110,7 +110,9 @@ def test_the_joint_saving_is_that_of_a_plain_loop_over_the_requests(
         rates=1.07,
     )
     route, lever = routing(easy, recall, misrouted, fallback), cache(ttl_hours=ttl_hours)
-    cut = Prompt(name="cut", kind="prompt", uncached=number(shorter), output=number(shorter / 2 + 0.01))
+    parts = {"uncached": shorter, "cached": shorter / 3, "output": shorter / 2 + 0.01}
+    inputs = {name: number(part) for name, part in parts.items()}
+    cut = Prompt.model_validate({"name": "cut", "kind": "prompt"} | inputs)
     got = outcome(found, DRAWS, cache=lever, route=route, cut=cut).saved[draw]
     expected = plain_saving(found, DRAWS, draw, cache=lever, route=route, cut=cut)
     assert got == pytest.approx(expected, rel=1e-9, abs=1e-12 * float(found.cost.sum()))

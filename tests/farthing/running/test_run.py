@@ -27,7 +27,7 @@ amount = 10
 name = "finance"
 kind = "weekly"
 format = "md"
-schedule = "0 7 * * 1"
+schedule = "0 7 12 10 *"
 recipients = ["file", "channel:console"]
 """
 
