@@ -6,7 +6,7 @@
 -- column BillingCurrency: currency of the costs; costs of different currencies are never added
 -- column quantity: how many, repeated on the row of each currency; a user is active in a month with a request
 -- column cost: cost of class cogs; of GPU-hours that of the GPU pools, of tasks that of their calls, of tokens its part
--- column provisional_cost: the part of cost that no bill has confirmed yet
+-- column provisional_cost: the part of cost that no bill has confirmed yet, between input and output split as cost is
 -- column cost_per_unit: cost by quantity, to twelve decimals; null where there was none
 -- A model's cost is split into input and output by its tokens at the price of their class (standard tier, the last that
 -- began in the month), else at 10 : 1 : 12 : 50 for input, cache reads, cache writes and output. Both parts add up to
