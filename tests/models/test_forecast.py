@@ -137,6 +137,7 @@ def test_a_fit_that_fails_is_said_and_the_weekday_mean_stands_in() -> None:
     assert fit_all({"says nan": lambda _: np.full(5, np.nan)}, [history])["says nan"] == [None]
 
 
+@pytest.mark.heavy
 def test_prophet_is_brought_to_a_level_that_moved_in_the_last_days() -> None:
     week = np.tile([0.0, 3, 0, 0, 0, 1, 0], 9)[:60]
     history = History(np.arange(FIRST, FIRST + 60), np.where(np.arange(60) < 56, 100.0, 160.0) + week, 7, 7)
@@ -144,6 +145,7 @@ def test_prophet_is_brought_to_a_level_that_moved_in_the_last_days() -> None:
     assert repaired < 0.25 * plain
 
 
+@pytest.mark.heavy
 def test_prophet_knows_the_days_that_the_user_names() -> None:
     days = np.arange(FIRST, FIRST + 70)
     y = np.full(70, 100.0) + np.tile([3.0, 0, 0, 0, 0, 0, 0], 10)
