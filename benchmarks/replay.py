@@ -100,7 +100,8 @@ def replay(project: Path, *, first: date = FIRST_DAY, last: date | None = None) 
     planted = truth["planted"]
     until = min(last or date.max, date.fromisoformat(truth["last_day"]))
     days = [first + timedelta(days=number) for number in range((until - first).days + 1)]
-    awaited = [one for one in incidents(planted) if first <= one.day <= until]
+    every = list(incidents(planted))
+    awaited = [one for one in every if first <= one.day <= until]  # one from before may still go on
     seen: dict[str, Found] = {}
     told: set[str] = set()
     false: list[tuple[date, str]] = []
@@ -111,7 +112,7 @@ def replay(project: Path, *, first: date = FIRST_DAY, last: date | None = None) 
                 if one.level != "page" or one.parent is not None or one.id in told:
                     continue
                 told.add(one.id)
-                matching = [incident for incident in awaited if _is(incident, one)]
+                matching = [incident for incident in every if _is(incident, one)]
                 for incident in matching:
                     if incident.name not in seen and incident.day <= day:
                         seen[incident.name] = _found(incident, day, one)

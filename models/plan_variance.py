@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 _PARTS = 10**12  # of a unit of money, as the ledger has them
+_ZERO = Decimal(0).scaleb(-12)
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,11 @@ def split(lines: Sequence[Line]) -> list[Effects]:
 def added(effects: Iterable[Effects]) -> Effects:
     """The effects of all lines together."""
     found = list(effects)
-    zero = Decimal(0)
     return Effects(
-        sum((one.volume for one in found), zero),
-        sum((one.mix for one in found), zero),
-        sum((one.rate for one in found), zero),
-        sum((one.unsplit for one in found), zero),
+        sum((one.volume for one in found), _ZERO),
+        sum((one.mix for one in found), _ZERO),
+        sum((one.rate for one in found), _ZERO),
+        sum((one.unsplit for one in found), _ZERO),
     )
 
 
@@ -94,8 +94,8 @@ def _is_comparable(line: Line) -> bool:
 def _effects(line: Line, growth: Fraction | None) -> Effects:
     quantity = line.actual_quantity or Decimal(0)
     if growth is None or not _is_comparable(line):
-        return Effects(Decimal(0), Decimal(0), Decimal(0), line.actual_cost - line.planned_amount)
-    measured = line.actual_cost if quantity else Decimal(0)  # a cost without use has neither rate nor mix
+        return Effects(_ZERO, _ZERO, _ZERO, line.actual_cost - line.planned_amount)
+    measured = line.actual_cost if quantity else _ZERO  # a cost without use has neither rate nor mix
     rate = _planned_rate(line)
     grown = _rounded(Fraction(line.planned_amount) * growth)
     moved = _rounded(rate * Fraction(quantity)) if rate is not None else measured
@@ -112,4 +112,4 @@ def _rounded(value: Fraction) -> Decimal:
     """`value` to 12 decimals, half away from zero."""
     doubled = abs(value) * _PARTS * 2
     parts = (doubled.numerator + doubled.denominator) // (2 * doubled.denominator)
-    return Decimal(parts if value >= 0 else -parts) / _PARTS
+    return Decimal(parts if value >= 0 else -parts).scaleb(-12)

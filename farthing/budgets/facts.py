@@ -21,6 +21,7 @@ class Fact:
     budget: str
     dimension: str
     key: str | None  # null for the total
+    scope: str  # both for people
     measure: Measure  # actual: it is spent; landing, q80: it is forecast
     percent: int
     level: Decimal  # percent of amount
@@ -38,7 +39,7 @@ class Fact:
     def title(self) -> str:
         """The fact in a line."""
         said = {"actual": "is spent", "landing": "is expected", "q80": "is not excluded"}
-        return f"Budget {self.budget}, {self._who}: {self.percent} % {said[self.measure]}"
+        return f"Budget {self.budget}, {self.scope}: {self.percent} % {said[self.measure]}"
 
     @property
     def what(self) -> str:
@@ -46,17 +47,13 @@ class Fact:
         days, last = (self.end - self.begin).days, figures.day(self.end - _DAY)
         when = f"the {days} days to {last}" if self.rolling else f"{self.begin:%B %Y}"
         of = f"{figures.money(self.actual)} of {figures.money(self.amount)} {self.currency}"
-        spent = f"{self._who} cost {of} in {when}"
+        spent = f"{self.scope} cost {of} in {when}"
         unsure = f", {figures.money(self.provisional)} of it provisional" if self.provisional else ""
         if self.measure == "actual":
             return f"{spent}{unsure}; {self.percent} % was crossed on {figures.day(self.since)}."
         foreseen = "is expected to land at" if self.measure == "landing" else "stays with a chance of 80 % below"
         since = f"beyond {self.percent} % since the forecast of {figures.day(self.since)}"
         return f"{spent}{unsure}, and {foreseen} {self.value:,.2f}: {since}."
-
-    @property
-    def _who(self) -> str:
-        return " ".join(filter(None, (self.dimension, self.key)))
 
 
 def alerts(statuses: Iterable[Status]) -> list[Fact]:
@@ -94,6 +91,7 @@ def _of(status: Status) -> Iterator[Fact]:
             limit.name,
             status.dimension,
             status.key,
+            status.scope,
             measure,
             crossing.percent,
             crossing.level,

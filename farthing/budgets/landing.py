@@ -33,6 +33,11 @@ def scope_name(scope: Mapping[str, str]) -> tuple[str, str | None]:
     return (known[0], keys[0]) if known else ("total", None)
 
 
+def scope_words(scope: Mapping[str, str]) -> str:
+    """A scope for people: `total`, `team support`, `team support, model gpt-5`."""
+    return ", ".join(f"{name} {scope[name]}" for name in DIMENSIONS if name in scope) or "total"
+
+
 def landings(
     con: duckdb.DuckDBPyConnection, scope: Mapping[str, str], currency: str, month: date
 ) -> dict[str | None, list[Landing]]:

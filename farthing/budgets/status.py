@@ -17,7 +17,7 @@ import duckdb
 
 from farthing import clock, warehouse
 from farthing.budgets import spend
-from farthing.budgets.landing import Landing, landings, scope_name
+from farthing.budgets.landing import Landing, landings, scope_name, scope_words
 from farthing.budgets.limits import Limit, limits, month_after
 from farthing.config import Config
 
@@ -77,6 +77,11 @@ class Status:
     def key(self) -> str | None:
         """Whose budget it is, a JSON list where the scope has several dimensions; null for the total."""
         return scope_name(self.limit.scope)[1]
+
+    @property
+    def scope(self) -> str:
+        """Whose budget it is, for people."""
+        return scope_words(self.limit.scope)
 
     @property
     def used_share(self) -> float | None:
@@ -153,7 +158,11 @@ def _of(
     together: Mapping[_Asked, _Spent],
 ) -> Iterator[Status]:
     if known is None or known[1] < limit.begin or known[0] > last:
-        yield Status(limit, None, None, 0.0, None, None, None, (), {})
+        begun = known is None or known[1] >= limit.begin
+        ahead = {} if limit.rolling or begun else landings(con, limit.scope, limit.currency, limit.begin)
+        foreseen = ahead.get(scope_name(limit.scope)[1], [])
+        landing = foreseen[-1] if foreseen else None
+        yield Status(limit, None, None, 0.0, None, None, landing, tuple(_of_forecasts(limit, foreseen)), {})
         return
     days = max(known[0], limit.begin), last
     elapsed = _elapsed(con, limit, last)

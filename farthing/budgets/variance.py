@@ -11,7 +11,7 @@ import duckdb
 
 from farthing import clock
 from farthing.budgets import spend
-from farthing.budgets.landing import scope_name
+from farthing.budgets.landing import scope_name, scope_words
 from farthing.budgets.limits import Limit, limits, month_after
 from farthing.config import Config
 from farthing.errors import ConfigError
@@ -103,7 +103,7 @@ def _limit(
         known = ", ".join(dict.fromkeys(limit.name for limit in of_month)) or "none"
         problem, fix = f"there is no such budget in {month:%Y-%m}.", f"one of that month: {known}."
     elif len(found) > 1:
-        scopes = ", ".join(" ".join(filter(None, scope_name(limit.scope))) for limit in found)
+        scopes = "; ".join(scope_words(limit.scope) for limit in found)
         problem, fix = f"several have this name: {scopes}.", "say which with --scope."
     else:
         problem, fix = "it is a budget for each one on his own, and no plan of a month.", "name another budget."

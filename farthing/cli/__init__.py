@@ -25,6 +25,7 @@ from farthing.cli import (
     explaining,
     exporting,
     forecasting,
+    margin,
     pipeline,
     reconciling,
     reporting,
@@ -62,6 +63,7 @@ running.register(app)
 anomalies.register(app)
 forecasting.register(app)
 alerting.register(app)
+margin.register(app)
 tiers.register(app)
 shipping.register(agent.app)
 app.add_typer(agent.app)

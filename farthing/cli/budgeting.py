@@ -140,7 +140,7 @@ def _status_row(status: Status, form: Form) -> list[object]:
 
     limit, landing = status.limit, status.landing
     people = form is Form.TABLE
-    key = " ".join(filter(None, (status.dimension, status.key))) if people else status.key
+    key = status.scope if people else status.key
     foreseen: tuple[object, object] = (landing.forecast, landing.q80) if landing else (None, None)
     if people:
         foreseen = (f"{landing.forecast:,.2f}" if landing else "no forecast", None)
@@ -195,10 +195,9 @@ def _remarks(statuses: Sequence[Status]) -> list[str]:
         found.append(f"The ledger begins on {figures.day(begins[0])}; what was before counts nowhere.")
     for status in statuses:
         for currency, cost in status.elsewhere.items():
-            scope = " ".join(filter(None, (status.dimension, status.key)))
             found.append(
-                f"{status.limit.name}: {scope} also cost {figures.money(cost)} {currency}, which counts in no budget "
-                f"of {status.limit.currency}."
+                f"{status.limit.name}: {status.scope} also cost {figures.money(cost)} {currency}, "
+                f"which counts in no budget of {status.limit.currency}."
             )
     return found
 

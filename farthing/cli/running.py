@@ -8,24 +8,24 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import typer
 
-from farthing import clock, console, issued, locks, warehouse, web
+from farthing import clock, console, locks, warehouse
 from farthing.cli import common, pipeline, progress
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import Config
 from farthing.console import Form, Sheet
 from farthing.errors import FarthingError, SourceError
-from farthing.running.log import Run, Step, StepState
 
 if TYPE_CHECKING:
     from farthing.budgets import Fact
     from farthing.lake import Lake
+    from farthing.running.log import Run, Step, StepState
 
 #: In order; each needs the published warehouse, as the build before it leaves it.
 STEPS = ("collect", "build", "forecast", "anomalies", "budgets", "alerts", "reports")
@@ -38,6 +38,12 @@ def register(app: typer.Typer) -> None:
         run_command
     )
     app.command("runs", epilog="Example: `farthing runs --last 5 --json`")(runs_command)
+
+
+def look_ahead(config: Config, bar: progress.Bar) -> Run:
+    """Forecast, anomalies and budgets of what is published now; nobody is told of anything."""
+    told_to = frozenset({"collect", "build", "alerts", "reports"})
+    return _Running(config, common.open_lake(config), bar, told_to, sys.stderr.write).run()
 
 
 def run_command(
@@ -102,7 +108,7 @@ class _Running:
     config: Config
     lake: Lake
     bar: progress.Bar
-    skip: set[str]
+    skip: AbstractSet[str]
     write: Callable[[str], object]  # where channels of kind stdout are told
     run_id: str = field(default_factory=lambda: f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}")
     started_at: datetime = field(default_factory=clock.now)
@@ -112,6 +118,7 @@ class _Running:
 
     def run(self) -> Run:
         """All steps that are not left out, and the log of them."""
+        from farthing import issued
         from farthing.running import log
 
         self.failing = log.failing_since(self.lake)
@@ -126,12 +133,14 @@ class _Running:
             self._do(name, verb)
         self._do("alerts", self._tell)
         self._do("reports", self._report)
-        ended = Run(self.run_id, self.started_at, clock.now(), self.steps)
+        ended = log.Run(self.run_id, self.started_at, clock.now(), self.steps)
         log.write(self.lake, ended)
         issued.publish(self.config, self.lake, self.bar.message)
         return ended
 
     def _do(self, name: str, verb: Callable[[], str]) -> None:
+        from farthing.running.log import Step
+
         began = time.monotonic()
         state: StepState = "ok"
         code = 0
@@ -183,7 +192,7 @@ class _Running:
         return f"{len(statuses)} budgets, {len(self.facts)} thresholds crossed"
 
     def _tell(self) -> str:
-        from farthing import alerts
+        from farthing import alerts, issued
         from farthing.anomalies.kept import read
         from farthing.lake.issued import EPISODES
         from farthing.running import told
@@ -212,7 +221,7 @@ class _Running:
         return f"{len(done)} delivered"
 
 
-def _plan(config: Config, skip: set[str]) -> list[Sheet]:
+def _plan(config: Config, skip: AbstractSet[str]) -> list[Sheet]:
     from farthing.running import deliveries
 
     steps = [(step, "left out" if step in skip else "would be done") for step in STEPS]
@@ -236,6 +245,10 @@ def _slowest(steps: str) -> str | None:
 
 def _beat(config: Config, run: Run) -> None:
     """Tell the watcher that a run ended; one that cannot be reached never fails a run, and its address is not said."""
+    import httpx
+
+    from farthing import web
+
     variable = config.run.heartbeat_url_env
     url = os.environ.get(variable, "") if variable else ""
     if not variable:

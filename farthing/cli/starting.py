@@ -14,7 +14,7 @@ import typer
 
 from farthing import config as configuration
 from farthing import console, warehouse
-from farthing.cli import common, pipeline, progress
+from farthing.cli import common, pipeline, progress, running
 from farthing.cli.agent import DEFAULT_SPOOL
 from farthing.cli.common import CsvOption, JsonOption, ProjectOption
 from farthing.config import FILE_NAME, Config
@@ -173,6 +173,10 @@ def demo_command(
     with progress.Bar() as bar:
         built = building.build(config, common.open_lake(config), progress=progress.BuildBar(bar))
     steps.append(("build", clock() - began))
+    began = clock()
+    with progress.Bar() as bar:
+        running.look_ahead(config, bar)
+    steps.append(("look ahead", clock() - began))
     took = Sheet("steps", ["step", "seconds"], [(step, round(seconds, 2)) for step, seconds in steps], title="Time")
     with warehouse.open_warehouse(config) as con:
         sheets = [*summary(con, config.project.currency), pipeline.totals_sheet(built)]
@@ -181,7 +185,8 @@ def demo_command(
         console.show(sheets)
         where = f" --project {_shown(facts.folder)}"
         console.say(
-            f"\nAsk more: farthing query 'from user_day'{where}, farthing pools test{where}, farthing doctor{where}"
+            f"\nAsk more: farthing query 'from user_day'{where}, farthing forecast{where}, farthing anomalies{where},"
+            f" farthing budgets{where}, farthing run{where}"
         )
     else:
         identity = Sheet("demo", ["simulated", "folder"], [(True, str(facts.folder))], record=True)

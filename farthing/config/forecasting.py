@@ -17,7 +17,7 @@ class Forecasting(Section):
     models: dict[str, str] = Field(default_factory=dict)
     #: Dimensions of scope_days; total, team and model are sums of `team x model`.
     scopes: list[str] = Field(
-        default_factory=lambda: ["total", "team", "model", "team x model", "pool", "provider", "customer"], min_length=1
+        default_factory=lambda: ["total", "team", "model", "team x model", "pool", "provider"], min_length=1
     )
     largest: int = Field(default=20, ge=1)  # keys of a dimension that are forecast, by the cost of 60 days
     horizon_days: int = Field(default=90, ge=1, le=366)

@@ -112,16 +112,31 @@ life_months = 12
 [anomalies]
 user_limits = { coding = 5 }
 user_limit_days = 7
+
 # --- Budgets beside the plan of finance: farthing says what is crossed, and blocks nothing. ------------------------
+
 [[budgets]]                     # `farthing budgets` shows all of them
 name = "everything"
 amount = 140_000
+
 [[budgets]]                     # a coding seat costs 20 a month: whoever uses more than 25 in any 7 days is named
 name = "coding-user"
 scope = { user = "*", model = "gpt-5" }
 amount = 25
 window_days = 7
 thresholds = { actual = [100] }
+
+# --- Who is told by `farthing run`, and the report that finance gets on the third of each month. -------------------
+
+[alerts.channels.terminal]      # others are slack, email and webhook: docs/alerts.md
+kind = "stdout"
+
+[[reports]]
+name = "finance"
+kind = "monthly"
+format = "html"
+schedule = "0 7 3 * *"          # minute, hour, day of the month, month, day of the week
+recipients = ["file"]
 
 # --- Prices that you know: an estimate, marked provisional, until the bill comes. The bill always wins. -----------
 # nimbus-preview has no price here on purpose: what it cost shows as `unpriced`.

@@ -22,6 +22,8 @@ from models.series import Panel
 
 Floats = NDArray[np.float64]
 QUANTILES = {"q025": 0.025, "q10": 0.1, "q50": 0.5, "q80": 0.8, "q90": 0.9, "q975": 0.975}
+#: No cost, with the decimals of the ledger.
+_NOTHING = Decimal("0.000000000000")
 #: The model of leaves that are too many and too small for the one that is asked for.
 _SMALL = "quick"
 #: Some history carries a forecast of about its own length, and any the rest of a month.
@@ -141,7 +143,7 @@ def landings(con: duckdb.DuckDBPyConnection, made: Prediction) -> list[Landing]:
         levels = np.quantile(paths, list(QUANTILES.values()), axis=1).T
         for scope, point, level in zip(made.scopes, points.tolist(), levels.tolist(), strict=True):
             quantiles = dict(zip(QUANTILES, level, strict=True))
-            found.append(Landing(scope, month, actual.get((scope, month), Decimal(0)), point, quantiles))
+            found.append(Landing(scope, month, actual.get((scope, month), _NOTHING), point, quantiles))
     return found
 
 

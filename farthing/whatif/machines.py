@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import mode
 from typing import Any
@@ -100,41 +101,42 @@ def fleets(con: duckdb.DuckDBPyConnection, known: dict[str, Any]) -> list[Fleet]
     first, last = known["first"], known["last"]
     until = last + timedelta(days=1)
     nodes = con.execute(_NODES, {"first": first, "until": until}).fetchall()
-    paid = _how_paid(con, {**known, "until": until}, nodes)
+    paid = _how_paid(con, {"currency": known["currency"], "first": first, "until": until}, nodes)
     hours = ((last - first).days + 1) * 24
     found: dict[tuple[str, str], Floats] = {}
     for pool, gpu_model, hour, *values in con.execute(_HOURS, known).fetchall():
         found.setdefault((pool, gpu_model), np.zeros((4, hours)))[:, hour] = values
-    return [_fleet(key, values, paid.get(key, {}), nodes, _listed(con, known, key[1])) for key, values in found.items()]
+    nothing = _Paid({}, [number for _, _, number in nodes])
+    return [_fleet(key, values, paid.get(key, nothing), _listed(con, known, key[1])) for key, values in found.items()]
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """GPU-hours and cost by pricing category, and the GPUs of each node."""
+
+    by_category: dict[str, tuple[float, float]]
+    sizes: list[int]
 
 
 def _how_paid(
     con: duckdb.DuckDBPyConnection, known: dict[str, Any], nodes: list[tuple[Any, ...]]
-) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
-    """GPU-hours and cost by pricing category, of each pool and GPU model, as the bill has them."""
+) -> dict[tuple[str, str], _Paid]:
+    """How the machines of each pool and GPU model are paid, as the bill has it."""
     gpus = {resource: (gpu_model, number) for gpu_model, resource, number in nodes}
-    paid: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
-    for pool, resource, category, hours, cost in con.execute(
-        _HOW_PAID, {name: known[name] for name in ("currency", "first", "until")}
-    ).fetchall():
+    paid: dict[tuple[str, str], _Paid] = {}
+    for pool, resource, category, hours, cost in con.execute(_HOW_PAID, known).fetchall():
         gpu_model, number = gpus.get(resource, ("unknown", 1))
-        sums = paid.setdefault((pool, gpu_model), {})
-        before = sums.get(category, (0.0, 0.0))
-        sums[category] = (before[0] + hours * number, before[1] + cost)
+        found = paid.setdefault((pool, gpu_model), _Paid({}, []))
+        before = found.by_category.get(category, (0.0, 0.0))
+        found.by_category[category] = (before[0] + hours * number, before[1] + cost)
+        found.sizes.append(number)
     return paid
 
 
-def _fleet(
-    key: tuple[str, str],
-    values: Floats,
-    paid: dict[str, tuple[float, float]],
-    nodes: list[tuple[Any, ...]],
-    listed: float | None,
-) -> Fleet:
-    all_hours = sum(hours for hours, _ in paid.values())
-    parts = {category: hours / all_hours for category, (hours, _) in paid.items() if all_hours}
-    standard_hours, standard_cost = paid.get("Standard", (0.0, 0.0))
-    sizes = [number for gpu_model, _, number in nodes if gpu_model == key[1]]
+def _fleet(key: tuple[str, str], values: Floats, paid: _Paid, listed: float | None) -> Fleet:
+    all_hours = sum(hours for hours, _ in paid.by_category.values())
+    parts = {category: hours / all_hours for category, (hours, _) in paid.by_category.items() if all_hours}
+    standard_hours, standard_cost = paid.by_category.get("Standard", (0.0, 0.0))
     billed, covered, busy, cost = values
     return Fleet(
         pool=key[0],
@@ -143,7 +145,7 @@ def _fleet(
         busy=busy,
         covered=covered,
         cost=cost,
-        gpus_per_node=max(1, mode(sizes)) if sizes else 1,
+        gpus_per_node=max(1, mode(paid.sizes)) if paid.sizes else 1,
         committed=parts.get("Committed", 0.0),
         spot=parts.get("Dynamic", 0.0),
         on_demand=standard_cost / standard_hours if standard_hours else listed,

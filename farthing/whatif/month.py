@@ -98,7 +98,7 @@ select
 
 @dataclass(frozen=True)
 class Month:
-    """What what-if asks of a month; `tables` are the logged (provider, model, model asked for) by `Log.table`."""
+    """What what-if asks of a month; `request_ids` are in the order of the log."""
 
     log: Log
     request_ids: list[str]

@@ -21,8 +21,6 @@ _LONGEST_EPISODE_DAYS = 10
 _CREEPING_DEVIATIONS, _KNOWN_DAYS_OF_A_WEEK = 1.0, 6
 #: The mean of seven days varies less than a day, but far more than it would if days were independent.
 _WEEK_SPREAD = 0.8
-#: A level that is now the usual one is not found again as a leak while older days are still in the baseline.
-_QUIET_DAYS = BASELINE_DAYS
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,6 @@ class _Memory:
         self.season = np.ones((n, days))
         self.begin = np.full(n, -1)
         self.level, self.normal, self.memorable = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
-        self.quiet_until = np.full(n, -1)
         self.episodes = np.zeros(n, dtype=np.int64)
 
     def before(self, rows: Counts, day: int, days: int) -> Values:
@@ -101,7 +98,6 @@ def _judge_day(
     settled = inside & ~over & (day - memory.begin[rows] >= _LONGEST_EPISODE_DAYS)
     for row in rows[over]:
         _forget(memory, row, day)
-    memory.quiet_until[rows[settled]] = day + _QUIET_DAYS
     memory.begin[rows[over | settled]] = -1
 
     opens = flagged & (memory.begin[rows] < 0) & ~settled
@@ -120,7 +116,7 @@ def _judge_day(
 
 def _week_deviations(y: Values, score: Values, rows: Counts, day: int, memory: _Memory) -> Values:
     """How far the mean of the seven days up to `day` is above the 28 days before them; nan where nobody asks."""
-    asked = (score > _CREEPING_DEVIATIONS) & (memory.begin[rows] < 0) & (memory.quiet_until[rows] < day)
+    asked = (score > _CREEPING_DEVIATIONS) & (memory.begin[rows] < 0)
     deviations = np.full(len(rows), np.nan)
     if not asked.any():
         return deviations

@@ -86,11 +86,13 @@ def holdout(claim: Spread, claimed_on: float, kept: Sequence[float], changed: Se
 
 
 def _judged(claimed: Spread, saved: float, half: float, before: float, after: float, volume: float) -> Check:
-    realised = Spread(saved - half, saved, saved + half)
+    realised = Spread(saved - half, saved + 0.0, saved + half)
     if realised.q95 < claimed.q05:
         verdict = "less than claimed"
     elif realised.q05 > claimed.q95:
         verdict = "more than claimed"
+    elif realised.q05 <= 0 < claimed.q05:
+        verdict = "cannot be told"  # what was claimed would fit, and nothing at all as well
     else:
         verdict = "as claimed"
     return Check(claimed, realised, before, after, volume, verdict)

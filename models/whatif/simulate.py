@@ -240,7 +240,8 @@ class _Simulation:
                 hours = np.maximum(float(fleet.billed.sum()) * fleet.flexible(terms) - released.paid, 0.0)
                 total += spot.saving(lever, fleet, hours, self.draws)
                 continue
-            remains = np.maximum(1 - released.paid / max(float(fleet.billed.sum()), 1e-9), 0.0)
+            movable = float(fleet.billed.sum()) * fleet.movable(terms)
+            remains = np.maximum(1 - released.paid / max(movable, 1e-9), 0.0)
             if isinstance(lever, Cloud):
                 listed = self.facts.listed.get(lever.name)
                 saving = moves.cloud(lever, [fleet], terms, listed, self.draws, [remains]).saving

@@ -57,3 +57,15 @@ def test_an_origin_is_scored_against_its_rivals_and_nothing_is_negative(shared: 
     assert scores.figures["wape naive"] == [0.0] * 3
     assert np.isfinite([values for name, values in scores.figures.items()]).all()
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "met"),
+    [(0.71, False), (0.72, True), (0.88, True), (0.89, False)],
+    ids=["below", "least", "most", "above"],
+)
+def test_a_figure_outside_its_bar_is_said_to_miss_it(value: float, met: bool) -> None:
+    line = contest.Line("days", value, 0.6, 0.9, least=0.72, most=0.88)
+    assert line.met is met
+    assert ("MISSED" in str(line)) is not met
+    assert contest.Line("days", value).met is None

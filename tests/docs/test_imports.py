@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "farthing.anomalies": ("farthing", "models"),
     "farthing.build": ("farthing", "models"),
     "farthing.forecasting": ("farthing", "models"),
+    "farthing.margin": ("farthing", "models"),
     "farthing.tiers": ("farthing", "models"),
     "farthing.reports": tuple(
         f"farthing.{name}"
@@ -47,6 +48,7 @@ NEVER = {
     "farthing.budgets": ("farthing.cli", "farthing.build", "farthing.demo"),
     "farthing.build": ("farthing.cli", "farthing.explain", "farthing.demo"),
     "farthing.anomalies": ("farthing.cli", "farthing.build", "farthing.demo", "farthing.explain"),
+    "farthing.margin": ("farthing.cli", "farthing.build", "farthing.demo", "farthing.explain", "farthing.lake"),
     "farthing.tiers": ("farthing.cli", "farthing.explain", "farthing.demo", "farthing.build", "farthing.lake"),
     "farthing.explain": ("farthing.cli", "farthing.lake"),
     "farthing.demo": ("farthing.cli", "farthing.lake", "farthing.build", "farthing.warehouse"),

@@ -11,7 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from farthing import config, demo, warehouse
+from farthing import budgets, config, demo, warehouse
+from farthing.budgets.variance import variance_of
+from farthing.demo import world
 from farthing.summary import summary
 from tests.farthing.commands import farthing
 
@@ -43,6 +45,14 @@ def truth(facts: demo.DemoFacts) -> dict[str, Any]:
 def planted(truth: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = truth["planted"]
     return found
+
+
+class Nobody:
+    """Who is told of nothing."""
+
+    def start(self, total: int, what: str) -> None: ...
+
+    def advance(self, count: int = 1) -> None: ...
 
 
 def one(con: duckdb.DuckDBPyConnection, query: str, *values: object) -> Any:
@@ -356,3 +366,20 @@ def test_closing_summary_names_losers_margin_and_what_is_provisional(
     provisional = {row["class"] for row in sheets["classes"] if row["provisional_share"]}
     assert provisional == {"cogs"}
     assert next(row["unit"] for row in sheets["units"]) == "ticket"
+
+
+def test_budgets_name_the_runaway_coder_and_the_fleet_that_cost_more_than_planned(
+    con: duckdb.DuckDBPyConnection, facts: demo.DemoFacts
+) -> None:
+    loaded = config.load(facts.folder)
+    found = {status.limit.name: status for status in budgets.statuses(con, loaded, date(2026, 10, 1), Nobody())}
+    assert found.keys() == {"everything", "coding-user", "inference-fleet", "support", "platform", "research"}
+    assert found["coding-user"].limit.scope["user"] == world.HEAVY_USER
+    assert [one.percent for one in found["coding-user"].crossings] == [100]
+    fleet = variance_of(con, loaded, date(2026, 10, 1), "inference-fleet")
+    effects = {line.provider: effect for line, effect in fleet.lines}
+    # the commitment that ended on 16 October made the hours of one cloud dearer
+    assert effects["Google Cloud"].rate > 3000
+    assert effects["Google Cloud"].volume == -effects["Google Cloud"].mix
+    assert fleet.actual == found["inference-fleet"].actual
+    assert fleet.effects.variance == fleet.actual - fleet.limit.amount == fleet.actual - 40_920

@@ -217,6 +217,7 @@ def test_too_few_months_are_refused_with_how_many_it_takes(files: tuple[Path, Pa
     assert "at least 3" in said.err
 
 
+@pytest.mark.heavy
 def test_without_a_plan_of_today_prices_follow_the_cost_and_that_is_said(files: tuple[Path, Path]) -> None:
     given = spec.Spec(run=spec.Run(draws=100))
     rows = pl.read_parquet(files[0]).with_columns(pl.col("cost") * 1000)

@@ -65,10 +65,10 @@ def test_nothing_is_said_before_fourteen_days_are_known_and_less_is_flagged_whil
     judged = judge(y)
     assert np.isnan(judged.score[0, :14]).all()
     assert np.isfinite(judged.score[0, 14:]).all()
-    y[0, 14] = 1.2 * y[0, :14].mean()
-    early = judge(y).score[0, 14]
-    y[0, 30] = 1.2 * y[0, :14].mean()
-    assert early < judge(y).score[0, 30]
+    steady = np.full((1, 60), 100.0)
+    early, late = steady.copy(), steady.copy()
+    early[0, 14], late[0, 50] = 120.0, 120.0
+    assert judge(early).score[0, 14] == pytest.approx(judge(late).score[0, 50] / np.sqrt(2))
 
 
 def test_a_missing_day_is_not_zero_and_a_series_of_zeros_has_no_usual_amount() -> None:
@@ -93,7 +93,7 @@ def test_weekends_are_judged_by_weekends() -> None:
 
 
 def test_noise_that_looks_like_weekdays_is_not_taken_for_them() -> None:
-    y = noisy(120, noise=0.1)
+    y = noisy(120, noise=0.2)
     usual = judge(y).expected[0, 40:]
     assert usual.max() / usual.min() < 1.3
 
@@ -126,6 +126,27 @@ def test_an_incident_that_is_over_does_not_hide_the_next_one() -> None:
         (60, 66),
         (75, 75),
     ]
+
+
+def test_an_incident_that_is_over_counts_as_a_large_day_but_not_in_full() -> None:
+    y = noisy(100, noise=0.1)
+    y[0, 60] *= 10
+    y[0, 70] *= 10
+    score = judge(y).score[0]
+    assert 3.1 < score[70] < 0.9 * score[60]
+
+
+def test_dips_do_not_hide_a_rise() -> None:
+    y = noisy(90, noise=0.01)
+    y[0, 5:85:9] *= 0.4
+    y[0, 88] *= 1.4
+    assert flagged(judge(y)) == [88]
+
+
+def test_a_new_level_that_crept_in_is_found_once() -> None:
+    y = np.full((1, 120), 100.0)
+    y[0, 60:] = 115.0
+    assert [one.leak for one in episodes(y, judge(y))] == [True]
 
 
 def test_a_series_that_often_jumps_is_judged_as_one_that_does() -> None:

@@ -137,6 +137,7 @@ def test_a_fit_that_fails_is_said_and_the_weekday_mean_stands_in() -> None:
     assert fit_all({"says nan": lambda _: np.full(5, np.nan)}, [history])["says nan"] == [None]
 
 
+@pytest.mark.heavy
 def test_prophet_is_brought_to_a_level_that_moved_in_the_last_days() -> None:
     week = np.tile([0.0, 3, 0, 0, 0, 1, 0], 9)[:60]
     history = History(np.arange(FIRST, FIRST + 60), np.where(np.arange(60) < 56, 100.0, 160.0) + week, 7, 7)
@@ -144,6 +145,7 @@ def test_prophet_is_brought_to_a_level_that_moved_in_the_last_days() -> None:
     assert repaired < 0.25 * plain
 
 
+@pytest.mark.heavy
 def test_prophet_knows_the_days_that_the_user_names() -> None:
     days = np.arange(FIRST, FIRST + 70)
     y = np.full(70, 100.0) + np.tile([3.0, 0, 0, 0, 0, 0, 0], 10)
@@ -174,7 +176,10 @@ def test_a_known_event_edits_the_days_from_its_first_on_of_its_series_alone() ->
     plain = forecast(world, 10, model="weekday_mean")
     cut = KnownEvent("commitment ends", date(2026, 3, 5), factor=0.5, uids=frozenset({"s1"}))
     day = KnownEvent("move", date(2026, 3, 3), date(2026, 3, 4), amount=1000.0)
+    dearer = KnownEvent("dearer", date(2026, 3, 4), date(2026, 3, 4), factor=2.0)
     made = forecast(world, 10, model="weekday_mean", known_events=[cut, day])
+    both = forecast(world, 3, model="weekday_mean", known_events=[day, dearer])
+    np.testing.assert_allclose(both.point[0, 2], 2 * (plain.point[0, 2] + 1000))
     assert made.days[0].astype(str) == "2026-03-02"
     np.testing.assert_allclose(made.point[0] - plain.point[0], [0, 1000, 1000] + [0] * 7)
     np.testing.assert_allclose(made.point[1] / plain.point[1], [1, *(1 + 1000 / plain.point[1, 1:3]), *[0.5] * 7])

@@ -202,6 +202,15 @@ def test_together_spot_is_for_hours_that_are_left() -> None:
     assert result.together.joint == pytest.approx(np.full(200, HOURS * (5 * 4 * 2.0 + 5 * 4 * 3.0 * 0.5)))
 
 
+def test_together_another_cloud_gets_only_hours_that_are_paid_by_the_hour_and_left() -> None:
+    found = fleet(busy=np.ones(HOURS), committed=0.5, cost=np.full(HOURS, 40 * 3.0))
+    elsewhere = Cloud(name="c", kind="cloud", pool="gpus", provider="x", gpu_hour=number(1.0))
+    scenario = Scenario(cards=(batching(1.3), elsewhere), fleets=(terms(),))
+    result = simulate(scenario, Facts(no_requests(), [found], 30))
+    released = 2 * 4  # 40 / 1.3 = 30.8 GPUs need 8 nodes of 10; 5 nodes are committed, 3 are left to move
+    assert result.together.joint == pytest.approx(np.full(200, HOURS * (released * 3.0 + 12 * (3.0 - 1.0))))
+
+
 # Commitments
 
 
@@ -239,6 +248,13 @@ def test_a_commitment_is_on_what_the_other_cards_leave() -> None:
     assert both.cards[1].figures["planned_less H100"].values == pytest.approx(np.full(200, 0.5))
     assert saving(both.cards[1]) == pytest.approx(20 * HOURS * 3.0 * 0.3)
     assert both.together.joint == pytest.approx(np.full(200, 20 * HOURS * 2.0 + 20 * HOURS * 3.0 * 0.3))
+
+
+def test_of_hours_that_become_spot_only_the_fallback_is_left_to_commit_to() -> None:
+    cards = (lever(fallback=0.1), commit(0.3))
+    result = simulate(Scenario(cards=cards, fleets=(terms(),)), Facts(no_requests(), [fleet()], 30))
+    assert result.cards[1].figures["committed H100"].values == 4
+    assert result.cards[1].figures["without_plans H100"].values == 40
 
 
 def test_paths_of_demand_take_the_place_of_the_month() -> None:

@@ -125,3 +125,11 @@ def test_a_series_file_can_be_csv_and_a_table_and_mistakes_are_named(tmp_path: P
     assert len(farthing("anomalies", "--series", series, "--json").value) == 100
     assert farthing("anomalies", "--series", tmp_path / "none.csv").code == 2
     assert farthing("anomalies", "--series", series, "--out", tmp_path / "found.txt").code == 2
+
+
+def test_a_company_of_one_day_has_no_history_and_no_anomaly(tiny_project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(tiny_project, folder)
+    said = farthing("anomalies", "detect", "--project", folder, "--json")
+    assert (said.code, said.value) == (0, []), said.err
+    assert farthing("anomalies", "--project", folder).code == 0

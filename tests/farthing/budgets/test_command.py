@@ -123,6 +123,7 @@ def test_an_evaluation_is_kept_and_comes_into_the_warehouse(company: Path) -> No
     assert rows == [(BILL, 0.5, "actual")]
 
 
+@pytest.mark.heavy
 def test_the_month_before_is_looked_at_again_as_its_bills_still_come(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "company", toml=TOML + BUDGETS)
     (folder / "budgets.csv").write_text(PLAN)

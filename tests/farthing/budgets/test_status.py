@@ -55,6 +55,7 @@ def test_all_of_a_scope_of_two_dimensions_must_hold(books: Books) -> None:
     books.spend(1, 7, model="m")
     status = books.one(scope={"model": "m", "team": "a"}, amount=1)
     assert (status.actual, status.dimension, status.key) == (3, "team x model", '["a","m"]')
+    assert status.scope == "team a, model m"
 
 
 def test_a_threshold_is_crossed_since_the_day_that_took_the_sum_there(books: Books) -> None:
@@ -286,6 +287,14 @@ def test_without_a_forecast_of_the_very_scope_month_and_currency_there_is_no_lan
     books.landing(8, 999, 999, dimension="team", key="a", BillingCurrency="EUR")
     books.landing(8, 999, 999, dimension="team", key="a", month=date(2026, 9, 1))
     assert books.one(scope={"team": "a"}, amount=1).landing is None
+
+
+def test_a_month_to_come_has_its_forecast_already(books: Books) -> None:
+    books.spend(8, 10, team_id="a")
+    books.landing(8, 101.0, 120.0, month=date(2026, 11, 1), dimension="team", key="a")
+    november = books.one(amount=100, scope={"team": "a"}, month=date(2026, 11, 1))
+    assert (november.actual, november.landing.forecast) == (None, 101.0)
+    assert crossed(november, "landing") == {100: october(8)}
 
 
 def test_a_month_that_is_over_is_judged_by_what_it_came_to_and_no_more_by_forecasts(books: Books) -> None:

@@ -161,7 +161,7 @@ def two_units(books: Books) -> None:
 
 PROBLEMS: dict[str, Any] = {
     "there is no such budget in 2026-10.*one of that month: other": lambda books: books.plan(1, name="other"),
-    "several have this name: team a, team b": several,
+    "several have this name: team a; team b": several,
     "counts in requests and tokens, which have no sum": two_units,
     "GPU hours are known of pools and of everything, not of a team": lambda books: books.plan(
         1, "team", "a", quantity=1, unit="GPU hours"

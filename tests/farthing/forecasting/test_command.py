@@ -19,6 +19,7 @@ def forecast(folder: Path, *arguments: object, days_ago: int = 0) -> Said:
         return farthing("forecast", "--project", folder, *arguments)
 
 
+@pytest.mark.heavy
 def test_landings_of_total_and_teams_are_issued_and_then_only_shown(own_company: Path) -> None:
     first = forecast(own_company, "--json")
     assert first.code == 0, first.err

@@ -26,12 +26,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_parts_of_the_company_add_up_and_october_lands_where_it_was_foreseen(project: Path) -> None:
+def test_parts_of_the_company_add_up_and_september_lands_where_it_was_foreseen(project: Path) -> None:
     said = farthing(
-        "forecast", "--project", project, "--as-of", "2026-10-15", "--model", "quick", "--scope", "all", "--json"
+        "forecast", "--project", project, "--as-of", "2026-09-15", "--model", "quick", "--scope", "all", "--json"
     )
     assert said.code == 0, said.err
-    landed = {(row["scope"], row["currency"]): row for row in said.value if row["month"] == "2026-10"}
+    landed = {(row["scope"], row["currency"]): row for row in said.value if row["month"] == "2026-09"}
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for (name, currency), row in landed.items():
         dimension = "leaf" if " x " in name else name.partition("=")[0]
@@ -39,7 +39,7 @@ def test_parts_of_the_company_add_up_and_october_lands_where_it_was_foreseen(pro
     for currency in ("USD", "EUR"):
         for dimension in ("team", "model", "leaf"):
             assert sums[dimension, currency] == pytest.approx(sums["total", currency], abs=0.5)
-    query = "select sum(cost) as cost from cost_ledger where BillingCurrency = 'USD' and month(day) = 10"
+    query = "select sum(cost) as cost from cost_ledger where BillingCurrency = 'USD' and month(day) = 9"
     [came] = farthing("query", query, "--project", project, "--json").value
     total = landed["total", "USD"]
     assert total["q025"] < float(came["cost"]) < total["q975"]

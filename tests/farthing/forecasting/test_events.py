@@ -95,12 +95,16 @@ def test_an_event_of_a_pool_moves_each_team_by_what_it_pays_for_the_pool() -> No
     assert part == pytest.approx([1.0, 0.75, 0.25, 1.0, 0.0])
 
 
-@pytest.mark.parametrize(("dimension", "key"), [("total", None), ("team", "a"), ("pool", "tools"), ("team", "new")])
-def test_an_event_changes_each_dimension_by_the_same_money(dimension: str, key: str | None) -> None:
+@pytest.mark.parametrize(
+    ("dimension", "key", "money"),
+    [("total", None, -42.0), ("team", "a", -12.0), ("pool", "tools", -22.0), ("team", "new", 8.0)],
+)
+def test_an_event_changes_each_dimension_by_the_same_money(dimension: str, key: str | None, money: float) -> None:
     event = Event("change", "", dimension, key, Edit(date(2026, 11, 5), factor=0.5, amount=8.0), "USD")
     share, part = (np.array(one) for one in felt(event))
     costs = np.array([100.0, 40.0, 60.0, 40.0, 60.0])
     moved = costs * share * -0.5 + 8.0 * part
+    assert moved[0] == pytest.approx(money)
     assert moved[1] + moved[2] == pytest.approx(moved[0])
     assert moved[3] + moved[4] == pytest.approx(moved[0])
 

@@ -157,3 +157,28 @@ def test_what_is_still_to_come_falls_on_the_team_whose_bill_is_late() -> None:
     found = {scope.parts[0]: y for scope, y in zip(history.scopes, history.panel.y, strict=True)}
     assert found["on-time"].tolist() == pytest.approx([60.0] * 60)
     assert found["late"].tolist() == pytest.approx([40.0] * 60)
+
+
+def test_a_pool_that_is_billed_weeks_later_goes_on_as_it_was() -> None:
+    week = {day: 100.0 + day.weekday() for day in DAYS}
+    monthly = [
+        (day, "a", datetime.combine(day + timedelta(days=20), NOW.time()), cost)
+        for day, cost in week.items()
+        if day + timedelta(days=20) <= NOW.date()
+    ]
+    billed = {day for day, *_ in monthly}
+    con = ledger(
+        lines({"a": lambda day: week[day] if day in billed else 0.0, "b": lambda _: 5000.0}),
+        [*monthly, *said("b", {1: 1.0}, whole=5000.0)],
+    )
+    history = of(con, "pool")
+    assert history.as_of == LAST
+    assert history.panel.y[0].tolist() == pytest.approx(list(week.values()))
+    assert len(history.late) == 19
+
+
+def test_a_day_that_is_filled_in_keeps_what_is_already_more() -> None:
+    con = ledger(
+        lines({"a": lambda day: 150.0 if day == LAST else 100.0, "b": lambda _: 5000.0}), said("a", {1: 0.2, 2: 1.0})
+    )
+    assert of(con, "pool").panel.y[0, -1] == pytest.approx(150.0)

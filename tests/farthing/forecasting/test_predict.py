@@ -94,6 +94,7 @@ def test_a_history_carries_a_forecast_of_its_own_length_and_no_longer(company: P
     assert (len(young.days), young.beyond) == (31, 29)
 
 
+@pytest.mark.heavy
 def test_a_scope_may_have_a_model_of_its_own_and_the_narrowest_one_wins(company: Path) -> None:
     overrides = {"team=search": "seasonal_naive", "pool": "weekday_median", "team=search x model=gpt": "theta"}
     made, _ = predicted(config_of(company, models=overrides))

@@ -9,7 +9,7 @@ import pytest
 
 from farthing import clock, warehouse
 from farthing.forecasting import history as histories
-from farthing.forecasting.history import History
+from farthing.forecasting.history import LEAVES, History, Scope
 from farthing.forecasting.predict import landings, predict
 from farthing.lake import Lake
 from tests.farthing.build.world import DAY
@@ -66,10 +66,11 @@ def test_a_bill_that_is_two_days_late_is_completed_where_it_belongs(tmp_path: Pa
     assert [one.day for one in late.late] == [_LAST - timedelta(days=1), _LAST]
     assert late.panel.y == pytest.approx(expected.panel.y, rel=0.2, nan_ok=True)
     assert late_landed == pytest.approx(landed, rel=0.02)
+    machines = Scope(LEAVES, '["search",null]', "USD")
     with warehouse.open_warehouse(config_of(tmp_path / "late")) as con:
         [(known,)] = con.execute(
-            "select sum(cost) from scope_days where dimension = 'team' and key = 'search' and day >= ?",
-            [_LAST - timedelta(days=1)],
+            "select coalesce(sum(cost), 0) from scope_days where dimension = $dimension and key = $key and day >= $day",
+            {"dimension": machines.dimension, "key": machines.key, "day": _LAST - timedelta(days=1)},
         ).fetchall()
-    of_team = late.scopes.index(next(scope for scope in late.scopes if scope.parts[0] == "search"))
-    assert float(known) < 0.5 * late.panel.y[of_team, -2:].sum(), "without completion it would be a drop"
+    completed = late.panel.y[late.scopes.index(machines), -2:].sum()
+    assert float(known) < 0.5 * completed, "without completion it would be a drop"
