@@ -78,7 +78,8 @@ PEOPLE = {"ann": (6, "firm", "seat"), "ben": (2, "firm", "firm"), "dan": (2, "",
 def seats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A month is 100 of serving by requests, ann 60, ben 20, dan 20; a credit of 20 pays part of it. 10 are nobody's.
 
-    ann pays 30 by herself and her firm, from May on, 50 for the others; dan pays nothing; cyd pays 30 in July and uses nothing. A
+    ann pays 30 by herself and her firm, from May on, 50 for the others; dan pays nothing; cyd pays 30 in
+    July and uses nothing. A
     grant of 8 is in a pool of its own, and another one pays all of the storage.
     """
     folder = tmp_path_factory.mktemp("margin") / "company"
