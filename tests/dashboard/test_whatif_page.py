@@ -29,6 +29,8 @@ from tests.dashboard import conftest as company
 from tests.dashboard.test_pages import known, metrics, table
 from tests.farthing.build.world import World, at
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 Open = Callable[..., AppTest]
 _HERE = Path("test")
 SPOT, ROUTING, SUPPLY = "spot", "easy ones to haiku", "H100s for the launch"

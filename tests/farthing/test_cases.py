@@ -14,6 +14,8 @@ import pytest
 from tests.farthing import cases
 from tests.farthing.commands import farthing
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cases.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 Given = tuple[dict[str, str], list[Any]]

@@ -16,6 +16,8 @@ from models.whatif.scenario import AnyLever
 from tests.farthing.commands import Said, farthing
 from tests.worlds import TOML, tiny, write_csv
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 _COLUMNS = (
     "request_id", "started_at", "ended_at", "user_id", "model", "provider", "replica_id", "input_tokens",
     "output_tokens", "prompt", "hit", "arm",
@@ -307,7 +309,6 @@ def test_without_a_scenario_the_command_says_what_to_give(company: Path) -> None
     assert "whatif --example" in farthing("whatif", company / "no.toml", "--project", company).err
 
 
-@pytest.mark.heavy
 def test_a_missing_extra_is_named_and_only_the_page_needs_it(company: Path) -> None:
     hide = "import sys; sys.modules |= dict.fromkeys(['altair', 'jinja2', 'vl_convert', 'pandas', 'scipy']);"
     run = f"{hide} from farthing.cli import main; main()"

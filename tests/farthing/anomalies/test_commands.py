@@ -14,6 +14,8 @@ from farthing import clock
 from tests.farthing.anomalies.conftest import NOW, SPIKE
 from tests.farthing.commands import farthing
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 
 @pytest.fixture(scope="module")
 def looked_at(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

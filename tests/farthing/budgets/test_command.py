@@ -18,6 +18,8 @@ from tests.farthing.budgets.conftest import Silence
 from tests.farthing.commands import farthing
 from tests.worlds import BILL, MIDNIGHT, NODE_HOUR, TOML, charge, tiny, write_csv
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 BUDGETS = """
 [sources.plan]
 kind = "budgets"
@@ -123,7 +125,6 @@ def test_an_evaluation_is_kept_and_comes_into_the_warehouse(company: Path) -> No
     assert rows == [(BILL, 0.5, "actual")]
 
 
-@pytest.mark.heavy
 def test_the_month_before_is_looked_at_again_as_its_bills_still_come(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "company", toml=TOML + BUDGETS)
     (folder / "budgets.csv").write_text(PLAN)

@@ -13,13 +13,14 @@ from farthing import clock
 from tests.farthing.commands import Said, farthing
 from tests.farthing.forecasting.company import LAST, NOW
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 
 def forecast(folder: Path, *arguments: object, days_ago: int = 0) -> Said:
     with clock.fixed(NOW - timedelta(days=days_ago)):
         return farthing("forecast", "--project", folder, *arguments)
 
 
-@pytest.mark.heavy
 def test_landings_of_total_and_teams_are_issued_and_then_only_shown(own_company: Path) -> None:
     first = forecast(own_company, "--json")
     assert first.code == 0, first.err

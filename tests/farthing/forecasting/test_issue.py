@@ -18,6 +18,8 @@ from farthing.lake.issued import FORECASTS
 from tests.farthing.forecasting.company import LAST, NOW, Quiet
 from tests.farthing.forecasting.conftest import config_of
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 #: A moment at which 20 days that are known now were still ahead.
 THEN = NOW - timedelta(days=20)
 
@@ -64,7 +66,6 @@ def test_it_is_issued_once_for_a_day_and_its_settings(own_company: Path) -> None
     assert other.issue_id != first.issue_id
 
 
-@pytest.mark.heavy
 def test_an_events_file_that_changes_is_another_forecast(own_company: Path) -> None:
     config = config_of(own_company, events="events.csv")
     (own_company / "events.csv").write_text("day,factor,what\n2027-01-05,2,launch\n", encoding="utf-8")

@@ -20,6 +20,8 @@ from models.edits import Edit
 from tests.farthing.forecasting.company import LAST, NOW, Quiet
 from tests.farthing.forecasting.conftest import config_of
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 TOTAL = Scope("total", None, "USD")
 
 
@@ -94,7 +96,6 @@ def test_a_history_carries_a_forecast_of_its_own_length_and_no_longer(company: P
     assert (len(young.days), young.beyond) == (31, 29)
 
 
-@pytest.mark.heavy
 def test_a_scope_may_have_a_model_of_its_own_and_the_narrowest_one_wins(company: Path) -> None:
     overrides = {"team=search": "seasonal_naive", "pool": "weekday_median", "team=search x model=gpt": "theta"}
     made, _ = predicted(config_of(company, models=overrides))

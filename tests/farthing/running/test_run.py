@@ -13,6 +13,8 @@ from farthing.warehouse import open_warehouse
 from tests.farthing.alerts.takers import authority, ca_file, certificate, https
 from tests.farthing.commands import farthing
 
+pytestmark = pytest.mark.heavy  # a project is built and asked for each
+
 __all__ = ["authority", "ca_file", "certificate", "https"]
 
 _MORE = """
@@ -72,7 +74,6 @@ def test_a_second_run_tells_and_reports_nothing_twice(company: Path) -> None:
     assert _rows(company, "select state, exit_code from runs") == [("ok", 0), ("ok", 0)]
 
 
-@pytest.mark.heavy
 def test_a_step_that_fails_is_told_once_and_the_others_go_on(company: Path) -> None:
     toml = (company / "farthing.toml").read_text(encoding="utf-8")
     _break(company)
