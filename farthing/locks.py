@@ -27,14 +27,14 @@ class BusyError(SourceError):
 
 @contextmanager
 def alone(
-    project: Path, verb: str, tell: Callable[[str], None], *, patience_seconds: float = _PATIENCE_SECONDS
+    project: Path, verb: str, tell: Callable[[str], None], *, patience_seconds: float | None = None
 ) -> Iterator[None]:
     """Be the one process on this machine that does `verb` (collect, build) in the folder `project`; waits for another.
 
     Temporary folders of processes that were killed are removed on the way.
 
     Raises:
-        BusyError: the other process was not done after `patience_seconds`.
+        BusyError: the other process was not done after `patience_seconds`, by default ten minutes.
         ConfigError: the project's folder cannot be written.
     """
     path = project / ".farthing" / f"{verb}.lock"
@@ -45,7 +45,7 @@ def alone(
         fix = "check who may write there."
         raise ConfigError(f"cannot be written: {error.strerror}.", file=path, fix=fix) from error
     with file:
-        _wait(file, path, verb, tell, patience_seconds)
+        _wait(file, path, verb, tell, _PATIENCE_SECONDS if patience_seconds is None else patience_seconds)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
