@@ -21,7 +21,7 @@ from dashboard.tables import Column
 from farthing import charts, clock, figures, issued
 from farthing.anomalies import kept
 from farthing.config import Config
-from farthing.figures import day, money
+from farthing.figures import day, estimate, money
 from farthing.lake import Lake
 
 QUESTION = "What broke, what caused it, and which budget is at risk?"
@@ -51,7 +51,7 @@ def _anomalies(warehouse: Published, choice: Choice, rows: Sequence[Row]) -> Non
     opened = [row for row in alone if row["state"] == "open"]
     heading = "No anomaly is open"
     if opened:
-        cost = figures.money(_decimal(sum(row["impact"] for row in opened)))
+        cost = estimate(sum(row["impact"] for row in opened))
         heading = f"{len(opened)} open {_noun(len(opened))} of {cost} {choice.currency}"
     finding(heading, "Impact is what was spent beyond the expected since the anomaly began; the largest come first.")
     columns = [
@@ -59,9 +59,9 @@ def _anomalies(warehouse: Published, choice: Choice, rows: Sequence[Row]) -> Non
         Column("what"),
         Column("from", day),
         Column("to", day),
-        Column("expected", _money, choice.currency),
-        Column("actual", _money, choice.currency),
-        Column("impact", _money, choice.currency),
+        Column("expected", estimate, choice.currency),
+        Column("actual", estimate, choice.currency),
+        Column("impact", estimate, choice.currency),
         Column("why"),
         Column("said"),
     ]
@@ -113,7 +113,7 @@ def _one(warehouse: Published, choice: Choice, rows: Sequence[Row], alone: Seque
         _causes(row, choice)
     below = [one for one in rows if one["parent_id"] == chosen]
     if below:
-        columns = [Column("explained by it"), Column("from", day), Column("impact", _money, choice.currency)]
+        columns = [Column("explained by it"), Column("from", day), Column("impact", estimate, choice.currency)]
         tables.show("below", columns, [[one["title"], one["first_day"], one["impact"]] for one in below])
     _say(warehouse.config, row)
 
@@ -126,8 +126,8 @@ def _causes(row: Row, choice: Choice) -> None:
     columns = [
         Column("explained by"),
         Column("share", _percent),
-        Column("by price", _money, choice.currency),
-        Column("by volume", _money, choice.currency),
+        Column("by price", estimate, choice.currency),
+        Column("by volume", estimate, choice.currency),
     ]
     shown = [[_slice(one), one["share"], one["price_effect"], one["volume_effect"]] for one in found]
     tables.show("causes", columns, shown)
@@ -180,8 +180,8 @@ def _budgets(warehouse: Published, choice: Choice) -> None:
         Column("spent", money, choice.currency),
         Column("used", _share),
         Column("provisional", money, choice.currency),
-        Column("expected", _money, choice.currency),
-        Column("at most (80 %)", _money, choice.currency),
+        Column("expected", estimate, choice.currency),
+        Column("at most (80 %)", estimate, choice.currency),
         Column("crossed"),
     ]
     shown = [
@@ -223,15 +223,6 @@ def _slice(cause: Row) -> str:
 
 def _noun(number: int) -> str:
     return "anomaly" if number == 1 else "anomalies"
-
-
-def _decimal(value: float) -> Decimal:
-    return Decimal(f"{value:.2f}")
-
-
-def _money(value: float | None) -> str:
-    """An estimate, to two places."""
-    return figures.MISSING if value is None else money(_decimal(value))
 
 
 def _percent(value: float | None) -> str:

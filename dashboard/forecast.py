@@ -15,7 +15,7 @@ from dashboard.published import Published, Row, published
 from dashboard.queries import forecast as queries
 from dashboard.tables import Column
 from farthing import charts, figures
-from farthing.figures import count, day, money
+from farthing.figures import count, day, estimate, money
 from farthing.forecasting import drivers
 from farthing.forecasting.events import known_events
 from farthing.forecasting.history import Scope
@@ -69,15 +69,15 @@ def _landing(warehouse: Published, choice: Choice, newest: Row, scope: Scope) ->
     ]
     first = rows[0]
     finding(
-        f"{first['month']:%B %Y} is expected to land at {_money(first['forecast'])} {choice.currency}",
+        f"{first['month']:%B %Y} is expected to land at {estimate(first['forecast'])} {choice.currency}",
         f"Issued {newest['issued_at']:%Y-%m-%d %H:%M} UTC with costs up to {day(newest['as_of'])}, by {first['model']}",
     )
     places = st.columns(4, gap="small")
     places[0].metric(f"To date, {choice.currency}", money(first["actual"]))
-    places[1].metric(f"At least (90 %), {choice.currency}", _money(first["q10"]))
-    places[2].metric(f"At most (90 %), {choice.currency}", _money(first["q90"]))
+    places[1].metric(f"At least (90 %), {choice.currency}", estimate(first["q10"]))
+    places[2].metric(f"At most (90 %), {choice.currency}", estimate(first["q90"]))
     if len(rows) > 1:
-        places[3].metric(f"{rows[1]['month']:%B}, {choice.currency}", _money(rows[1]["forecast"]))
+        places[3].metric(f"{rows[1]['month']:%B}, {choice.currency}", estimate(rows[1]["forecast"]))
 
 
 def _fan(warehouse: Published, choice: Choice, newest: Row, scope: Scope) -> None:
@@ -116,7 +116,7 @@ def _moved(warehouse: Published, choice: Choice, scope: Scope) -> None:
     after = use.between(choice.first, choice.last)
     effects = sorted(drivers.moved(before, after).items(), key=lambda item: -abs(item[1]))
     finding(
-        f"{parts.name(effects[0][0]).capitalize()} moved the cost most: {_money(effects[0][1])} {choice.currency}",
+        f"{parts.name(effects[0][0]).capitalize()} moved the cost most: {estimate(effects[0][1])} {choice.currency}",
         f"{figures.period(choice.first, choice.last)} against the {days} days before, by exact log-mean weights",
     )
     draw(
@@ -125,7 +125,7 @@ def _moved(warehouse: Published, choice: Choice, scope: Scope) -> None:
         ),
         "moved",
     )
-    st.caption(f"From {_money(drivers.cost_of(before))} to {_money(drivers.cost_of(after))} {choice.currency}.")
+    st.caption(f"From {estimate(drivers.cost_of(before))} to {estimate(drivers.cost_of(after))} {choice.currency}.")
 
 
 def _events(warehouse: Published, as_of: date) -> None:
@@ -151,9 +151,9 @@ def _landings(warehouse: Published, choice: Choice, newest: Row) -> None:
         Column("month"),
         Column("of"),
         Column("to date", money, choice.currency),
-        Column("expected", _money, choice.currency),
-        Column("at least (90 %)", _money, choice.currency),
-        Column("at most (90 %)", _money, choice.currency),
+        Column("expected", estimate, choice.currency),
+        Column("at least (90 %)", estimate, choice.currency),
+        Column("at most (90 %)", estimate, choice.currency),
         Column("model"),
     ]
     shown = [
@@ -179,10 +179,10 @@ def _scoreboard(warehouse: Published) -> None:
             Column("days ahead"),
             Column("forecasts", count),
             Column("days", count),
-            Column("error", _percent),
+            Column("error", parts.percent),
             Column("against naive", _ratio),
-            Column("in the 80 % band", _percent),
-            Column("in the 95 % band", _percent),
+            Column("in the 80 % band", parts.percent),
+            Column("in the 95 % band", parts.percent),
         ]
         names = (
             *("model", "ahead", "issues", "days", "error_share", "to_naive", "within_80_share", "within_95_share"),
@@ -201,9 +201,9 @@ def _landing_board(warehouse: Published) -> None:
             Column("model"),
             Column("issued before the end"),
             Column("landings", count),
-            Column("error", _percent),
-            Column("in the 80 % band", _percent),
-            Column("in the 95 % band", _percent),
+            Column("error", parts.percent),
+            Column("in the 80 % band", parts.percent),
+            Column("in the 95 % band", parts.percent),
         ]
         names = ("model", "ahead", "landings", "error_share", "within_80_share", "within_95_share")
         tables.show("landing-scores", columns, [[row[name] for name in names] for row in rows])
@@ -211,15 +211,6 @@ def _landing_board(warehouse: Published) -> None:
 
 def _decimal(value: float) -> Decimal:
     return Decimal(f"{value:.2f}")
-
-
-def _money(value: float | None) -> str:
-    """An estimate, to two places."""
-    return figures.MISSING if value is None else money(_decimal(value))
-
-
-def _percent(value: float | None) -> str:
-    return figures.MISSING if value is None else f"{100 * value:.1f} %"
 
 
 def _ratio(value: float | None) -> str:

@@ -98,11 +98,6 @@ def name(value: object) -> str:
     return figures.plain(value)
 
 
-def estimate(value: float | None) -> str:
-    """An estimated amount, to two places."""
-    return figures.MISSING if value is None else money(Decimal(f"{value:.2f}"))
-
-
 def percent(value: float | None) -> str:
     """An estimated share."""
     return figures.MISSING if value is None else f"{100 * value:.1f} %"

@@ -13,12 +13,13 @@ import streamlit as st
 from dashboard import parts, tables
 from dashboard.choice import Choice
 from dashboard.drawing import draw
-from dashboard.parts import estimate, finding, percent
+from dashboard.parts import finding, percent
 from dashboard.published import published
 from dashboard.tables import Column
 from farthing import figures
 from farthing.config import Config
 from farthing.errors import ConfigError
+from farthing.figures import estimate
 from farthing.tiers import company, document
 from farthing.tiers import page as drawn
 from farthing.tiers import spec as specs

@@ -19,6 +19,11 @@ def money(value: Decimal | None) -> str:
     return MISSING if value is None else console.money(value, console.places([value]))
 
 
+def estimate(value: float | None) -> str:
+    """An estimated amount, of which decimals beyond the second mean nothing."""
+    return MISSING if value is None else money(Decimal(f"{value:.2f}"))
+
+
 def exact(value: Decimal | None) -> str:
     """An amount with every decimal that the ledger keeps."""
     return MISSING if value is None else f"{value:,f}"

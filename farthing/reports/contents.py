@@ -29,8 +29,7 @@ def monthly(con: duckdb.DuckDBPyConnection, config: Config, first: date | None =
     Raises:
         NoSuchPeriodError: the ledger has no cost in that month, or none at all.
     """
-    period = month(con, first)
-    leading, *others = [Asked(con, currency, period) for currency in currencies(con, config)]
+    leading, *others = _asked(con, config, month(con, first))
     found = sums(leading)
     sections = [
         headline.headline(leading, found),
@@ -65,8 +64,7 @@ def weekly(con: duckdb.DuckDBPyConnection, config: Config, day: date | None = No
     Raises:
         NoSuchPeriodError: the ledger has no cost in that week, or none at all.
     """
-    period = week(con, day)
-    leading, *others = [Asked(con, currency, period) for currency in currencies(con, config)]
+    leading, *others = _asked(con, config, week(con, day))
     found = sums(leading)
     sections = [
         headline.headline(leading, found),
@@ -89,8 +87,13 @@ def weekly(con: duckdb.DuckDBPyConnection, config: Config, day: date | None = No
     return _report("weekly", config, leading, sections)
 
 
+def _asked(con: duckdb.DuckDBPyConnection, config: Config, period: Period) -> list[Asked]:
+    """What a report on `period` asks, in each currency, the one that leads first."""
+    return [Asked(con, currency, period) for currency in currencies(con, config)]
+
+
 def _report(name: str, config: Config, asked: Asked, sections: list[Section | None]) -> Report:
-    period: Period = asked.period
+    period = asked.period
     notes = [] if period.whole else [f"The {period.noun} is not whole here: these figures are of {period.days}."]
     return Report(
         name=name,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from farthing import figures
-from farthing.reports.asked import Asked
+from farthing.reports.asked import Asked, percent
 from farthing.reports.document import Column, Row, Section, Table
 
 if TYPE_CHECKING:
@@ -76,8 +75,8 @@ def landing(asked: Asked) -> Section | None:
     if total is None:
         return None
     heading = (
-        f"{total['month']:%B} is expected to land at {_money(total['forecast'])} {asked.currency},"
-        f" between {_money(total['q10'])} and {_money(total['q90'])} with a chance of 80 %"
+        f"{total['month']:%B} is expected to land at {figures.estimate(total['forecast'])} {asked.currency},"
+        f" between {figures.estimate(total['q10'])} and {figures.estimate(total['q90'])} with a chance of 80 %"
     )
     said = [
         f"Up to {figures.day(total['as_of'])} it has cost {figures.money(total['actual'])} {asked.currency}.",
@@ -97,9 +96,9 @@ def landing(asked: Asked) -> Section | None:
         Column("dimension", "of"),
         Column("key", "which"),
         Column("actual", "to date", figures.money),
-        Column("forecast", "expected", _money),
-        Column("q10", "at least (90 %)", _money),
-        Column("q90", "at most (90 %)", _money),
+        Column("forecast", "expected", figures.estimate),
+        Column("q10", "at least (90 %)", figures.estimate),
+        Column("q90", "at most (90 %)", figures.estimate),
     ]
     return Section(
         "landing",
@@ -131,9 +130,9 @@ def budgets(asked: Asked) -> Section | None:
         Column("period_end", "to", figures.day),
         Column("amount", "budget", figures.money),
         Column("actual", "to date", figures.money),
-        Column("used", "used", _percent),
-        Column("landing", "expected", _money),
-        Column("landing_q80", "at most (80 %)", _money),
+        Column("used", "used", percent),
+        Column("landing", "expected", figures.estimate),
+        Column("landing_q80", "at most (80 %)", figures.estimate),
         Column("basis", "crossed by"),
     ]
     return Section("budgets", "Budgets", heading, tables=[Table("budgets", columns, rows, currency=asked.currency)])
@@ -156,7 +155,7 @@ def anomalies(asked: Asked) -> Section | None:
         Column("dimension", "of"),
         Column("key", "which"),
         Column("rule", "found by"),
-        Column("impact", "impact", _money),
+        Column("impact", "impact", figures.estimate),
         Column("title", "what"),
         Column("why", "why"),
         Column("state", "state"),
@@ -177,12 +176,3 @@ def _why(cause: str | None) -> str | None:
         return None
     keys: Row = slices[0].get("slice", {})
     return ", ".join(f"{dimension} {value}" for dimension, value in keys.items()) or None
-
-
-def _money(value: float | None) -> str:
-    """An estimate: whole cents would promise more than it knows."""
-    return figures.MISSING if value is None else figures.money(Decimal(f"{value:.2f}"))
-
-
-def _percent(value: Decimal | None) -> str:
-    return figures.share(value, Decimal(1))
