@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,14 @@ settings.register_profile(
 )
 settings.register_profile("farthing-ci", parent=settings.get_profile("farthing"), max_examples=200, derandomize=True)
 settings.load_profile("farthing-ci" if MUST_RUN else "farthing")
+
+
+@pytest.fixture(autouse=True)
+def main_stays() -> Generator[None, None, None]:
+    """Give `__main__` back after a test: Streamlit's AppTest puts its page there, and a spawned process runs that."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")

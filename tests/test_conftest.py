@@ -74,3 +74,12 @@ def test_a_write_into_the_checkout_is_named_and_fails_where_all_must_run(tmp_pat
     assert told.returncode == 0
     assert "lake.tmp" in failed.stdout
     assert failed.returncode == 1
+
+
+def test_a_test_that_puts_its_own_module_in_main_leaves_the_next_one_the_old_one(tmp_path: Path) -> None:
+    replaces = (
+        "import sys, types\nkept = sys.modules['__main__']\n"
+        "def test_first(): sys.modules['__main__'] = types.ModuleType('page')\n"
+        "def test_next(): assert sys.modules['__main__'] is kept\n"
+    )
+    assert "2 passed" in run(tmp_path / "checkout", replaces, must_run=False).stdout
