@@ -311,14 +311,23 @@ class _Plan:
             name: coded.rows[source] for name, source in self._same.items()
         }
         each: list[pl.Expr] = []  # what must be made of each row
+        asked: list[tuple[pa.Table, list[pl.Expr]]] = []
+        spread: list[_Numbers] = []
         for roots, expressions in self._sets.items():
             found = coded.combined(roots)
             if found is None:
                 each += expressions
             else:
-                columns |= _spread(*found, expressions, self.types)
+                asked.append((found[0], expressions))
+                spread.append(found[1])
         if each:
-            columns |= _evaluated(coded.rows, each, self.types)
+            asked.append((coded.rows, each))
+        made = _evaluated(asked, self.types)
+        for numbers, values in zip(spread, made, strict=False):
+            indices = _array(numbers.astype(np.int32))
+            columns |= {name: _repeated(one, indices) for name, one in values.items()}
+        if each:
+            columns |= made[-1]
         return _table({name: columns[name] for name in self.types})
 
     @staticmethod
@@ -326,32 +335,29 @@ class _Plan:
         """True for the rows that `where` keeps."""
         types = {"": pa.bool_()}
         found = coded.combined(sorted(set(where.meta.root_names())))
-        return (_spread(*found, [where], types) if found else _evaluated(coded.rows, [where], types))[""]
-
-
-def _spread(
-    combinations: pa.Table, numbers: _Numbers, expressions: Sequence[pl.Expr], types: Mapping[str, pa.DataType]
-) -> dict[str, pa.Array]:
-    """What is made of `combinations`, in the rows: text as a dictionary, in which each text is once and no null."""
-    indices, spread = _array(numbers.astype(np.int32)), {}
-    for name, values in _evaluated(combinations, expressions, types).items():
-        spread[name] = _repeated(values, indices)
-    return spread
+        [made] = _evaluated([(found[0] if found else coded.rows, [where])], types)
+        return made[""].take(_array(found[1].astype(np.int32))) if found else made[""]
 
 
 def _repeated(values: pa.Array, indices: pa.Array) -> pa.Array:
+    """`values` of combinations in the rows: text as a dictionary, in which each text is once and no null."""
     if not pa.types.is_string(values.type):
         return values.take(indices)
     once = values.dictionary_encode()
     return pa.DictionaryArray.from_arrays(once.indices.take(indices), once.dictionary)
 
 
-def _evaluated(rows: pa.Table, expressions: Sequence[pl.Expr], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
-    """`expressions` over `rows`, by name."""
-    needed = sorted({root for one in expressions for root in one.meta.root_names()}) or rows.column_names[:1]
-    plain = pl.DataFrame(pl.from_arrow(_table({name: _decoded(_whole(rows[name])) for name in needed})))
-    made = plain.lazy().with_columns(expressions).collect().to_arrow()
-    return {name: _whole(made[name]).cast(types[name]) for name in (one.meta.output_name() for one in expressions)}
+def _evaluated(
+    asked: Sequence[tuple[pa.Table, Sequence[pl.Expr]]], types: Mapping[str, pa.DataType]
+) -> list[dict[str, pa.Array]]:
+    """Expressions over rows, by name; all in one go, as there are many and each is soon done."""
+    frames = []
+    for rows, expressions in asked:
+        needed = sorted({root for one in expressions for root in one.meta.root_names()}) or rows.column_names[:1]
+        plain = pl.DataFrame(pl.from_arrow(_table({name: _decoded(_whole(rows[name])) for name in needed})))
+        frames.append(plain.lazy().select(expressions))
+    made = [one.to_arrow() for one in pl.collect_all(frames)]
+    return [{name: _whole(one[name]).cast(types[name]) for name in one.column_names} for one in made]
 
 
 # `pa.table`, `pa.array`, `pa.scalar`, `to_numpy` and no chunk to combine would load pandas, which takes longer than a
