@@ -17,7 +17,7 @@ endif
 demo: $(VENV)/run.stamp ## a simulated company through the whole pipeline, then the dashboard (ARGS=--no-dashboard)
 	@$(VENV)/bin/farthing demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## all tests but the heavy ones, in at most 5 minutes (ARGS="tests/lake -k append")
+test: $(VENV)/dev.stamp ## all tests but slow and heavy ones, in at most 5 minutes (ARGS="tests/lake -k append")
 	@$(PYTHON) -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp ## ruff: rules and form

@@ -61,6 +61,7 @@ def test_a_file_that_skips_as_a_whole_fails_where_all_must_run(tmp_path: Path) -
     assert "1 error" in run(tmp_path / "checkout", skips, must_run=True).stdout
 
 
+@pytest.mark.slow
 def test_a_skip_on_a_bare_machine_is_a_skip(tmp_path: Path) -> None:
     assert "3 skipped, 1 xfailed" in run(tmp_path / "checkout", SKIPS, must_run=False).stdout
 
@@ -76,6 +77,7 @@ def test_a_write_into_the_checkout_is_named_and_fails_where_all_must_run(tmp_pat
     assert failed.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_test_that_puts_its_own_module_in_main_leaves_the_next_one_the_old_one(tmp_path: Path) -> None:
     replaces = (
         "import sys, types\nkept = sys.modules['__main__']\n"

@@ -113,6 +113,7 @@ def test_a_rack_of_ten_and_a_half_kilowatt_costs_what_the_docs_work_out_by_hand(
     assert {name: power[name] for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_machines_share_to_the_last_decimal_and_hours_add_up_to_the_price(world: Any) -> None:
     odd = {
         **RACK, "resources": ["a", "b", "c"], "purchase_price": "100.01", "residual": "0", "months": 1,
@@ -131,6 +132,7 @@ def test_machines_share_to_the_last_decimal_and_hours_add_up_to_the_price(world:
     assert told == {"Tags": '{"team": "research"}', "SkuPriceDetails": '{"x_GpuCountOfAsset": 8}'}
 
 
+@pytest.mark.slow
 def test_an_hour_that_is_not_over_is_no_charge_and_an_hours_cost_never_changes(world: Any) -> None:
     with clock.fixed(at(10, 31, 12, 59)):
         collect(world, RACK)
@@ -143,12 +145,14 @@ def test_an_hour_that_is_not_over_is_no_charge_and_an_hours_cost_never_changes(w
     assert {result.status for result in collect(world, RACK).values()} == {"unchanged"}
 
 
+@pytest.mark.slow
 def test_a_changed_price_replaces_every_month(world: Any) -> None:
     collect(world, RACK)
     assert {result.status for result in collect(world, {**RACK, "residual": "32000"}).values()} == {"landed"}
     assert sums(world)["depreciation"] == 6000
 
 
+@pytest.mark.slow
 def test_a_collection_that_stops_around_its_commits_ends_like_one_that_did_not(world: Any) -> None:
     collect(world, ONE_DAY)
 
@@ -199,6 +203,7 @@ def test_telemetry_of_gpus_alone_does_not_stand_for_a_whole_machine(world: Any) 
     assert sums(world)["power"] == A_DAY_OF_POWER
 
 
+@pytest.mark.slow
 def test_telemetry_that_comes_late_changes_the_month_but_not_a_settled_one(world: Any) -> None:
     collect(world, METERED)
     watch(world, at(10, 5, 3), gpus=8, watts=500)

@@ -281,6 +281,7 @@ def test_a_file_that_is_no_bill_of_aws_says_what_it_would_need(world: Any) -> No
     assert "it has: date, amount" in result.problem
 
 
+@pytest.mark.slow
 def test_columns_that_come_in_the_middle_of_a_month_are_empty_before(world: Any) -> None:
     world.write("a.csv", text([line("Usage", "1")]))
     world.write("b.csv", text([line("Usage", "2", **{"resourceTags_user:team": "red"})]))
@@ -288,6 +289,7 @@ def test_columns_that_come_in_the_middle_of_a_month_are_empty_before(world: Any)
     assert [row["Tags"] for row in world.rows(CHARGES, "BilledCost")] == [None, '{"team":"red"}']
 
 
+@pytest.mark.slow
 def test_both_header_styles_and_both_formats_give_the_same_charges(world: Any) -> None:
     lines = [
         line("Usage", "1.25", product_ProductName="Amazon S3", lineItem_ProductCode="AmazonS3", bill_InvoiceId="7"),

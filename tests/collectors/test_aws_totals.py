@@ -37,6 +37,7 @@ def period(month: str, after: str, groups: dict[str, tuple[str, str]], *, estima
     }
 
 
+@pytest.mark.slow
 def test_all_pages_of_a_month_are_read_and_it_is_open_as_long_as_it_is_an_estimate(
     moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

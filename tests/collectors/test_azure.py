@@ -225,6 +225,7 @@ def test_amortized_costs_alone_bill_nothing_for_what_a_commitment_paid(world: An
     assert statuses == {Decimal("0.7"): "Used", Decimal("0.3"): "Unused", Decimal(5): None}
 
 
+@pytest.mark.slow
 def test_both_views_of_a_month_are_one_set_of_charges(world: Any) -> None:
     """By hand: billed 30 + 5 + 5; used 0.7, unused 0.3, 5 and 5. The purchase is the one row that only actual has."""
     world.write("actual.csv", ACTUAL)
@@ -238,6 +239,7 @@ def test_both_views_of_a_month_are_one_set_of_charges(world: Any) -> None:
     assert {result.status for result in world.collect("azure", "*.csv")} == {"unchanged"}
 
 
+@pytest.mark.slow
 def test_rows_that_only_one_view_has_yet_count_in_that_view_alone(world: Any) -> None:
     world.write("actual.csv", ACTUAL + line("2", day="09/03/2026"))
     world.write("amortized.csv", AMORTIZED + line("4", day="09/04/2026"))
@@ -245,6 +247,7 @@ def test_rows_that_only_one_view_has_yet_count_in_that_view_alone(world: Any) ->
     assert totals(world) == (42, 15)
 
 
+@pytest.mark.slow
 def test_a_second_view_that_comes_later_changes_what_the_first_one_bills(world: Any) -> None:
     world.write("amortized.csv", AMORTIZED)
     world.collect("azure", "*.csv")
@@ -254,6 +257,7 @@ def test_a_second_view_that_comes_later_changes_what_the_first_one_bills(world: 
     assert totals(world) == (40, 11)
 
 
+@pytest.mark.slow
 def test_parts_of_one_view_are_added_and_other_months_are_left_alone(world: Any) -> None:
     world.write("part-1.csv", ACTUAL)
     world.write("part-2.csv", EA + line("7"))
@@ -262,6 +266,7 @@ def test_parts_of_one_view_are_added_and_other_months_are_left_alone(world: Any)
     assert totals(world) == (57, 58)
 
 
+@pytest.mark.slow
 def test_a_bill_that_is_in_another_file_as_a_whole_is_not_added_again(world: Any) -> None:
     """Without a commitment the two views are equal, and an earlier state is in a later one."""
     world.write("actual.csv", EA + line("5") + line("5"))
@@ -316,6 +321,7 @@ def test_settings_that_do_not_go_together_are_named(world: Any, settings: dict[s
         world.collect("azure", "a.csv", **settings)
 
 
+@pytest.mark.slow
 def test_a_later_state_of_a_file_takes_its_place_and_columns_may_change(world: Any) -> None:
     world.write("a.csv", EA + line("1") + line("2"))
     world.one("azure", "a.csv")
@@ -341,6 +347,7 @@ def _own_totals(path: Path) -> dict[tuple[str, str], Decimal]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "form", "counts"),
     [
@@ -379,6 +386,7 @@ def test_the_shared_focus_month_lands_with_its_own_totals(world: Any, shared: Pa
     assert totals(world) == own
 
 
+@pytest.mark.slow
 def test_the_shared_views_of_one_month_together(world: Any, shared: Path) -> None:
     sums = []
     for name in ("EA_ActualCost_Small.csv", "EA_AmortizedCost_Small.csv"):

@@ -56,6 +56,7 @@ def _bad(draw: st.DrawFn) -> tuple[str, str, str]:
     return "bad", "", ",".join(fields)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.one_of(good, good, _bad()), max_size=25), st.booleans())
 def test_every_row_read_is_landed_duplicate_or_rejected(
@@ -75,6 +76,7 @@ def test_every_row_read_is_landed_duplicate_or_rejected(
         assert result.landed == len(names)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(nasty, min_size=9, max_size=9))
 def test_no_text_in_any_column_can_raise(values: list[str]) -> None:
@@ -90,6 +92,7 @@ def test_no_text_in_any_column_can_raise(values: list[str]) -> None:
         assert "good" in {row["request_id"] for row in world.rows(REQUESTS)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [7, 64, 1000])
 def test_where_a_block_ends_changes_nothing(world: Any, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr("collectors.lines.BLOCK_BYTES", size)

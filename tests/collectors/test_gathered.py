@@ -24,6 +24,7 @@ def shipped(folder: Path, node: Node, rows: int = 3) -> None:
     ship(node.spool, ToInbox(str(folder / "inbox"), node.name))
 
 
+@pytest.mark.slow
 def test_all_new_files_of_an_inbox_land_in_one_commit_with_a_line_each(world: Any) -> None:
     fleet = nodes(world.folder, 3)
     for node in (*fleet, *fleet):

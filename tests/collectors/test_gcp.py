@@ -133,6 +133,7 @@ def test_a_row_whose_credits_cannot_be_read_is_rejected_for_its_net_is_unknown(w
     ]
 
 
+@pytest.mark.slow
 def test_amounts_of_seventeen_digits_lose_nothing_and_noise_of_doubles_lands(world: Any) -> None:
     charge = one(world, cost="1234567.12345678901234", credits=json.dumps([credit(-0.1, "DISCOUNT")]))
     assert charge["BilledCost"] + charge["x_BilledCostRounding"] == Decimal("1234567.02345678901234")
@@ -219,6 +220,7 @@ def test_the_service_says_the_category_and_for_compute_engine_the_sku() -> None:
     assert rows.select(service_category(pl.col("service"), pl.col("sku"))).to_series().to_list() == list(known.values())
 
 
+@pytest.mark.slow
 def test_the_form_shows_in_the_columns_however_they_are_flattened(world: Any) -> None:
     world.write("anything.csv", as_csv({}))
     underscores = {name.replace(".", "_"): value for name, value in BASE.items()}
@@ -237,6 +239,7 @@ def test_a_file_of_another_kind_fails_and_says_what_it_lacks(world: Any) -> None
     assert "no billing export of Google Cloud: it has no billing_account_id, cost" in result.problem
 
 
+@pytest.mark.slow
 def test_nested_parquet_lands_as_the_flattened_file_does(world: Any) -> None:
     flat = {
         **BASE,
@@ -262,6 +265,7 @@ def test_nested_parquet_lands_as_the_flattened_file_does(world: Any) -> None:
     assert first["BilledCost"] == Decimal("0.09999")
 
 
+@pytest.mark.slow
 def test_a_column_that_comes_in_the_middle_of_the_month_lands(world: Any) -> None:
     world.write("a.csv", as_csv({}))
     world.write("b.csv", as_csv({"price.effective_price": "10", "subscription.instance_id": "cud-1", "new": "n"}))
@@ -343,6 +347,7 @@ def test_every_shared_file_lands_at_its_own_totals(world: Any, shared: Path, fil
             assert row["effective"] == row["net"]
 
 
+@pytest.mark.slow
 def test_a_late_batch_is_appended_and_changes_nothing_before_it(world: Any, shared: Path) -> None:
     month = shared / "billing/native_synthetic_gpu/gcp_detailed_2026-09.csv.gz"
     late = shared / "billing/restatement/gcp_detailed_2026-09_late_batch.csv.gz"
@@ -412,6 +417,7 @@ def test_what_is_counted_in_bytes_is_in_billions_for_a_large_store_has_more_digi
     assert charge["extra"]["service.description"] == "Compute Engine"
 
 
+@pytest.mark.slow
 def test_a_machine_has_its_type_cores_and_gpus_and_a_price_of_many_units_is_no_unit_price(world: Any) -> None:
     labels = [
         {"key": "compute.googleapis.com/machine_spec", "value": "a3-highgpu-8g"},

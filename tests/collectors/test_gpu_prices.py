@@ -176,6 +176,7 @@ def test_azures_prices_are_read_from_every_page_and_said_in_our_words(world: Any
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_price_that_changes_ends_and_stays_as_it_was(world: Any, web: Web) -> None:  # noqa: F811
     azure = Azure(web, item(H100, 90), item("Standard_NC40ads_H100_v5", 7))
     ask(world, web, "2026-10-01")

@@ -71,6 +71,7 @@ def held(world: Any) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_gpu_is_held_by_one_pod_after_the_other_and_in_between_by_nobody(world: Any) -> None:
     found = inventory(
         world,

@@ -131,6 +131,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return world.rows(REQUESTS, "started_at")
 
 
+@pytest.mark.slow
 def test_the_calls_of_a_real_proxy_land_with_their_tokens_and_classes(recorded: list[dict[str, Any]]) -> None:
     openai, none = (2006, 1920, None, None, 300, 192), (None,) * 6
     anthropic = (4050, 3000, 1000, 400, 20, 0)  # 50 + 3,000 + 1,000: inclusive for every provider
@@ -186,6 +187,7 @@ HOUR = case(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_cache_writes_of_an_hour_are_told_apart(landed: Landed) -> None:
     """litellm PR#36762: at the rate of five minutes they cost 37 % too little."""
     assert tokens(landed[HOUR]) == (4050, 3000, 1000, 400, 20, None)
@@ -260,6 +262,7 @@ def test_a_success_without_usage_is_missing_and_not_free(landed: Landed) -> None
     assert (landed[UNTOLD]["usage_quality"], tokens(landed[UNTOLD])) == ("missing", (None,) * 6)
 
 
+@pytest.mark.slow
 def test_the_total_of_a_batch_lands_once_and_looks_at_it_are_no_requests(world: Any) -> None:
     """litellm#35358, #39980: polls before the end are rows of zero, and each look afterwards tells the total again."""
     look: dict[str, Any] = {"call_type": "aretrieve_batch", "id": "batch_7", "stream": None}
@@ -375,6 +378,7 @@ def test_tags_are_those_of_the_request_and_its_key(landed: Landed) -> None:
     assert json.loads(landed[TAGGED]["tags"]) == {"team": "find", "beta": "true", "key_alias": "web"}
 
 
+@pytest.mark.slow
 def test_a_source_lists_what_more_it_wants_and_can_not_ask_for_the_prompt(world: Any) -> None:
     listed = ["request_tags.*", "tenant", "plan.tier"]
     columns = {"feature": "tenant", "environment": "messages"}
@@ -431,6 +435,7 @@ def test_what_has_another_shape_beside_the_facts_costs_no_request(landed: Landed
 # -- prompts ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_text_of_prompt_or_answer_is_anywhere_in_the_lake(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARTHING_HASH_KEY", "pepper")
     broken = json.dumps(payload())[:-1]
@@ -449,6 +454,7 @@ def test_no_text_of_prompt_or_answer_is_anywhere_in_the_lake(world: Any, monkeyp
     assert not any(b"secret" in path.read_bytes() for path in files)
 
 
+@pytest.mark.slow
 def test_the_hash_of_a_prompt_is_keyed_and_the_same_for_the_same_prompt(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -516,6 +522,7 @@ def test_text_that_looks_like_json_does_not_cut_a_payload_in_two(tmp_path: Path)
     assert request_ids(tmp_path / "a.json") == [said + "a", said + "b"]
 
 
+@pytest.mark.slow
 def test_bad_payloads_of_an_array_are_refused_and_the_others_land(world: Any) -> None:
     good = [json.dumps(payload(call)) for call in "abc"]
     world.write("a.json", "[" + ",\n".join([good[0], "5", '{"messages": tru}', good[1], '"text"', good[2]]) + "]")
@@ -526,6 +533,7 @@ def test_bad_payloads_of_an_array_are_refused_and_the_others_land(world: Any) ->
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_bad_array_on_a_line_is_one_line_that_is_refused(world: Any) -> None:
     good = json.dumps(payload())
     world.write("a.jsonl", f"{good}\n[{good}\n[{good}, 7]\n")

@@ -42,6 +42,7 @@ def test_a_second_collection_without_a_change_writes_nothing(world: Any, told: T
     assert told.held(world) == [5, 6, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", EVERY, indirect=True)
 def test_what_is_restated_takes_the_place_of_what_was_and_what_is_late_joins_it(world: Any, told: Told) -> None:
     told.say({1: [5, 8]}, ())
@@ -56,6 +57,7 @@ def test_what_is_restated_takes_the_place_of_what_was_and_what_is_late_joins_it(
     assert {result.status for result in told.collect(world)} == {"unchanged"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", EVERY, indirect=True)
 def test_a_column_that_comes_in_the_middle_of_a_month_is_kept_and_empty_before(world: Any, told: Told) -> None:
     told.say({1: [5], 2: [6]}, {2})
@@ -72,6 +74,7 @@ class StopHere(BaseException):
     """What a test stops a collection with."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", EVERY, indirect=True)
 def test_a_collection_that_stops_around_its_commits_ends_like_one_that_did_not(world: Any, told: Told) -> None:
     told.say({1: [5, 8]}, ())
@@ -159,6 +162,7 @@ def test_a_slow_body_lands_and_one_without_end_is_given_up(
     assert told.held(world) == [5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", SERVED, indirect=True)
 def test_half_a_month_of_a_vendor_never_lands(world: Any, web: Web, told: Told) -> None:
     told.say({1: [5], 3: [6]}, ())
@@ -179,6 +183,7 @@ def test_half_a_month_of_a_vendor_never_lands(world: Any, web: Web, told: Told) 
     assert told.held(world) == [7, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", SERVED, indirect=True)
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_expired_key_of_a_vendor_is_named_with_what_to_do(world: Any, web: Web, told: Told, status: int) -> None:

@@ -146,6 +146,7 @@ def test_the_azure_coding_trace_lands_by_its_column_map(world: Any, shared: Path
     assert len({row["request_id"] for row in rows}) == len(rows)
 
 
+@pytest.mark.slow
 def test_the_mooncake_chat_trace_lands_on_its_relative_clock(world: Any, shared: Path) -> None:
     file = shared / "requests" / "mooncake_conversation.jsonl.gz"
     result = world.one(
@@ -170,6 +171,7 @@ def test_the_mooncake_chat_trace_lands_on_its_relative_clock(world: Any, shared:
     ) == Counter((row["timestamp"], row["input_length"], row["output_length"]) for row in theirs)
 
 
+@pytest.mark.slow
 def test_the_alibaba_image_trace_lands_with_its_users_and_its_pending_rows_are_shown(world: Any, shared: Path) -> None:
     file = shared / "requests" / "alibaba_gentd26_lora_requests.csv.gz"
     result = world.one(
@@ -285,6 +287,7 @@ def test_a_request_of_parquet_that_comes_again_keeps_its_day(world: Any) -> None
     assert [tuple(row.values()) for row in rows] == [("a", "2026-10-01", 2), ("b", "2026-10-02", 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["_drop_repeated", "_commit_rejects"])
 @pytest.mark.parametrize("gone", [False, True])
 @pytest.mark.parametrize("landed_before", [False, True])

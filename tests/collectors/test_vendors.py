@@ -144,6 +144,7 @@ def test_a_second_collection_without_news_changes_nothing(world: Any, web: Web, 
     assert [row["status"] for row in world.rows(LOADS)] == ["landed"]
 
 
+@pytest.mark.slow
 def test_a_settled_month_is_taken_once_more_and_then_left_alone(world: Any, web: Web, openai: OpenAI) -> None:  # noqa: F811
     openai.results["costs"][day(30, 10)] = [cost("7")]
     with clock.fixed(day(10)):
@@ -223,6 +224,7 @@ def test_an_amount_that_cannot_be_read_rejects_its_row_alone(world: Any, web: We
 # -- usage of an API --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_openai_usage_lands_by_class_of_token_and_nothing_is_lost(world: Any, web: Web, openai: OpenAI) -> None:  # noqa: F811
     openai.days_of_a_page = 31
     openai.results = {

@@ -33,7 +33,7 @@ def bills(project: Path) -> list[tuple[str, str]]:
     return made
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(15, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [pytest.param(1, marks=pytest.mark.slow), pytest.param(15, marks=pytest.mark.heavy)])
 def test_a_reader_never_sees_an_error_or_half_a_state(courses: dict[str, Course], tmp_path: Path, rounds: int) -> None:
     project, done = tmp_path / "project", tmp_path / "done"
     shutil.copytree(courses["first"].end, project)

@@ -20,6 +20,8 @@ from tests.crash import worlds
 from tests.crash.child import KILLED, started
 from tests.crash.conftest import Course
 
+pytestmark = pytest.mark.slow  # builds of a whole project
+
 #: Where most can go wrong, in the order of a run.
 DANGEROUS = [
     "lake.requests.after:1",  # the rows are replaced, the line that says so is missing

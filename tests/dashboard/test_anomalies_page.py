@@ -20,7 +20,7 @@ from farthing.warehouse import open_warehouse
 from tests.dashboard.conftest import FORMULA
 from tests.dashboard.test_pages import table
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 Open = Callable[..., AppTest]
 _NOW = datetime(2026, 11, 2, tzinfo=UTC)

@@ -24,6 +24,7 @@ from tests.servers import free_port
 Open = Callable[..., AppTest]
 
 
+@pytest.mark.slow
 def test_nothing_published_says_which_commands_to_run(tmp_path: Path, opened: Open) -> None:
     (tmp_path / "farthing.toml").write_text(TOML)
     app = opened(tmp_path)
@@ -50,6 +51,7 @@ def test_a_warehouse_of_another_version_says_how_to_make_it_anew(tmp_path: Path,
     assert app.code[0].value == f"farthing build --project {tmp_path}"
 
 
+@pytest.mark.slow
 def test_readers_of_one_process_share_the_warehouse(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     config = configuration.load(project)
@@ -98,6 +100,7 @@ PAGES = {
 }
 
 
+@pytest.mark.slow
 def test_a_browser_shows_every_page_and_asks_nobody_else(address: str, chromium: str) -> None:
     arguments = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
     if os.geteuid() == 0:

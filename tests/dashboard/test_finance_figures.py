@@ -16,6 +16,8 @@ from farthing.warehouse import open_warehouse
 from tests import restated
 from tests.dashboard.test_pages import chosen, known, metrics, table
 
+pytestmark = pytest.mark.slow  # builds of a whole project
+
 Open = Callable[..., AppTest]
 
 

@@ -18,7 +18,7 @@ from farthing.lake import Lake
 from farthing.lake.issued import FORECASTS, LANDINGS
 from tests.dashboard.test_pages import metrics
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 Open = Callable[..., AppTest]
 AS_OF = date(2026, 10, 31)

@@ -49,6 +49,7 @@ def known(value: Any) -> Any:
     return None if value is None or value != value else value  # noqa: PLR0124
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("currency", "period", "days"),
     [
@@ -103,6 +104,7 @@ def test_figures_are_those_of_the_warehouse(
     assert metrics(shown("overview"))[f"Spend, {currency}"] == figures.money(ledger)
 
 
+@pytest.mark.slow
 def test_margin_is_revenue_of_the_chosen_days_less_cost_of_serving(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
@@ -158,6 +160,7 @@ def test_cost_per_unit_is_of_what_no_pool_is_spread_by(
     assert shown["Per ticket"] == figures.money(serving / (7 * sum(company.DAYS)))
 
 
+@pytest.mark.slow
 def test_cost_per_unit_of_a_level_is_by_the_mean_of_the_days_that_have_a_value(tmp_path: Path, opened: Open) -> None:
     """60 of serving; 3 + 1 stored on the 1st and 2 on the 3rd: a mean of 3."""
     world = World(*company.POOLS, units={"shelf": {"metric": "shelves", "measure": "mean"}})
@@ -203,6 +206,7 @@ def test_nodes_cost_what_their_gpus_cost(project: Path, warehouse: duckdb.DuckDB
     assert metrics(app)["Idle, USD"] == f"{figures.money(idle)} ({figures.share(idle, cost)})"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_a_bill_alone_shows_every_page_and_says_what_is_missing(page: str, tmp_path: Path, opened: Open) -> None:
     world = World(*company.POOLS)
@@ -218,6 +222,7 @@ def test_a_bill_alone_shows_every_page_and_says_what_is_missing(page: str, tmp_p
         assert any(wanted[page] in code.value for code in app.code)
 
 
+@pytest.mark.slow
 def test_all_days_tie_to_the_totals_of_every_currency(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
@@ -314,6 +319,7 @@ def test_names_of_users_are_never_markup(project: Path, opened: Open) -> None:
     assert not any("](https" in text for text in written)
 
 
+@pytest.mark.slow
 def test_a_new_publish_shows_on_the_next_run(project: Path, tmp_path: Path, opened: Open) -> None:
     folder = tmp_path / "moving"
     shutil.copytree(project, folder)

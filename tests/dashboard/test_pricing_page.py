@@ -20,7 +20,7 @@ from tests.dashboard import conftest
 from tests.dashboard.test_pages import known, metrics, table
 from tests.farthing.build.world import World, at
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 Open = Callable[..., AppTest]
 #: First and last days of three whole months, of October on; and how many requests the payers make on each.

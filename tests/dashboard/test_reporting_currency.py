@@ -30,6 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return exchange.publish(tmp_path_factory.mktemp("company"))
 
 
+@pytest.mark.slow
 def test_the_first_page_gives_the_totals_of_all_currencies_and_the_rates(project: Path, opened: Open) -> None:
     text = said(chosen(opened(project, "overview"), "2026-10"))
     assert "**All currencies in EUR**: spend 97.00 · revenue 250.00 · gross margin 93.2 %" in text
@@ -39,6 +40,7 @@ def test_the_first_page_gives_the_totals_of_all_currencies_and_the_rates(project
     assert r"no rate] 5\.00 CHF on 1 day" in text
 
 
+@pytest.mark.slow
 def test_the_page_of_bills_has_each_currency_with_its_rates_and_no_sum_where_one_lacks(
     project: Path, opened: Open
 ) -> None:

@@ -29,7 +29,7 @@ from tests.dashboard import conftest as company
 from tests.dashboard.test_pages import known, metrics, table
 from tests.farthing.build.world import World, at
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 Open = Callable[..., AppTest]
 _HERE = Path("test")

@@ -168,6 +168,7 @@ def _child(*arguments: object) -> subprocess.Popen[str]:
     return child
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_with_130_and_one_line(tiny_project: Path) -> None:
     endless = "select count(*) from range(100000000) a, range(100000) b where sin(a.range) * cos(b.range) > 0.5"
     child = _child("query", endless, "--project", tiny_project)
@@ -192,6 +193,7 @@ def test_ctrl_c_inside_a_build_stops_the_same_way(tiny_project: Path, monkeypatc
     assert "stopped" in said.err
 
 
+@pytest.mark.slow
 def test_a_reader_that_closes_the_pipe_is_no_error(tiny_project: Path) -> None:
     child = _child("query", "from range(2000000)", "--csv", "--project", tiny_project)
     assert child.stdout is not None
@@ -203,6 +205,7 @@ def test_a_reader_that_closes_the_pipe_is_no_error(tiny_project: Path) -> None:
     child.wait(timeout=30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -24,6 +24,7 @@ from tests.farthing.commands import farthing
 from tests.worlds import API, BILL, NODE_HOUR, STORAGE, TOML, charge, tiny
 
 
+@pytest.mark.slow
 def test_collect_prints_the_equation_of_every_file_and_the_rounding(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     found = farthing("collect", "--json", "--project", project).value
@@ -124,6 +125,7 @@ def test_build_of_a_lake_without_anything_says_what_to_do(tmp_path: Path) -> Non
     assert "farthing collect" in said.err
 
 
+@pytest.mark.slow
 def test_a_question_before_the_first_build_says_what_to_do(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     for command in (
@@ -234,6 +236,7 @@ def test_reconcile_ties_every_invoice_and_exits_0(tiny_project: Path) -> None:
     assert sum(Decimal(row["landed_cost"]) for row in said.value["invoices"]) == BILL
 
 
+@pytest.mark.slow
 def test_reconcile_shows_rejected_rows_with_reason_and_fails_on_a_file_that_could_not_be_read(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", more_charges=[charge("AWS", "Storage", Decimal(1), service="S3", kind="Gift")])
     farthing("collect", "--project", project)
@@ -248,6 +251,7 @@ def test_reconcile_shows_rejected_rows_with_reason_and_fails_on_a_file_that_coul
     assert farthing("reconcile", "2026-10", "--project", project).code == 1
 
 
+@pytest.mark.slow
 def test_reconcile_says_by_pool_what_no_bill_confirms_and_since_when_and_what_is_estimated(
     half_billed_project: Path,
 ) -> None:
@@ -275,6 +279,7 @@ def test_reconcile_of_a_month_without_a_bill_exits_2(tiny_project: Path) -> None
     assert farthing("reconcile", "2025-01", "--project", tiny_project).code == 2
 
 
+@pytest.mark.slow
 def test_init_recognises_the_files_by_their_columns_and_what_it_writes_works(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     (project / "farthing.toml").unlink()
@@ -327,6 +332,7 @@ def test_the_dashboard_process_gets_project_address_and_no_usage_statistics(
     assert environment["FARTHING_PROJECT"] == str(tiny_project)
 
 
+@pytest.mark.slow
 def test_the_demo_is_labelled_simulated_ties_to_its_bill_and_runs_again(tmp_path: Path) -> None:
     said = farthing("demo", "--no-dashboard", "--days", 1, "--project", tmp_path / "demo")
     assert said.code == 0, said.err

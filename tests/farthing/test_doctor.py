@@ -22,6 +22,7 @@ def _findings(project: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     return said.code, {f"{row['area']}: {row['subject']}": row for row in checks if row["status"] == "finding"}
 
 
+@pytest.mark.slow
 def test_a_company_in_order_has_no_findings(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
     farthing("collect", "--project", project)
@@ -31,6 +32,7 @@ def test_a_company_in_order_has_no_findings(tmp_path: Path) -> None:
     assert code == 0
 
 
+@pytest.mark.slow
 def test_unassigned_cost_is_a_finding_with_its_largest_charges(tiny_project: Path) -> None:
     code, findings = _findings(tiny_project)
     assert code == 1
@@ -40,6 +42,7 @@ def test_unassigned_cost_is_a_finding_with_its_largest_charges(tiny_project: Pat
     assert [row["resource"] for row in said.value["unassigned"]] == ["i-forgotten"]
 
 
+@pytest.mark.slow
 def test_what_no_join_matched_is_listed_with_its_money_the_dearest_first(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
     people = (project / "identities.csv").read_text(encoding="utf-8").splitlines()
@@ -66,6 +69,7 @@ def test_before_the_first_build_the_sources_are_looked_at_all_the_same(tmp_path:
     assert "gpu.csv" in findings["source gpu: files"]["detail"]
 
 
+@pytest.mark.slow
 def test_before_the_first_build_a_company_in_order_is_told_what_comes_next_and_nothing_is_wrong(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
     said = farthing("doctor", "--project", project)
@@ -86,6 +90,7 @@ def test_costs_that_no_vendor_bills_are_a_bill_too(tmp_path: Path, kind: str, fo
     assert ("config: bill" in _findings(tmp_path)[1]) is found
 
 
+@pytest.mark.slow
 def test_where_nobody_named_identities_no_user_is_missing_among_them_and_it_is_said_once(tmp_path: Path) -> None:
     people = '[sources.people]\nkind = "identities"\npath = "identities.csv"\n'
     project = tiny(tmp_path / "company", toml=TOML.replace(people, "") + CATCH_ALL)
@@ -101,6 +106,7 @@ def test_where_nobody_named_identities_no_user_is_missing_among_them_and_it_is_s
     assert "in identities" not in report.out
 
 
+@pytest.mark.slow
 def test_the_first_requests_are_shown_as_they_land_and_what_an_export_lacks_is_a_finding(tmp_path: Path) -> None:
     log = '[sources.langfuse]\nkind = "langfuse"\npath = "o.jsonl"\n'
     project = tiny(tmp_path / "company", toml=TOML + log + CATCH_ALL)
@@ -114,12 +120,14 @@ def test_the_first_requests_are_shown_as_they_land_and_what_an_export_lacks_is_a
     assert [name for name in findings if name == "source langfuse: columns"]
 
 
+@pytest.mark.slow
 def test_a_column_map_that_does_not_fit_is_a_finding_of_its_source(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", toml=TOML.replace('token_convention = "inclusive"\n', ""))
     _, findings = _findings(project)
     assert "token_convention" in str(findings["source requests: files"])
 
 
+@pytest.mark.slow
 def test_requests_without_a_replica_or_an_end_are_findings(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", toml=TOML + CATCH_ALL)
     log = (project / "requests.csv").read_text(encoding="utf-8").splitlines()
@@ -132,11 +140,13 @@ def test_requests_without_a_replica_or_an_end_are_findings(tmp_path: Path) -> No
     assert "joins: requests that no pool pays for" in findings
 
 
+@pytest.mark.slow
 def test_a_pool_that_takes_everything_before_others_is_a_finding(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company", toml=TOML.replace("[[pools]]", CATCH_ALL + "[[pools]]", 1))
     assert "config: pool rest" in _findings(project)[1]
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_years_behind_is_a_finding(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     with clock.fixed(datetime(2020, 1, 1, tzinfo=UTC)):

@@ -93,6 +93,7 @@ def test_a_charge_names_the_rule_that_took_it(tiny_project: Path) -> None:
     assert dict(zip(facts.columns, facts.rows[0], strict=True))["rule"] == "no rule takes it"
 
 
+@pytest.mark.slow
 def test_a_charge_that_runs_on_after_the_build_shows_what_is_still_to_come(tmp_path: Path) -> None:
     future = charge("AWS", "Storage", Decimal("7.00"), service="S3") | {
         "ChargePeriodStart": "2026-10-05T00:00:00Z",
@@ -108,6 +109,7 @@ def test_a_charge_that_runs_on_after_the_build_shows_what_is_still_to_come(tmp_p
     assert ("accrued", Decimal(0), Decimal("5.50")) in [tuple(row) for row in found["kinds"].rows]
 
 
+@pytest.mark.slow
 def test_a_credit_is_shared_like_a_charge_with_the_other_sign(tmp_path: Path) -> None:
     credit = charge("AWS", "Storage", Decimal("-1.00"), service="S3", kind="Credit")
     project = tiny(tmp_path / "company", more_charges=[credit])
@@ -173,6 +175,7 @@ def test_a_request_to_a_vendor_shows_the_charges_of_its_pool_and_day(tiny_projec
     assert [row[0] for row in found["charges_llm"].rows] == ["bills/october.csv:27"]
 
 
+@pytest.mark.slow
 def test_a_request_shows_its_cost_under_every_method_that_is_kept(tmp_path: Path) -> None:
     compare = '[attribution]\ncompare = ["gpu_seconds", "tokens", "requests"]\n'
     toml = TOML.replace("[attribution]\n", compare)
@@ -197,6 +200,7 @@ ESTIMATED = {"alice": 12 * 20 * NODE_HOUR / 3600, "bob": 4 * 20 * NODE_HOUR / 36
 _CENT = Decimal("1e-9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", ["alice", "bob"])
 def test_a_users_cost_says_what_no_bill_confirms_and_what_was_divided_without_telemetry(
     half_billed_project: Path, user: str

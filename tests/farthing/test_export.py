@@ -44,6 +44,7 @@ def test_columns_are_those_of_focus_1_2_and_own_ones_begin_with_x(tiny_project: 
     assert str(schema.field("ChargePeriodStart").type) == "timestamp[us, tz=UTC]"
 
 
+@pytest.mark.slow
 def test_what_a_source_leaves_out_is_named_after_it_and_text_is_ascii(tmp_path: Path) -> None:
     row = {**charge("", "", Decimal(1), service="Prüfwerk 東"), "ServiceCategory": "", "ProviderName": ""}
     project = tiny(tmp_path / "company", more_charges=[row])

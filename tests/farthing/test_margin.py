@@ -151,6 +151,7 @@ def by_key(found: dict[str, Any], key: str) -> dict[Any, dict[str, Any]]:
     return {line[key]: line for line in found["lines"]}
 
 
+@pytest.mark.slow
 def test_margin_is_before_credits_and_after_them_beside_it(seats: Path) -> None:
     month = asked(seats)["month"]
     assert (month["month"], month["currency"]) == ("2026-07-01", "USD")
@@ -161,6 +162,7 @@ def test_margin_is_before_credits_and_after_them_beside_it(seats: Path) -> None:
     assert Decimal(month["margin_after_credits"]) == 28
 
 
+@pytest.mark.slow
 def test_who_pays_is_the_user_with_revenue_else_the_customer(seats: Path) -> None:
     found = by_key(asked(seats), "payer")
     shown = {
@@ -379,6 +381,7 @@ def economics(*rows: tuple[Any, ...]) -> duckdb.DuckDBPyConnection:
     return con
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

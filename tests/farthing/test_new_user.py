@@ -75,6 +75,7 @@ def cost_per_user(project: Path) -> dict[str | None, Decimal]:
     return {row["user_id"]: Decimal(next(v for k, v in row.items() if k != "user_id")) for row in said.value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [PLAIN, FOREIGN], ids=["our names", "names of his own"])
 def test_from_an_empty_folder_to_the_cost_per_user_on_screen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: Sequence[str]
@@ -109,6 +110,7 @@ def on_screen(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     return rows
 
 
+@pytest.mark.slow
 def test_a_log_without_tokens_spreads_the_bill_by_requests(tmp_path: Path) -> None:
     project = folder_of(tmp_path / "newcomer", PLAIN[:5])
     assert [one.code for one in first_hour(project, None)][:4] == [0, 0, 0, 0]

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from farthing import warehouse
 from farthing.config import load
@@ -30,6 +31,7 @@ def test_init_recognises_a_file_of_costs(tmp_path: Path) -> None:
     assert farthing("collect", "--project", tmp_path).code == 0
 
 
+@pytest.mark.slow
 def test_costs_of_a_team_are_owned_by_it_and_those_with_a_driver_follow_its_metric(tmp_path: Path) -> None:
     sources, pools = _block("toml").split("[[pools]]", maxsplit=1)
     project = tiny(tmp_path / "company", toml=f"{TOML}{sources}[[pools]]{pools}")

@@ -104,6 +104,7 @@ def reconciled(project: Path, *options: str) -> Any:
     return farthing("reconcile", "2026-10", "--json", *options, "--project", project)
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_walk_add_up_to_the_ledger_and_name_their_causes(built: Path) -> None:
     said = reconciled(built)
     assert said.code == 0
@@ -128,6 +129,7 @@ def test_rows_that_landed_after_the_build_are_a_line_of_the_walk(project: Path) 
     assert "run `farthing build`" in said.err
 
 
+@pytest.mark.slow
 def test_an_invoice_on_paper_is_explained_or_makes_the_exit_code_1(project: Path) -> None:
     lake = Lake(str(project / "lake"))
 
@@ -193,6 +195,7 @@ def test_a_dry_run_says_what_asking_costs_and_asks_nobody(built: Path) -> None:
     assert reconciled(built, "--dry-run").code == 2
 
 
+@pytest.mark.slow
 def test_a_charge_between_two_months_leaves_one_walk_and_comes_into_the_other(tmp_path: Path) -> None:
     made = World({"name": "all", "kind": "shared"})
     made.charge(8, at("22:00", day=31), at("02:00", day=32))

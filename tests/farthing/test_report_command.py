@@ -54,6 +54,7 @@ def test_a_weekly_report_is_written_as_a_workbook(company: Path) -> None:
     assert Path(path).read_bytes().startswith(b"PK")
 
 
+@pytest.mark.slow
 def test_a_pdf_is_what_the_browser_prints(company: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(chromium).parent))
     said = farthing("report", "monthly", "--format", "pdf", "--project", company)
@@ -89,6 +90,7 @@ def test_what_cannot_be_reported_is_said_in_words(company: Path, arguments: list
     assert "Traceback" not in said.err
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_named_and_the_other_formats_need_none(company: Path) -> None:
     hide = "import sys; sys.modules |= dict.fromkeys(['altair', 'jinja2', 'vl_convert', 'streamlit', 'pandas']);"
     run = f"{hide} from farthing.cli import main; main()"

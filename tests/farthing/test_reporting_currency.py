@@ -48,6 +48,7 @@ def cost_checks(project: Path) -> dict[str, tuple[str, str]]:
     return {row["subject"]: (row["status"], row["detail"]) for row in rows if row["area"] == "cost"}
 
 
+@pytest.mark.slow
 def test_the_warehouse_has_the_originals_and_beside_them_what_they_are_in_euros(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_warehouse_has_the_originals_and_beside_them_what_they_are_in_euros(
     ]
 
 
+@pytest.mark.slow
 def test_data_quality_says_how_much_of_each_currency_has_a_rate(project: Path) -> None:
     query = (
         "select subject, unit, sum(matched) as matched, sum(total) as total from data_quality"
@@ -85,6 +87,7 @@ def test_data_quality_says_how_much_of_each_currency_has_a_rate(project: Path) -
     assert found == {"cost CHF": [0, 5], "cost USD": [116, 116], "revenue GBP": [40, 40]}
 
 
+@pytest.mark.slow
 def test_doctor_names_currency_days_and_amount_that_have_no_rate_until_they_come(project: Path, tmp_path: Path) -> None:
     found = cost_checks(project)
     assert "in EUR" not in found

@@ -111,6 +111,7 @@ def test_json_that_is_nothing_known_is_told_so(tmp_path: Path, text: str) -> Non
     assert kind_of(tmp_path / "some.json") is None
 
 
+@pytest.mark.slow
 def test_a_folder_of_clouds_becomes_a_source_for_each_and_doctor_names_the_forms(tmp_path: Path) -> None:
     for name, header in (("aws/cur.csv", _LEGACY), ("google.csv", _GCP)):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -41,6 +41,7 @@ def spent(con: duckdb.DuckDBPyConnection, where: str) -> Decimal:
     return cost
 
 
+@pytest.mark.slow
 def test_spend_by_class_is_the_ledgers_in_each_currency(con: duckdb.DuckDBPyConnection) -> None:
     for period, days in (("October 2026", OCTOBER), ("all", "true")):
         for currency in ("USD", "EUR"):
@@ -53,6 +54,7 @@ def test_spend_by_class_is_the_ledgers_in_each_currency(con: duckdb.DuckDBPyConn
     assert {row["period"] for row in rows(con, "classes")} == {"October 2026", "all"}  # November has not ended
 
 
+@pytest.mark.slow
 def test_provisional_cost_is_a_share_of_the_class(tmp_path: Path) -> None:
     world = World({"name": "gpu", "kind": "gpu", "match": {"ResourceId": "node*"}})
     world.gpu(valid_from=datetime(2026, 1, 1, tzinfo=UTC))
@@ -69,6 +71,7 @@ def test_provisional_cost_is_a_share_of_the_class(tmp_path: Path) -> None:
     assert row["provisional_share"] == pytest.approx(float(provisional / row["cost"]))
 
 
+@pytest.mark.slow
 def test_margin_is_of_the_months_with_revenue(con: duckdb.DuckDBPyConnection) -> None:
     [october] = rows(con, "margin", period="October 2026")
     cogs = spent(con, f"{OCTOBER} and class = 'cogs' and BillingCurrency = 'USD'")

@@ -353,6 +353,7 @@ def test_an_offer_that_is_not_there_is_named_with_those_that_are(files: tuple[Pa
 # -- the shared panel --
 
 
+@pytest.mark.slow
 def test_held_out_months_of_the_shared_panel_lie_in_what_was_promised(shared: Path, tmp_path: Path) -> None:
     given = spec.from_mapping({"plans": [{"name": "pro", "price": 20}], "menu": {"maximum_tiers": 3}})
     read_in = panel.read_file(shared / "series" / "user_month_cost.parquet", given, None)

@@ -100,6 +100,7 @@ def _line(month: int, day: int, kind: str, category: str, amount: int) -> dict[s
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_panel_of_a_project_is_cost_of_serving_before_credits_by_who_pays(seats: Path) -> None:
     said = farthing("tiers", "--project", seats, "--json")
     assert said.code in {0, 1}, said.err
@@ -114,6 +115,7 @@ def test_the_panel_of_a_project_is_cost_of_serving_before_credits_by_who_pays(se
     assert any("before promotional credits" in note for note in said.value["coverage"]["notes"])
 
 
+@pytest.mark.slow
 def test_after_credits_the_same_serving_costs_half(seats: Path) -> None:
     today = farthing("tiers", "--project", seats, "--json", "--after-credits").value["offers"][0]
     assert sum(tier["cost"] for tier in today["tiers"]) == pytest.approx(40)

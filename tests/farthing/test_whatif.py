@@ -16,7 +16,7 @@ from models.whatif.scenario import AnyLever
 from tests.farthing.commands import Said, farthing
 from tests.worlds import TOML, tiny, write_csv
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 _COLUMNS = (
     "request_id", "started_at", "ended_at", "user_id", "model", "provider", "replica_id", "input_tokens",

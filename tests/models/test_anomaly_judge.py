@@ -33,6 +33,7 @@ def test_what_comes_later_changes_nothing_of_what_was_judged(seed: int, cut: int
         np.testing.assert_array_equal(getattr(before, name)[:, :cut], getattr(after, name)[:, :cut])
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(seed=st.integers(0, 200), scale=st.floats(1e-6, 1e9))
 def test_the_unit_of_money_does_not_matter(seed: int, scale: float) -> None:
@@ -43,6 +44,7 @@ def test_the_unit_of_money_does_not_matter(seed: int, scale: float) -> None:
     np.testing.assert_allclose(other.expected, scale * one.expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(order=st.permutations(range(4)))
 def test_each_series_is_judged_by_itself(order: list[int]) -> None:

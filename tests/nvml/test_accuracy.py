@@ -73,6 +73,7 @@ def _hold(made: Node, trace: Trace, buckets: int, bias_percent: float) -> None:
     assert [gpu["ring_seconds"] for gpu in made.told["gpus"]] == [16.667, 100.0] * 2
 
 
+@pytest.mark.slow
 def test_the_ring_gives_the_busy_integral_by_either_clock(node: MakeNode, tmp_path: Path) -> None:
     trace = Trace.bursty(1300, seed=7)
     made = _node(node, tmp_path, trace)

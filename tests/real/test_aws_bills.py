@@ -106,6 +106,7 @@ def test_every_line_lands_or_is_refused_and_the_totals_are_the_files(shared: Pat
             assert abs(ours - theirs) <= Decimal("1e-9") * max(Decimal(1), abs(theirs)), key
 
 
+@pytest.mark.slow
 def test_a_month_that_was_landed_early_is_the_full_month_after_it(shared: Path, tmp_path: Path) -> None:
     full = shared / "billing" / "native_synthetic_gpu" / "aws_cur_2026-09.csv.gz"
     bill = tmp_path / "aws_cur_2026-09.csv.gz"

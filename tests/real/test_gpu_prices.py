@@ -7,6 +7,8 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from collectors import load
 from farthing.lake import Lake
 from tests.collectors.conftest import Silence
@@ -16,6 +18,7 @@ from tests.real.projects import read
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "sources" / "gpu-prices.md"
 
 
+@pytest.mark.slow
 def test_the_recipe_of_the_page_lands_every_price_of_the_list_and_prices_a_machine(
     shared: Path, tmp_path: Path
 ) -> None:

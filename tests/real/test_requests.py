@@ -59,6 +59,7 @@ work_units = "num_images_per_prompt"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "day", "requests"), [(AZURE, "2023-11-16", 8819), (MOONCAKE, "2026-10-01", 12031)])
 def test_a_log_without_users_and_ends_goes_to_nobody_and_says_so(
     shared: Path, tmp_path: Path, source: str, day: str, requests: int

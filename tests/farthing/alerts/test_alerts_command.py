@@ -19,7 +19,7 @@ from farthing.lake import Lake
 from tests.farthing.alerts.takers import KEY, SLACK_URL_SECRET, SOON, Https, Says, alert
 from tests.farthing.commands import farthing
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 TOML = """
 [project]

@@ -14,7 +14,7 @@ from farthing import clock
 from tests.farthing.anomalies.conftest import NOW, SPIKE
 from tests.farthing.commands import farthing
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 
 @pytest.fixture(scope="module")

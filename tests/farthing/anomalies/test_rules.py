@@ -12,6 +12,8 @@ import pytest
 from farthing.anomalies import Finding
 from tests.farthing.anomalies.conftest import HEAVY, IDLE, LAST, NEW, PRICE, UNTAGGED
 
+pytestmark = pytest.mark.slow  # builds of a whole project
+
 Look = Callable[..., list[Finding]]
 ONE = timedelta(days=1)
 

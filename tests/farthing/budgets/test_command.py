@@ -18,7 +18,7 @@ from tests.farthing.budgets.conftest import Silence
 from tests.farthing.commands import farthing
 from tests.worlds import BILL, MIDNIGHT, NODE_HOUR, TOML, charge, tiny, write_csv
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 BUDGETS = """
 [sources.plan]

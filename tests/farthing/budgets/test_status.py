@@ -167,6 +167,7 @@ def test_a_window_that_was_full_before_the_budget_began_is_crossed_since_its_fir
     assert crossed(status) == {100: october(6)}
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(1, 20), st.integers(-50, 50)), min_size=1, max_size=15),
     st.integers(1, 9),

@@ -13,7 +13,7 @@ from farthing import clock
 from tests.farthing.commands import Said, farthing
 from tests.farthing.forecasting.company import LAST, NOW
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 
 def forecast(folder: Path, *arguments: object, days_ago: int = 0) -> Said:

@@ -18,6 +18,8 @@ from models.driver import FIXED
 from tests.farthing.forecasting.company import LAST, NOW
 from tests.farthing.forecasting.conftest import config_of
 
+pytestmark = pytest.mark.slow  # builds of a whole project
+
 TOTAL = Scope("total", None, "USD")
 OCTOBER, NOVEMBER = (date(2026, 10, 1), date(2026, 10, 31)), (date(2026, 11, 1), date(2026, 11, 30))
 

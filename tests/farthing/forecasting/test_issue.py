@@ -18,7 +18,7 @@ from farthing.lake.issued import FORECASTS
 from tests.farthing.forecasting.company import LAST, NOW, Quiet
 from tests.farthing.forecasting.conftest import config_of
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 #: A moment at which 20 days that are known now were still ahead.
 THEN = NOW - timedelta(days=20)

@@ -20,7 +20,7 @@ from models.edits import Edit
 from tests.farthing.forecasting.company import LAST, NOW, Quiet
 from tests.farthing.forecasting.conftest import config_of
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 TOTAL = Scope("total", None, "USD")
 

@@ -38,11 +38,13 @@ def test_eight_processes_that_make_and_fill_a_table_at_once_lose_nothing(folder:
     assert ids(folder) == sorted(f"{worker}-{number}" for worker in range(8) for number in range(5))
 
 
+@pytest.mark.slow
 def test_processes_that_make_and_fill_a_table_at_once_lose_nothing(lake: Lake) -> None:
     _run(append, lake, 2, 6)
     assert ids(lake) == sorted(f"{worker}-{number}" for worker in range(2) for number in range(6))
 
 
+@pytest.mark.slow
 def test_many_that_make_one_table_in_the_same_moment_all_write_to_it(tmp_path: Path) -> None:
     start = threading.Barrier(8)
 
@@ -58,6 +60,7 @@ def test_many_that_make_one_table_in_the_same_moment_all_write_to_it(tmp_path: P
         assert ids(Lake(str(tmp_path / str(number)))) == [str(worker) for worker in range(8)]
 
 
+@pytest.mark.slow
 def test_two_processes_with_the_same_loads_land_each_once(lake: Lake) -> None:
     landed = SPAWN.Queue()
     _run(same_load, lake, 2, landed)

@@ -39,6 +39,7 @@ def test_a_load_without_rows_is_remembered(folder: Lake) -> None:
     assert not folder.append(THINGS, things([row("1")]), load="empty")
 
 
+@pytest.mark.slow
 def test_a_load_is_still_known_after_checkpoints(folder: Lake) -> None:
     for number in range(45):  # a checkpoint is made every 20 commits
         assert folder.append(THINGS, things([row(str(number))]), load=f"load-{number}")
@@ -539,6 +540,7 @@ def test_a_write_that_clashes_reads_the_table_again_and_repeats_itself(folder: L
     assert next(intruders, None) is None
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_are_listed_and_viewed(folder: Lake, tmp_path: Path) -> None:
     folder.append(THINGS, things([row(str(one), day=one % 28 + 1) for one in range(28)]), load="1")
     files = folder.files(THINGS)

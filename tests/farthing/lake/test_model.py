@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=repr)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(_operations, min_size=1, max_size=6))
 def test_any_sequence_of_writes_equals_plain_lists_of_rows(operations: list[Any]) -> None:

@@ -17,6 +17,8 @@ from farthing.warehouse import open_warehouse
 from tests import restated
 from tests.farthing.reports.test_monthly import ask, rows, section
 
+pytestmark = pytest.mark.slow  # builds of a whole project
+
 Con = duckdb.DuckDBPyConnection
 
 

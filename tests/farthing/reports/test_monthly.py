@@ -43,12 +43,14 @@ def ask(con: Con, sql: str) -> Any:
     return value
 
 
+@pytest.mark.slow
 def test_the_default_month_is_the_last_that_is_over(report: Make) -> None:
     assert report(None).period == "2026-10"
     assert (report().first, report().last) == (date(2026, 10, 1), date(2026, 10, 31))
     assert report().notes == []
 
 
+@pytest.mark.slow
 def test_spend_is_what_the_ledger_says_of_the_month_and_currency(report: Make, warehouse: Con) -> None:
     cost = ask(warehouse, f"select sum(cost) from cost_ledger where {OCTOBER}")
     assert cost > 0
@@ -101,6 +103,7 @@ def test_a_unit_costs_serving_by_what_was_counted(report: Make, warehouse: Con) 
     assert section(made, "headline").figures[4].label == "Per ticket"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("measure", "quantity"), [("mean", 3), ("sum", 6)])
 def test_a_metric_that_is_a_unit_counts_as_the_unit_says(tmp_path: Path, measure: str, quantity: int) -> None:
     """3 + 1 on the 1st and 2 on the 3rd of October; 60 of serving."""
@@ -225,6 +228,7 @@ def test_a_month_without_cost_is_named_with_those_that_there_are(report: Make) -
         report(date(2026, 8, 1))
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said_in_words_and_never_a_zero(tmp_path: Path) -> None:
     world = World({"name": "rent", "kind": "shared", "driver": "users", "match": {"ProviderName": "AWS"}})
     world.charge("5", datetime(2026, 10, 3, tzinfo=UTC), resource=None)

@@ -56,6 +56,7 @@ def html(report: Make) -> str:
     return page(report())
 
 
+@pytest.mark.slow
 def test_the_page_parses_and_has_no_script_and_no_foreign_resource(html: str) -> None:
     found = Page(html)
     names = {tag for tag, _ in found.tags}
@@ -130,6 +131,7 @@ def test_csv_has_exact_values_period_and_currency_and_no_formula(report: Make) -
     assert len(files) == len(list(made.tables()))  # every name is there once
 
 
+@pytest.mark.slow
 def test_the_same_warehouse_gives_the_same_bytes(report: Make) -> None:
     first, second = report(), report()
     assert page(first) == page(second)

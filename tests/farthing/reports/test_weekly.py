@@ -106,6 +106,7 @@ def foreseen(project: Path, tmp_path: Path) -> Iterator[tuple[Path, duckdb.DuckD
         yield folder, con
 
 
+@pytest.mark.slow
 def test_the_newest_forecast_says_where_the_month_lands(foreseen: tuple[Path, duckdb.DuckDBPyConnection]) -> None:
     folder, con = foreseen
     report = weekly(con, configuration.load(folder), _AS_OF)
@@ -122,6 +123,7 @@ def test_a_budget_is_shown_as_it_stood_last(foreseen: tuple[Path, duckdb.DuckDBP
     assert [(row["budget"], row["used"]) for row in table.rows] == [("all", Decimal("1.1")), ("calm", Decimal("0.01"))]
 
 
+@pytest.mark.slow
 def test_only_anomalies_that_somebody_was_told_of_are_reported(
     foreseen: tuple[Path, duckdb.DuckDBPyConnection],
 ) -> None:

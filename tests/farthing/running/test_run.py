@@ -13,7 +13,7 @@ from farthing.warehouse import open_warehouse
 from tests.farthing.alerts.takers import authority, ca_file, certificate, https
 from tests.farthing.commands import farthing
 
-pytestmark = pytest.mark.heavy  # a project is built and asked for each
+pytestmark = pytest.mark.slow  # a project is built and asked for each
 
 __all__ = ["authority", "ca_file", "certificate", "https"]
 
