@@ -46,7 +46,10 @@ def wait_until_up(url: str) -> None:
 #: The pictures by name, each with the address of its page.
 PAGES = {
     "overview": "",
-    **{name: name for name in ("customers", "models", "gpus", "agents", "pricing", "what-if", "bills")},
+    **{
+        name: name
+        for name in ("customers", "models", "gpus", "agents", "forecast", "anomalies", "pricing", "what-if", "bills")
+    },
 }
 
 

@@ -82,13 +82,12 @@ def landing(asked: Asked) -> Section | None:
         f"Up to {figures.day(total['as_of'])} it has cost {figures.money(total['actual'])} {asked.currency}.",
         "How far earlier forecasts were off: farthing forecast --scoreboard.",
     ]
-    path = asked.rows(_PATH)
+    past = [(row["day"], row["cost"]) for row in asked.rows(_PAST)]
+    ahead = [(row["day"], row["forecast"], row["q10"], row["q90"]) for row in asked.rows(_PATH)]
 
     def chart() -> Chart:
         from farthing import charts
 
-        past = [(row["day"], row["cost"]) for row in asked.rows(_PAST)]
-        ahead = [(row["day"], row["forecast"], row["q10"], row["q90"]) for row in path]
         return charts.fan(past, ahead, asked.currency, height=220)
 
     columns = [
@@ -106,7 +105,7 @@ def landing(asked: Asked) -> Section | None:
         heading,
         said,
         tables=[Table("landings", columns, rows[: 2 * _TOP], currency=asked.currency)],
-        chart=chart if path else None,
+        chart=chart if ahead else None,
         chart_says=f"Cost of each day and its forecast; four days in five lie in the band, {asked.currency}",
     )
 

@@ -19,6 +19,7 @@ from farthing.reports import NoSuchPeriodError, weekly
 from farthing.reports.document import Report, Section
 from farthing.reports.page import page
 from farthing.warehouse import open_warehouse
+from tests.farthing.commands import farthing
 
 _AS_OF = date(2026, 10, 20)
 _NOW = datetime(2026, 10, 21, tzinfo=UTC)
@@ -113,6 +114,17 @@ def test_the_newest_forecast_says_where_the_month_lands(foreseen: tuple[Path, du
     heading = _section(report, "landing").heading
     assert heading == "October is expected to land at 50.25 USD, between 45.00 and 60.00 with a chance of 80 %"
     assert "<svg" in page(report)
+
+
+@pytest.mark.slow
+def test_both_reports_are_written_by_their_command_with_the_picture_of_what_was_foreseen(
+    foreseen: tuple[Path, duckdb.DuckDBPyConnection],
+) -> None:
+    folder, _ = foreseen
+    for period in (("monthly", "--month", "2026-10"), ("weekly", "--week", "2026-10-20")):
+        said = farthing("report", *period, "--project", folder, "--output", "-")
+        assert said.code == 0, said.err
+        assert "four days in five lie in the band" in said.out
 
 
 def test_a_budget_is_shown_as_it_stood_last(foreseen: tuple[Path, duckdb.DuckDBPyConnection]) -> None:
