@@ -61,7 +61,8 @@ _CHARGES = """
         charges.*,
         coalesce(pools.kind, 'unassigned') as pool_kind,
         coalesce(sources.cost_column, 'EffectiveCost') as x_cost_column,
-        case when sources.cost_column = 'BilledCost' then BilledCost else EffectiveCost end as x_cost
+        case when sources.cost_column = 'BilledCost' then BilledCost else EffectiveCost end as x_cost,
+        coalesce(credit is not null or ChargeCategory = 'Credit', false) as is_promotional_credit
     from settings.charges as charges
     left join settings.pools as pools on charges.pool = pools.pool
     left join settings.sources as sources on charges.x_source = sources.x_source
