@@ -23,6 +23,7 @@ from farthing.anomalies import kept
 from farthing.config import Config
 from farthing.figures import day, estimate, money
 from farthing.lake import Lake
+from farthing.lakes import open_lake
 
 QUESTION = "What broke, what caused it, and which budget is at risk?"
 _VERDICTS = {"true": "It is one", "false": "It is none", "planned": "It was planned"}
@@ -148,7 +149,7 @@ def _say(config: Config, row: Row) -> None:
 
 
 def _write(config: Config, change: Callable[[Lake], object]) -> None:
-    lake = Lake(config.lake_path, config.lake.storage_options, cache=config.root / ".farthing" / "cache")
+    lake = open_lake(config)
     with st.spinner("Writing it down"):
         change(lake)
         issued.publish(config, lake, lambda _: None)

@@ -74,8 +74,8 @@ def _landing(warehouse: Published, choice: Choice, newest: Row, scope: Scope) ->
     )
     places = st.columns(4, gap="small")
     places[0].metric(f"To date, {choice.currency}", money(first["actual"]))
-    places[1].metric(f"At least (90 %), {choice.currency}", estimate(first["q10"]))
-    places[2].metric(f"At most (90 %), {choice.currency}", estimate(first["q90"]))
+    places[1].metric(f"Low (80 % band), {choice.currency}", estimate(first["q10"]))
+    places[2].metric(f"High (80 % band), {choice.currency}", estimate(first["q90"]))
     if len(rows) > 1:
         places[3].metric(f"{rows[1]['month']:%B}, {choice.currency}", estimate(rows[1]["forecast"]))
 
@@ -146,14 +146,17 @@ def _events(warehouse: Published, as_of: date) -> None:
 
 def _landings(warehouse: Published, choice: Choice, newest: Row) -> None:
     rows = warehouse.rows(queries.LANDINGS, issue=newest["issue_id"], currency=choice.currency)
-    finding("Landings of every scope", "Cost to date and the forecast of the rest; nine months in ten lie below q90")
+    finding(
+        "Landings of every scope",
+        "Cost to date and the forecast of the rest; four in five end between low and high",
+    )
     columns = [
         Column("month"),
         Column("of"),
         Column("to date", money, choice.currency),
         Column("expected", estimate, choice.currency),
-        Column("at least (90 %)", estimate, choice.currency),
-        Column("at most (90 %)", estimate, choice.currency),
+        Column("low (80 % band)", estimate, choice.currency),
+        Column("high (80 % band)", estimate, choice.currency),
         Column("model"),
     ]
     shown = [

@@ -172,6 +172,7 @@ _CHARGES = {
     "pool_kind": "gpu, api, shared, training, owned or unassigned",
     "x_cost_column": "the column that is attributed, EffectiveCost or BilledCost",
     "x_cost": "the amount in that column",
+    "is_promotional_credit": "`[credits]` names it or its ChargeCategory is Credit: cost before credits is without it",
     **_ORIGIN,
 }
 

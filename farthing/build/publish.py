@@ -23,7 +23,7 @@ from farthing.commit_points import reached
 from farthing.config import Config
 from farthing.durable import replace_file, sync
 from farthing.lake import Lake
-from farthing.lake.issued import ISSUED
+from farthing.lake.issued import FORECASTS, ISSUED
 from farthing.lake.schemas import (
     BUDGETS,
     BUILT,
@@ -61,7 +61,8 @@ _CHARGES = """
         charges.*,
         coalesce(pools.kind, 'unassigned') as pool_kind,
         coalesce(sources.cost_column, 'EffectiveCost') as x_cost_column,
-        case when sources.cost_column = 'BilledCost' then BilledCost else EffectiveCost end as x_cost
+        case when sources.cost_column = 'BilledCost' then BilledCost else EffectiveCost end as x_cost,
+        coalesce(credit is not null or ChargeCategory = 'Credit', false) as is_promotional_credit
     from settings.charges as charges
     left join settings.pools as pools on charges.pool = pools.pool
     left join settings.sources as sources on charges.x_source = sources.x_source
@@ -248,9 +249,7 @@ def _with_issued(
         con.execute("use copied.main")
         con.begin()
         for table in ISSUED:
-            version = pins[table.name]
-            query = lake.select(table, version=version, files=[] if version is None else None)
-            con.execute(f"create or replace table {table.name} as {query}")
+            con.execute(f"create or replace table {table.name} as {_issued(lake, table, pins[table.name])}")
         found = runner.models(
             "marts",
             known=_tables(con, "copied")
@@ -270,6 +269,25 @@ def _with_issued(
         raise
     _point_to(folder, making, path, config.warehouse.keep)
     return path
+
+
+def _at(of: Lake, table: Table, version: int | None) -> str:
+    return of.select(table, version=version, files=[] if version is None else None)
+
+
+def _issued(lake: Lake, table: Table, version: int | None) -> str:
+    """What the warehouse has of an issued table: of forecasts the sample paths of the newest alone, else everything.
+
+    Paths are nine tenths of a forecast, and each publish would copy those of all days.
+    """
+    query = _at(lake, table, version)
+    if table is not FORECASTS:
+        return query
+    newest = f"(select max(issued_at) from ({query}))"
+    return (
+        f"select * from ({query}) where issued_at is not distinct from {newest}"
+        f" union all by name select * exclude (paths) from ({query}) where issued_at is distinct from {newest}"
+    )
 
 
 def _readers(found: Mapping[str, runner.Model], tables: Collection[str]) -> list[runner.Model]:
@@ -311,8 +329,7 @@ def _fill(
     newest = max([*inputs.requests, *inputs.gpu_usage], default=None)
 
     def rows(of: Lake, table: Table, last_days: int | None = None) -> str:
-        version = pins[table.name]
-        query = of.select(table, version=version, files=[] if version is None else None)
+        query = _at(of, table, pins[table.name])
         if last_days is None or newest is None:
             return query
         return f"select * from ({query}) where day > {text(newest - timedelta(days=last_days))}"
@@ -333,7 +350,8 @@ def _fill(
         **{
             table.name: rows(out, table) for table in (*BUILT, STATED_DAYS) if table not in (COST_LEDGER, REQUEST_COSTS)
         },
-        **{table.name: rows(lake, table) for table in (*_WHOLE, *ISSUED)},
+        **{table.name: rows(lake, table) for table in _WHOLE},
+        **{table.name: _issued(lake, table, pins[table.name]) for table in ISSUED},
         "pools": "select * from settings.pools",
         **{
             name: f"select * from settings.{name}"

@@ -35,7 +35,8 @@ from farthing.cli import (
     supposing,
     tiers,
 )
-from farthing.cli.common import SCRATCH, opened
+from farthing.cli.common import opened
+from farthing.config import SCRATCH
 from farthing.errors import FarthingError
 
 _INTERRUPTED = 130

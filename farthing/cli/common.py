@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # rooms with heavy libraries are opened by the command that n
 
 #: Names the project to child processes such as the dashboard; `--project` wins over it.
 PROJECT_VARIABLE = "FARTHING_PROJECT"
-#: The project's own scratch folder: crash reports, copies of objects.
-SCRATCH = ".farthing"
 
 _root: ContextVar[Path | None] = ContextVar("farthing_root", default=None)
 
@@ -74,9 +72,9 @@ def open_project(given: Path | None) -> Config:
 
 def open_lake(config: Config) -> Lake:
     """The lake of the project."""
-    from farthing.lake import Lake
+    from farthing import lakes
 
-    return Lake(config.lake_path, config.lake.storage_options, cache=config.root / SCRATCH / "cache")
+    return lakes.open_lake(config)
 
 
 def opened() -> Path | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from farthing.running.log import Run, Step, StepState
 
 #: In order; each needs the published warehouse, as the build before it leaves it.
-STEPS = ("collect", "build", "forecast", "anomalies", "budgets", "alerts", "reports")
+STEPS = ("collect", "build", "forecast", "anomalies", "budgets", "publish", "alerts", "reports")
 _HEARTBEAT_SECONDS = 10
 
 
@@ -128,11 +128,12 @@ class _Running:
             "forecast": self._forecast,
             "anomalies": self._anomalies,
             "budgets": self._budgets,
+            "publish": self._publish,
+            "alerts": self._tell,
+            "reports": self._report,
         }
         for name, verb in verbs.items():
             self._do(name, verb)
-        self._do("alerts", self._tell)
-        self._do("reports", self._report)
         ended = log.Run(self.run_id, self.started_at, clock.now(), self.steps)
         log.write(self.lake, ended)
         issued.publish(self.config, self.lake, self.bar.message)
@@ -191,13 +192,19 @@ class _Running:
         self.facts = budgets.alerts(statuses)
         return f"{len(statuses)} budgets, {len(self.facts)} thresholds crossed"
 
+    def _publish(self) -> str:
+        """Before alerts and reports: who follows a link finds what he was told, and reports have what was issued."""
+        from farthing import issued
+
+        published = issued.publish(self.config, self.lake, self.bar.message)
+        return "nothing is published yet" if published is None else published.name
+
     def _tell(self) -> str:
-        from farthing import alerts, issued
+        from farthing import alerts
         from farthing.anomalies.kept import read
         from farthing.lake.issued import EPISODES
         from farthing.running import told
 
-        issued.publish(self.config, self.lake, self.bar.message)  # who follows a link finds what he was told
         found = told.of_steps(self.steps, self.failing, self.run_id)
         found += told.of_episodes(read(self.lake, EPISODES), alerts.amounts_told(self.lake))
         found += told.of_budgets(self.facts)

@@ -52,6 +52,8 @@ __all__ = [
 ]
 
 FILE_NAME = "farthing.toml"
+#: The project's own scratch folder: crash reports, copies of objects.
+SCRATCH = ".farthing"
 
 
 class Project(Section):
@@ -255,6 +257,11 @@ class Config(BaseSettings):
     def lake_path(self) -> str:
         """Where the lake is: an absolute folder or a URL."""
         return self.location(self.lake.path)
+
+    @property
+    def lake_cache(self) -> Path:
+        """Where copies of a bucket's objects are kept for the next reader."""
+        return self.root / SCRATCH / "cache"
 
     @property
     def warehouse_path(self) -> str:

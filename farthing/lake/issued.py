@@ -47,7 +47,11 @@ _TABLES: dict[str, tuple[str, dict[str, Column], tuple[str, ...], tuple[str, ...
             "day": Column(DAY, "day that is forecast, UTC"),
             "forecast": Column(REAL, "expected cost"),
             **_QUANTILES,
-            "paths": Column(pa.list_(pa.float32()), "the day's cost on each sample path; the same place is one path"),
+            "paths": Column(
+                pa.list_(pa.float32()),
+                "the day's cost on each sample path; the same place is one path; the warehouse has those of the newest"
+                " forecast, the lake all",
+            ),
         },
         ("as_of",),
         (),

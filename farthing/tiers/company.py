@@ -16,60 +16,16 @@ from farthing.tiers.panel import NO_PLAN, TODAY, Read
 from farthing.tiers.spec import Spec
 from models.pricing.plans import Plan
 
-#: Who pays: a user with revenue of its own, else its customer; where nobody pays at all, the user itself.
+#: Who pays, and what the credits took off, are as `farthing margin` has them: one mart.
 _COSTS = """
-with payers as (
-    select distinct user_id from revenue where user_id is not null and currency = $currency
-),
-
--- promotional credits end: what they took off a pool is put back, in the pool's own proportions
-pool_months as (
-    select
-        cost_ledger.pool,
-        cast(date_trunc('month', cost_ledger.day) as date) as month,
-        sum(cost_ledger.cost) as cost
-    from cost_ledger
-    where cost_ledger.BillingCurrency = $currency
-    group by all
-),
-
-credited as (
-    select
-        pool,
-        cast(date_trunc('month', ChargePeriodStart) as date) as month,
-        sum(x_cost) as credit
-    from charges
-    where credit is not null and BillingCurrency = $currency
-    group by all
-),
-
-factors as (
-    select
-        pool_months.pool,
-        pool_months.month,
-        case
-            when $before_credits and pool_months.cost <> 0
-            then 1 - cast(coalesce(credited.credit, 0) as double) / cast(pool_months.cost as double)
-            else 1
-        end as factor
-    from pool_months
-    left join credited using (pool, month)
-)
-
 select
-    cast(date_trunc('month', cost_ledger.day) as date) as month,
-    case
-        when payers.user_id is not null then cost_ledger.user_id
-        else coalesce(cost_ledger.customer_id, cost_ledger.user_id)
-    end as user,
-    sum(cast(cost_ledger.cost as double) * factors.factor) as cost
-from cost_ledger
-inner join pools on cost_ledger.pool = pools.pool
-inner join factors
-    on cost_ledger.pool = factors.pool and cast(date_trunc('month', cost_ledger.day) as date) = factors.month
-left join payers on cost_ledger.user_id = payers.user_id
-where pools.class = 'cogs' and cost_ledger.BillingCurrency = $currency
+    month,
+    payer as user,
+    cast(sum(cogs_cost + case when $before_credits then 0 else coalesce(credits, 0) end) as double) as cost
+from margin_lines
+where BillingCurrency = $currency and cogs_cost is not null
 group by all
+having cost <> 0
 order by all
 """
 _REVENUE = """

@@ -285,5 +285,12 @@ def _with_unattributed(
             key="costs.unattributed",
             fix='set unattributed = "leave", or leave that month out.',
         )
+    if np.any(own + extra < 0):
+        raise ConfigError(
+            "in some month more is taken off the cost that is nobody's than all users cost.",
+            file=file,
+            key="costs.unattributed",
+            fix='set unattributed = "leave", or take cost before credits.',
+        )
     factors = np.divide(own + extra, own, out=np.ones_like(own), where=own > 0)
     return cost * factors[month], "spread over users by their cost of the month"

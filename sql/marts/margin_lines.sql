@@ -18,14 +18,14 @@
 -- column provisional_cost: the part of cogs_cost that no bill has confirmed yet
 -- column estimated_cost: the part of cogs_cost whose division is estimated, as no telemetry watched
 -- column unsure_cost: the part of cogs_cost that is provisional, estimated or both
--- Promotional credits are charges of ChargeCategory Credit and those that `[credits]` names. Where they lie in a pool
--- with other charges, each billed line of the pool's month has its part of them by its cost; a pool whose bill they pay
--- whole has no line left, so its cost and its credits are on a line of nobody.
+-- Promotional credits are the charges with is_promotional_credit. Where they lie in a pool with other charges, each
+-- billed line of the pool's month has its part of them by its cost; a pool whose bill they pay whole has no line left,
+-- so its cost and its credits are on a line of nobody.
 with marked as (
     select
         pool,
         BillingCurrency,
-        coalesce(credit is not null or ChargeCategory = 'Credit', false) as is_credit,
+        is_promotional_credit,
         cast(x_cost * 1000000000000 as hugeint) as pico,
         epoch_us(ChargePeriodStart) as start_us,
         epoch_us(ChargePeriodEnd) as end_us,
@@ -39,7 +39,7 @@ credit_pools as (
     select pool
     from marked
     group by all
-    having bool_and(is_credit)
+    having bool_and(is_promotional_credit)
 ),
 
 credit_pieces as (
@@ -49,7 +49,7 @@ credit_pieces as (
             as month
     from marked
     where
-        is_credit
+        is_promotional_credit
         and until > ChargePeriodStart
 ),
 

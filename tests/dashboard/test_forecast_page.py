@@ -55,8 +55,8 @@ def foreseen(project: Path, tmp_path: Path) -> Path:
 def test_the_newest_forecast_is_shown_and_not_an_older_one(foreseen: Path, opened: Open) -> None:
     app = opened(foreseen, "forecast")
     found = metrics(app)
-    assert found["At least (90 %), USD"] == "100.00"
-    assert found["At most (90 %), USD"] == "400.00"
+    assert found["Low (80 % band), USD"] == "100.00"
+    assert found["High (80 % band), USD"] == "400.00"
     assert any(title.value == "November 2026 is expected to land at 200.00 USD" for title in app.subheader)
 
 
@@ -64,7 +64,7 @@ def test_a_scope_is_chosen_by_its_name(foreseen: Path, opened: Open) -> None:
     app = opened(foreseen, "forecast")
     assert app.selectbox(key="scope").options == ["total", "pool=gpu"]
     app.selectbox(key="scope").set_value("pool=gpu").run()
-    assert metrics(app)["At most (90 %), USD"] == "40.00"
+    assert metrics(app)["High (80 % band), USD"] == "40.00"
 
 
 def test_what_moved_the_cost_starts_and_ends_at_the_ledger(

@@ -20,7 +20,7 @@ MAY_IMPORT = {
         *(f"farthing.{name}" for name in ("causes", "charts", "clock", "config", "console", "errors", "figures")),
         *("farthing.questions", "farthing.warehouse"),
         # What people say of anomalies is written to the lake; forecasts are explained where they are made.
-        *("farthing.anomalies", "farthing.forecasting", "farthing.issued", "farthing.lake"),
+        *("farthing.anomalies", "farthing.forecasting", "farthing.issued", "farthing.lake", "farthing.lakes"),
         # Plans and changes are simulated on the page as their commands do, on what is published.
         *("farthing.tiers", "farthing.whatif", "models.whatif"),
     ),

@@ -181,6 +181,17 @@ def test_who_pays_is_the_user_with_revenue_else_the_customer(seats: Path) -> Non
     assert costs == {"ann": 60, "firm": 20, "dan": 20, "cyd": 0, None: 14}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "cost"), [((), 114), (("--after-credits",), 82)])
+def test_tiers_take_the_cost_of_the_margin_also_where_no_credits_are_configured(
+    seats: Path, options: tuple[str, ...], cost: int
+) -> None:
+    """The credit inside serving is named by its ChargeCategory alone, and another one pays all of the storage."""
+    said = farthing("tiers", "--project", seats, "--json", *options)
+    assert said.code in {0, 1}, said.err
+    assert sum(tier["cost"] for tier in said.value["offers"][0]["tiers"]) == pytest.approx(cost)
+
+
 def test_nothing_is_dropped_by_any_dimension(seats: Path) -> None:
     for by in lines.By:
         found = [line for line in asked(seats, "--by", by)["lines"] if line.get("month") in (None, "2026-07-01")]

@@ -46,6 +46,12 @@ def test_cost_of_nobody_is_spread_by_cost_or_left_out_as_the_spec_says() -> None
     assert "33.3% of the cost is nobody's: left out: margins are that much too good" in left.coverage.notes
 
 
+def test_credits_of_nobody_above_what_users_cost_make_no_negative_costs() -> None:
+    rows: list[tuple[object, ...]] = [("a", "2026-01", 1.0), (None, "2026-01", -2.0)]
+    with pytest.raises(ConfigError, match="more is taken off the cost that is nobody's"):
+        read(rows)
+
+
 @pytest.mark.parametrize(
     ("months", "expected"),
     [

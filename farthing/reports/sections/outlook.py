@@ -96,8 +96,8 @@ def landing(asked: Asked) -> Section | None:
         Column("key", "which"),
         Column("actual", "to date", figures.money),
         Column("forecast", "expected", figures.estimate),
-        Column("q10", "at least (90 %)", figures.estimate),
-        Column("q90", "at most (90 %)", figures.estimate),
+        Column("q10", "low (80 % band)", figures.estimate),
+        Column("q90", "high (80 % band)", figures.estimate),
     ]
     return Section(
         "landing",

@@ -24,7 +24,7 @@ credit_pools as (
     select pool
     from charges
     group by all
-    having bool_and(coalesce(credit is not null or ChargeCategory = 'Credit', false))
+    having bool_and(is_promotional_credit)
 ),
 
 ledger as (

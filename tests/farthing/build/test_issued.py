@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from farthing import issued
@@ -55,6 +56,29 @@ def test_what_is_issued_is_published_without_a_build(project: tuple[World, Lake,
         [(total,)] = con.execute("select sum(cost) from cost_ledger").fetchall()
         assert total == Decimal(2)
     assert issued.publish(config, lake, print) == path, "nothing new: nothing is published"
+
+
+def test_of_forecasts_the_paths_of_the_newest_alone_are_published_and_the_lake_keeps_all(
+    project: tuple[World, Lake, Path],
+) -> None:
+    world, lake, folder = project
+    for number, issue in enumerate(("old", "new")):
+        row = {"issue_id": issue, "issued_at": _NOW + timedelta(days=number), "as_of": date(2026, 10, 5 + number)}
+        issued.add(lake, FORECASTS, [{**row, "key": key, "q90": 3.0, "paths": [1.5, 2.0]} for key in ("a", "b")])
+    query = "select issue_id, key, q90, paths from forecasts order by issue_id desc, key"
+    published = [
+        *(("old", key, 3.0, None) for key in ("a", "b")),
+        *(("new", key, 3.0, [1.5, 2.0]) for key in ("a", "b")),
+    ]
+    issued.publish(world.config(folder), lake, print)
+    with open_warehouse(world.config(folder)) as con:
+        assert con.execute(query).fetchall() == published
+    changed = World(attribution={"cell_seconds": 30})
+    changed.build(folder)
+    with open_warehouse(changed.config(folder)) as con:
+        assert con.execute(query).fetchall() == published, "a build does the same"
+    with duckdb.connect() as con:
+        assert con.execute(f"select count(paths) from ({lake.select(FORECASTS)})").fetchone() == (4,)
 
 
 def test_a_build_after_it_keeps_what_was_issued(project: tuple[World, Lake, Path]) -> None:

@@ -74,6 +74,13 @@ def test_a_second_run_tells_and_reports_nothing_twice(company: Path) -> None:
     assert _rows(company, "select state, exit_code from runs") == [("ok", 0), ("ok", 0)]
 
 
+def test_a_report_has_what_the_run_itself_found_also_where_nobody_is_alerted(company: Path) -> None:
+    said = farthing("run", "--skip", "alerts", "--project", company)
+    assert said.code == 0, said.err
+    [report] = (company / "reports").glob("tiny-*.md")
+    assert "| everything" in report.read_text(encoding="utf-8")
+
+
 def test_a_step_that_fails_is_told_once_and_the_others_go_on(company: Path) -> None:
     toml = (company / "farthing.toml").read_text(encoding="utf-8")
     _break(company)
