@@ -168,16 +168,16 @@ def _with_days(rows: pl.LazyFrame, *, localised: bool) -> pl.LazyFrame:
 
 
 def _day(text: pl.Expr, month: int, day: int) -> pl.Expr:
-    midnight = r"(?:[T ](?:00:00(?::00(?:\.0+)?)?|12:00:00 AM)(?:Z|[+]00:00)?)?$"
-    iso = text.str.extract(rf"^(\d{{4}}-\d\d-\d\d){midnight}").str.to_date("%Y-%m-%d", strict=False)
+    midnight = r"(?:[T ](?:00?:00(?::00(?:\.0+)?)?|12:00(?::00)? AM)(?:Z|[+]00:00)?)?$"
+    from_year = rf"^(\d{{4}})[-/.] ?(\d{{1,2}})[-/.] ?(\d{{1,2}})\.?{midnight}"  # 2026-09-01, 2026/9/1, 2026. 9. 1.
     parts = rf"^(\d{{1,2}})[/-](\d{{1,2}})[/-](\d{{4}}){midnight}"
     dotted = rf"^(\d{{1,2}})\.(\d{{1,2}})\.(\d{{4}}){midnight}"
 
-    def joined(pattern: str, month: int, day: int) -> pl.Expr:
-        pieces = [text.str.extract(pattern, number) for number in (3, month, day)]
+    def joined(pattern: str, *places: int) -> pl.Expr:
+        pieces = [text.str.extract(pattern, number) for number in places]
         return pl.concat_str(pieces, separator="-").str.to_date("%Y-%m-%d", strict=False)
 
-    return pl.coalesce(iso, joined(parts, month, day), joined(dotted, 2, 1))
+    return pl.coalesce(joined(from_year, 1, 2, 3), joined(parts, 3, month, day), joined(dotted, 3, 2, 1))
 
 
 def _with_points(rows: pl.LazyFrame, *, localised: bool) -> pl.LazyFrame:

@@ -65,8 +65,9 @@ _KNOWN = frozenset(name for names in FIELDS.values() for name in names) | {
     "offerid", "servicename", "servicetier", "invoicesection", "accountownerid",
     "accountname", "departmentname", "partnumber", "term", "invoicesectionname", "invoicesectionid",
 }  # fmt: skip
-#: A name in another language has the English one in brackets: "Kosten (Cost)".
-_BRACKETED = re.compile(r"(.*?)\s*\(\s*([^()]+?)\s*\)")
+#: A name in another language has the English one in brackets: "Kosten (Cost)", in Asia also in wide ones.
+_BRACKETED = re.compile(r"(.*?)\s*[(\uff08]\s*([^()\uff08\uff09]+?)\s*[)\uff09]")
+_APART = re.compile(r"[ -]")  # "Instance ID", "Meter Sub-Category": the portal of old enrolments
 
 FOCUS_CATEGORIES = {
     "AI and Machine Learning": "ai + machine learning|azure machine learning|cognitive services|azure openai|"
@@ -124,7 +125,7 @@ def english(columns: Iterable[str]) -> tuple[dict[str, str], bool]:
         parts = _BRACKETED.fullmatch(name)
         if parts:
             outside, inside = parts.groups()
-            known = next((one for one in (inside, outside) if one.lower() in _KNOWN), None)
+            known = next((one for one in (inside, outside) if _joined(one) in _KNOWN), None)
             if known or inside.isidentifier():
                 name, localised = known or inside, True
         plain, number = name, 2
@@ -137,6 +138,11 @@ def english(columns: Iterable[str]) -> tuple[dict[str, str], bool]:
 
 def fields_of(names: Iterable[str]) -> dict[str, str]:
     """Field -> the (English) column that has it; fields that no column has are absent."""
-    by_lower = {name.lower(): name for name in names}
+    by_lower = {_joined(name): name for name in names}
     found = {field: next((by_lower[one] for one in ways if one in by_lower), None) for field, ways in FIELDS.items()}
     return {field: name for field, name in found.items() if name is not None}
+
+
+def _joined(name: str) -> str:
+    """A name in lower case, as one word."""
+    return _APART.sub("", name.lower())

@@ -14,7 +14,7 @@ import polars as pl
 
 from collectors import providers, regions
 from collectors.gcp_services import part_of_compute_engine, service_category
-from collectors.gcp_values import credits_of, object_of, tags_of
+from collectors.gcp_values import credits_of, fields_of, object_of, tags_of
 from collectors.lines import UnreadableError
 from collectors.machines import google_gpus, price_details
 from collectors.raw import LINE, PROBLEM, RAW
@@ -37,6 +37,10 @@ _READ = frozenset(
     "cost credits cost_type seller_name subscription.instance_id location.location usage.unit usage.pricing_unit "
     "price.pricing_unit_quantity".split()
 )
+#: Columns that are structs; a file may have them as JSON, or as Python prints them.
+_STRUCTS = sorted({name.split(".")[0] for name in _PLACED | _READ if "." in name})
+#: A credit that was taken apart: then its row is there once for each credit, with the whole cost.
+_TAKEN_APART = re.compile(r"credits?[^a-z0-9]+amount")
 _CATEGORIES = {"regular": "Usage", "tax": "Tax", "adjustment": "Adjustment", "rounding_error": "Adjustment"}
 _PROMOTION = pl.Struct(dict.fromkeys(("name", "id", "amount"), pl.String))
 _CREDITS = pl.Struct(
@@ -70,10 +74,15 @@ def form_of(columns: Sequence[str]) -> str:
             return "FOCUS 1.2"
         return "FOCUS export" if "x_exporttime" in lowered else "FOCUS 1.0"
     native = _native(columns)
-    lacking = [name for name in _NEEDED if name not in native]
+    lacking = [name for name in _NEEDED if not {name, name.split(".")[0]} & native.keys()]
     if lacking:
         raise UnreadableError(f"no billing export of Google Cloud: it has no {', '.join(lacking)}")
-    detailed = any(name.startswith("resource.") for name in native)
+    if apart := next((name for name in columns if _TAKEN_APART.fullmatch(name.lower())), None):
+        raise UnreadableError(
+            f"its credits were taken apart ({apart}), which repeats the cost of a row for each of its credits; export "
+            "it with the array in one column `credits`, as JSON"
+        )
+    detailed = any(name.split(".")[0] == "resource" for name in native)
     return "detailed usage cost export" if detailed else "standard usage cost export"
 
 
@@ -85,7 +94,7 @@ def in_focus(rows: pl.LazyFrame, account_names: Mapping[str, str] | None = None)
     Raises:
         UnreadableError: the columns are of none of Google's exports.
     """
-    texts = as_text(rows)
+    texts = _unpacked(as_text(rows))
     columns = [name for name in texts.collect_schema().names() if name not in (LINE, RAW, PROBLEM)]
     form = form_of(columns)
     return form, _focus(texts, columns) if form.startswith("FOCUS") else _usage_cost(
@@ -110,7 +119,7 @@ def _texts(value: pl.Expr, name: str, kind: pl.DataType) -> list[pl.Expr]:
         ]
     text: pl.Expr
     if isinstance(kind, pl.List):
-        wrapped = pl.struct(value.alias("a")).struct.json_encode()
+        wrapped = pl.struct(value.cast(_for_json(kind)).alias("a")).struct.json_encode()
         text = pl.when(value.is_not_null()).then(
             wrapped.str.slice(len('{"a":'), wrapped.str.len_chars() - len('{"a":}'))
         )
@@ -120,6 +129,38 @@ def _texts(value: pl.Expr, name: str, kind: pl.DataType) -> list[pl.Expr]:
     else:
         text = value.cast(pl.String)
     return [pl.when(~text.str.strip_chars().is_in(["", "NULL"])).then(text).alias(name)]
+
+
+def _for_json(kind: pl.DataType) -> pl.DataType:
+    """The type of the same lists and structs with text where polars cannot make JSON of what is in them."""
+    if isinstance(kind, pl.List):
+        return pl.List(_for_json(kind.inner))  # type: ignore[arg-type]
+    if isinstance(kind, pl.Struct):
+        return pl.Struct([pl.Field(field.name, _for_json(field.dtype)) for field in kind.fields])  # type: ignore[arg-type]
+    plain = kind.is_integer() or kind.is_float() or kind == pl.Boolean
+    return kind if plain else pl.String()
+
+
+def _unpacked(texts: pl.LazyFrame) -> pl.LazyFrame:
+    """With the fields of structs that are text as dotted columns; text that is no object stays in its column."""
+    for name in [one for one in texts.collect_schema().names() if one.lower() in _STRUCTS]:
+        different = texts.select(pl.col(name).unique()).collect().to_series().drop_nulls().to_list()
+        fields = {text: found for text in different if (found := fields_of(text)) is not None}
+        if not fields:
+            continue
+        columns = dict.fromkeys(f"{name}.{field}" for one in fields.values() for field in one)
+        table = pl.LazyFrame(
+            [
+                {name: text, **{f"{name}.{field}": value for field, value in one.items()}}
+                for text, one in fields.items()
+            ],
+            schema=dict.fromkeys([name, *columns], pl.String),
+        ).with_columns(pl.lit(value=True).alias("~read"))
+        texts = texts.join(table, on=name, how="left", maintain_order="left")
+        texts = texts.with_columns(pl.when(pl.col("~read").is_null()).then(pl.col(name)).alias(name)).drop("~read")
+        if len(fields) == len(different):
+            texts = texts.drop(name)
+    return texts
 
 
 def _native(columns: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 #: Arrays that numpy printed have no comma between their elements.
 _GAP = re.compile(r"\}\s+\{")
 _DECIMAL = re.compile(r"Decimal\((['\"])([^'\"]*)\1\)")
+_SUM = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*")
 _COMMITMENT = "COMMITTED_USAGE_DISCOUNT"
 #: Keys that a later column gives win over those of an earlier one: what is nearer to the resource counts.
 _BY_NEARNESS = ("project.labels", "tags", "labels", "system_labels")
@@ -54,11 +55,27 @@ def elements(text: str) -> list[dict[str, Any]]:
     return found
 
 
+def fields_of(text: str) -> dict[str, str | None] | None:
+    """The fields of one object as text, what is nested as JSON; None where the text is no object."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        [fields] = elements(text)
+    except ValueError:
+        return None
+    return {
+        name: value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in fields.items()
+    }
+
+
 @lru_cache(maxsize=100_000)
 def credits_of(text: str | None) -> Credits:
     """What a row's `credits` come to."""
     if text is None:
         return Credits()
+    if _SUM.fullmatch(text):  # somebody added them up
+        return Credits(total=format(Decimal(text), "f"))
     sums: dict[str, Decimal] = {}
     promotions = []
     try:

@@ -140,7 +140,7 @@ class CsvFile:
         try:
             header = lines[blank].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise UnreadableError("the header is not UTF-8 text") from error
+            raise UnreadableError("the header is not UTF-8 text; write the file as UTF-8") from error
         if "\0" in header:
             raise UnreadableError("the header is not text")
         self._header_bytes = sum(len(line) for line in lines[: blank + 1])
@@ -275,6 +275,14 @@ class JsonFile:
         for value in islice(rows, _SNIFFED_ROWS):
             for path in _paths(value):
                 seen.setdefault(path)
+        return list(seen)
+
+    def keys(self) -> list[str]:
+        """The keys of all objects, in the order in which they come; the whole file is read for it."""
+        seen: dict[str, None] = {}
+        for rows, _, _ in self._objects():
+            for _, _, value in rows:
+                seen.update(dict.fromkeys(value))
         return list(seen)
 
     def batches(self, needed: Sequence[str]) -> Iterator[Batch]:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from collectors.combinations import PIECE_ROWS, Made, in_tables
 from collectors.kind import Deliverable, OfFile
 from collectors.lines import UnreadableError
-from collectors.raw import LINE, PROBLEM, RAW, CsvFile, ParquetFile, open_file
+from collectors.raw import LINE, PROBLEM, RAW, CsvFile, JsonFile, ParquetFile, open_file
 from farthing.objects import Found, is_url
 
 #: Rows with FOCUS columns: in one frame, or in pieces.
@@ -158,7 +158,7 @@ def _write(piece: pl.LazyFrame | pa.Table, path: Path) -> None:
 
 
 def in_parquet(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Files with the provider's own columns as Parquet: CSV as text, with `LINE`, `RAW` and `PROBLEM`.
+    """Files with the provider's own columns as Parquet: CSV and JSON as text, with `LINE`, `RAW` and `PROBLEM`.
 
     Raises:
         UnreadableError: a file is empty, of an unknown format, or damaged at its beginning.
@@ -168,18 +168,16 @@ def in_parquet(paths: Sequence[Path], folder: Path) -> list[Path]:
         file = open_file(path)
         if isinstance(file, ParquetFile):
             files.append(path)
-        elif isinstance(file, CsvFile):
-            files.append(_text_rows(file, folder / f"{number}-{path.name}.rows.parquet"))
         else:
-            raise UnreadableError(f"{path.name} is neither CSV nor Parquet")
+            files.append(_text_rows(file, folder / f"{number}-{path.name}.rows.parquet"))
     return files
 
 
 def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:
     """The rows of files with the provider's own columns, one after the other; columns that only some have are null.
 
-    CSV gives text, Parquet its own types. `LINE` counts from 1, over all files; a damaged line has `RAW` and
-    `PROBLEM` and nothing else.
+    CSV gives text, so does JSON (what is nested is JSON text), Parquet its own types. `LINE` counts from 1, over all
+    files; a damaged line has `RAW` and `PROBLEM` and nothing else.
 
     Raises:
         UnreadableError: a file is empty, of an unknown format, or damaged at its beginning.
@@ -192,9 +190,11 @@ def rows_of(paths: Sequence[Path], folder: Path) -> pl.LazyFrame:
     return together
 
 
-def _text_rows(file: CsvFile, target: Path) -> Path:
-    """All lines of a CSV file as text in a Parquet file, those that are no rows with the reason."""
-    names = file.columns
+def _text_rows(file: CsvFile | JsonFile, target: Path) -> Path:
+    """All rows of a text file as text in a Parquet file, lines that are no rows with the reason."""
+    names = file.columns if isinstance(file, CsvFile) else file.keys()
+    if not names:
+        raise UnreadableError("it has no JSON object, so that nothing tells what it is")
     target.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema(
         [(LINE, pa.int64()), (RAW, pa.string()), (PROBLEM, pa.string()), *((name, pa.string()) for name in names)]

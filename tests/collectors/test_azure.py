@@ -119,6 +119,9 @@ def test_the_legacy_form_has_only_usage_and_no_billing_period(world: Any) -> Non
         ("Guid d'abonnement (SubscriptionGuid);Date (Date);Coût (Cost);Devise (Currency);I (InstanceId)", "15/09/2026"),
         ("SubscriptionGuid (Id);Date (Fecha);Cost (Coste);Currency (Moneda);InstanceId (Instancia)", "2026-09-15"),
         ("SubscriptionGuid;UsageDateTime;PreTaxCost;Währung (Currency);InstanceId", "9/15/2026"),
+        ("購読（SubscriptionGuid）;日付（Date）;コスト（Cost）;通貨（Currency）;ID（InstanceId）", "2026/09/15"),  # noqa: RUF001
+        ("구독 (SubscriptionGuid);날짜 (Date);비용 (Cost);통화 (Currency);ID (InstanceId)", "2026. 9. 15."),
+        ("SubscriptionGuid;Date;Extended Cost;Currency;Instance ID", "9/15/2026 0:00"),
     ],
 )  # fmt: skip
 def test_a_localised_file_is_read_by_the_english_names_in_brackets(world: Any, header: str, day: str) -> None:

@@ -123,6 +123,81 @@ def test_credits_are_read_as_json_and_as_python_and_numpy_print_them(world: Any,
     assert charge["BilledCost"] == Decimal("8.25")
 
 
+def test_credits_that_somebody_added_up_lower_the_cost(world: Any) -> None:
+    assert one(world, credits="-1.75")["BilledCost"] == Decimal("8.25")
+
+
+def test_credits_that_were_taken_apart_are_refused_for_they_repeat_the_cost_of_their_row(world: Any) -> None:
+    whole = {name: value for name, value in BASE.items() if name != "credits"}
+    world.write("bill.csv", as_csv({"credits.amount": "-1"}, {"credits.amount": "-2"}, base=whole))
+    result = world.one("gcp", "bill.csv")
+    assert (result.status, result.landed) == ("failed", 0)
+    assert "credits were taken apart (credits.amount), which repeats the cost" in result.problem
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """The row as Google has it, with structs."""
+    row: dict[str, Any] = {}
+    for name, value in flat.items():
+        outer, _, inner = name.partition(".")
+        if inner:
+            row.setdefault(outer, {})[inner] = value
+        else:
+            row[name] = value
+    return row
+
+
+@pytest.mark.parametrize("form", ["json lines", "json array", "csv with json", "csv with python"])
+def test_structs_in_json_or_in_text_land_as_the_flattened_row_does(world: Any, form: str) -> None:
+    row = nested(
+        BASE | {"credits": [credit("-0.12345678901234567", "DISCOUNT")], "labels": [{"key": "a", "value": "b"}]}
+    )
+    row["project"]["labels"] = [{"key": "tier", "value": "x"}]
+    later = row | {"adjustment_info": {"mode": "PARTIAL_CORRECTION"}}  # a key that only a later row has
+    write = repr if form.endswith("python") else json.dumps
+    text = {name: write(value) if isinstance(value, dict | list) else value for name, value in row.items()}
+    name, content = {
+        "json lines": ("a.json", "\n".join(json.dumps(one) for one in [row] * 1001 + [later])),
+        "json array": ("a.json", json.dumps([row, later], indent=1)),
+    }.get(form, ("a.csv", as_csv({}, {"adjustment_info": write(later["adjustment_info"])}, base=text)))
+    world.write(name, content)
+    assert world.one("gcp", name).form == "detailed usage cost export"
+    charges = world.rows(CHARGES)
+    assert {charge["BilledCost"] + charge["x_BilledCostRounding"] for charge in charges} == {
+        Decimal("9.87654321098765433")
+    }
+    assert {(charge["InvoiceId"], charge["SubAccountId"], charge["ResourceName"]) for charge in charges} == {
+        ("202609", "prod-1", "gpu-1")
+    }
+    assert json.loads(charges[0]["Tags"]) == {"tier": "x", "a": "b"}
+    extras = [json.loads(charge["x_extra"]) for charge in charges]
+    assert extras[0]["service.id"] == "6F81-5844-456A"
+    assert "service" not in extras[0]
+    assert any("PARTIAL_CORRECTION" in str(extra.get("adjustment_info")) for extra in extras)
+
+
+def test_a_struct_that_cannot_be_read_stays_as_it_is_and_its_row_lands(world: Any) -> None:
+    text = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in nested(BASE).items()}
+    world.write("a.csv", as_csv({}, {"usage": "{'amount': "}, {"invoice": "{}"}, base=text))
+    result = world.one("gcp", "a.csv")
+    assert (result.landed, result.rejected) == (2, 1)
+    assert [reason for _, reason in world.rejects()] == ["invoice.month: '' is no month (YYYYMM)"]
+    assert any(json.loads(row["x_extra"]).get("usage") == "{'amount': " for row in world.rows(CHARGES))
+
+
+def test_nested_values_of_any_type_of_parquet_are_text(world: Any) -> None:
+    row = {**nested(BASE), "credits": [{**credit(Decimal("-1.25"), "DISCOUNT"), "id": b"1"}], "cost": 10.0}
+    pl.DataFrame([{**row, "labels": []}]).write_parquet(world.folder / "a.parquet")
+    assert world.one("gcp", "a.parquet").landed == 1
+    [charge] = world.rows(CHARGES)
+    assert charge["BilledCost"] == Decimal("8.75")
+
+
+def test_a_json_file_without_an_object_says_so(world: Any) -> None:
+    world.write("a.json", "[]")
+    assert world.one("gcp", "a.json").problem == "it has no JSON object, so that nothing tells what it is"
+
+
 def test_a_row_whose_credits_cannot_be_read_is_rejected_for_its_net_is_unknown(world: Any) -> None:
     world.write("bill.csv", as_csv({"credits": "[{'amount': "}, {"credits": '[{"type": "PROMOTION"}]'}, {}))
     result = world.one("gcp", "bill.csv")
