@@ -124,8 +124,12 @@ def _read(file: Path) -> pl.DataFrame:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}.", file=file, fix="name another file.") from None
     except pl.exceptions.PolarsError as error:
-        told = " ".join(str(error).split())[:200]
-        raise ConfigError(f"cannot be read: {told}", file=file, fix="a table with the columns uid, ds, y.") from None
+        told = str(error).partition("\n")[0][:200]  # further lines advise on polars
+        raise ConfigError(
+            f"cannot be read: {told}.",
+            file=file,
+            fix="a table with the columns uid, ds, y, as many values in each row.",
+        ) from None
     lacking = [name for name in _COLUMNS if name not in table.columns]
     if lacking:
         raise ConfigError(

@@ -126,10 +126,12 @@ def series_mode(
 
     panel = read_series(series)
     if as_of is not None:
-        first = panel.days[0].item()
+        first, every = panel.days[0].item(), panel.uids
         panel = panel.until(np.datetime64(as_of, "D"))
         if not panel.uids:
             raise ConfigError(f"no series begins before {as_of}.", file=series, fix=f"a day from {first} on.")
+        for uid in sorted(set(every) - set(panel.uids)):
+            console.say(f"{uid}: no value up to {as_of}: left out", style="dim", form=Form.JSON)
     with Bar() as bar:
         line = Line(bar)
         made = forecast(

@@ -69,7 +69,7 @@ def read_file(path: Path, spec: Spec, currency: str | None) -> Read:
     """
     try:
         if path.suffix.lower() in {".csv", ".txt"} or path.name.lower().endswith(".csv.gz"):
-            frame = pl.read_csv(path, infer_schema_length=10_000, try_parse_dates=False)
+            frame = pl.read_csv(path, infer_schema=False)  # the user 007 is not the user 7
         else:
             schema = pl.read_parquet_schema(path)
             wanted = [name for name in _columns(list(schema), path).values() if name]
@@ -101,9 +101,9 @@ def read(
     frame, currency = _one_currency(frame, found["currency"], currency, file)
     rows = frame.height
     table = frame.select(
-        user=pl.col(found["user"]).cast(pl.String),
+        user=pl.col(found["user"]).cast(pl.String).replace("", None),
         month=_month(frame.schema[found["month"]], found["month"]),
-        cost=pl.col(found["cost"]).cast(pl.Float64, strict=False),
+        cost=_number(frame.schema[found["cost"]], found["cost"]),
         plan=pl.col(found["plan"]).cast(pl.String) if found["plan"] else pl.lit(None, pl.String),
         segment=pl.col(found["segment"]).cast(pl.String) if found["segment"] else pl.lit(None, pl.String),
     )
@@ -115,7 +115,11 @@ def read(
     no_user, table = _split(table, pl.col("user").is_not_null())
     if table.is_empty():
         raise ConfigError(
-            f"none of its {rows:,} rows has a user, a month and a cost.", file=file, fix="look at its columns."
+            f"none of its {rows:,} rows has a user, a month and a cost: {no_month:,} have no month in"
+            f" '{found['month']}', {no_cost:,} more no cost in '{found['cost']}', {no_user:,} more no user in"
+            f" '{found['user']}'.",
+            file=file,
+            fix="write months like 2026-10 and costs like 12.5.",
         )
     months = table["month"].unique().sort()
     users = table["user"].unique().sort()
@@ -213,18 +217,20 @@ def _one_currency(frame: pl.DataFrame, column: str, currency: str | None, file: 
     return frame.filter(pl.col(column).cast(pl.String) == chosen), chosen
 
 
+def _number(kind: pl.DataType, name: str) -> pl.Expr:
+    column = pl.col(name)
+    return (column.str.strip_chars() if kind == pl.String else column).cast(pl.Float64, strict=False)
+
+
 def _month(kind: pl.DataType, name: str) -> pl.Expr:
-    """The month as text like 2026-10; whole numbers that are no such month are numbers of months, in their order."""
+    """The month as text like 2026-10; up to four digits alone are the number of a month, in their order."""
     column = pl.col(name)
     if kind == pl.Date or isinstance(kind, pl.Datetime):
         return column.dt.strftime("%Y-%m")
-    if kind.is_integer():
-        calendar = (column >= 190001) & (column <= 999912) & (column % 100).is_between(1, 12)
-        written = (column // 100).cast(pl.String) + "-" + (column % 100).cast(pl.String).str.zfill(2)
-        return pl.when(calendar).then(written).otherwise(column.cast(pl.String).str.zfill(4))
     text = column.cast(pl.String).str.strip_chars()
     parts = text.str.extract_groups(r"^(?<year>\d{4})[-/]?(?<month>0[1-9]|1[0-2])(?:\D.*|\d{2}.*)?$")
-    return parts.struct.field("year") + "-" + parts.struct.field("month")
+    number = text.str.extract(r"^(\d{1,4})(?:\.0+)?$").str.zfill(4)
+    return pl.coalesce(parts.struct.field("year") + "-" + parts.struct.field("month"), number)
 
 
 def _plan_names(table: pl.DataFrame, spec: Spec, prices: dict[str, Plan], column: str, file: Path | str) -> pl.Series:

@@ -105,6 +105,17 @@ def test_a_series_that_gets_less_than_it_was_asked_for_is_named_beside_the_resul
     assert by_uid["young"]["forecast"] is not None
 
 
+def test_a_series_without_any_value_up_to_the_as_of_day_is_left_out_and_named(tmp_path: Path) -> None:
+    path = _spend(tmp_path / "s.csv")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("later,2026-03-05,1,made\nempty,2026-02-01,,made\n")
+    said = _run(path, "--json")
+    assert said.code == 0, said.err
+    assert {row["uid"] for row in said.value} == {"a", "b"}
+    assert "later: no value up to 2026-03-01: left out" in said.err
+    assert "empty: no value up to 2026-03-01: left out" in said.err
+
+
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [

@@ -58,12 +58,35 @@ def test_credits_of_nobody_above_what_users_cost_make_no_negative_costs() -> Non
         (["2026-01", "2026-02"], ["2026-01", "2026-02"]),
         (["2026/01/15", "20260201"], ["2026-01", "2026-02"]),
         ([202601, 202602], ["2026-01", "2026-02"]),
+        ([20260131, 20260203], ["2026-01", "2026-02"]),
         ([1, 12], ["0001", "0012"]),
+        (["1", "12"], ["0001", "0012"]),
+        ([1.0, 12.0], ["0001", "0012"]),
     ],
-    ids=["text", "other-text", "number", "counted"],
+    ids=["text", "other-text", "number", "day-number", "counted", "counted-text", "counted-float"],
 )
 def test_months_are_known_in_several_forms(months: list[object], expected: list[str]) -> None:
     assert read([("a", month, 1.0) for month in months]).months == expected
+
+
+def test_a_user_of_a_csv_file_is_its_text_and_not_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "panel.csv"
+    rows = [f"{user},1,{cost}" for user, cost in (("007", 1), ("7", 20), *((str(n), 1) for n in range(100, 11_000)))]
+    path.write_text("\n".join(["user,month,cost", *rows, "x-1, 1 , 3.5 "]) + "\n", encoding="utf-8")
+    made = panel.read_file(path, spec.Spec(), None)
+    assert {"007", "7", "x-1"} <= set(made.users)
+    assert made.coverage.merged == 0
+    assert made.coverage.cost == 1 + 20 + 10_900 + 3.5
+
+
+def test_a_user_without_a_name_is_nobody() -> None:
+    assert read([("a", "2026-01", 1.0), ("", "2026-01", 1.0)]).coverage.without_user == 1
+
+
+def test_a_table_of_which_nothing_can_be_taken_says_which_column_is_not_read() -> None:
+    with pytest.raises(ConfigError, match="2 have no month in 'month', 0 more no cost") as told:
+        read([("a", "Oct 2026", 1.0), ("b", "Nov 2026", 1.0)])
+    assert "write months like 2026-10" in str(told.value)
 
 
 def test_dates_are_months_too() -> None:

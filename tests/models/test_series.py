@@ -97,6 +97,14 @@ def test_a_file_that_is_no_table_of_series_is_refused_with_what_to_do(
     assert raised.value.fix
 
 
+def test_a_row_with_too_many_values_is_refused_without_advice_on_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    path.write_text(_GOOD + "a,2026-03-01,1,2,3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="more fields") as raised:
+        read_series(path)
+    assert "truncate_ragged_lines" not in str(raised.value)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.csv: cannot be read"):
         read_series(tmp_path / "none.csv")
