@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -59,9 +60,7 @@ class Statement:
             folder.mkdir(parents=True, exist_ok=True)
             making = Path(tempfile.mkdtemp(dir=folder))
             try:
-                read = self.read(folder)
-                for number, piece in enumerate([read] if isinstance(read, pl.LazyFrame) else read):
-                    _write(piece, making / f"{number:06}.parquet")
+                _write_all(self.read(folder), making)
             except (pl.exceptions.PolarsError, pa.ArrowException) as error:
                 raise UnreadableError(f"cannot be read as {self.form} ({str(error).splitlines()[0]})") from error
             making.rename(target)
@@ -148,6 +147,18 @@ def in_pieces(made: Sequence[Made], files: Sequence[Path]) -> Iterator[pl.LazyFr
         count = rows.select(pl.len()).collect().item()
         for start in range(0, max(count, 1), PIECE_ROWS):
             yield rows.slice(start, PIECE_ROWS)
+
+
+def _write_all(pieces: Pieces, folder: Path) -> None:
+    """Each piece as a file of its own, written while the next one is made."""
+    with ThreadPoolExecutor(1) as beside:
+        written: Future[None] | None = None
+        for number, piece in enumerate([pieces] if isinstance(pieces, pl.LazyFrame) else pieces):
+            if written:
+                written.result()  # no more than one waits
+            written = beside.submit(_write, piece, folder / f"{number:06}.parquet")
+        if written:
+            written.result()
 
 
 def _write(piece: pl.LazyFrame | pa.Table, path: Path) -> None:
