@@ -96,6 +96,7 @@ def watch(world: Any, hour: datetime, gpus: int, watts: float, resource: str = "
         world.lake.append(table, frame, load=f"{table.name}{hour}")
 
 
+@pytest.mark.slow
 def test_a_rack_of_ten_and_a_half_kilowatt_costs_what_the_docs_work_out_by_hand(world: Any) -> None:
     [result] = collect(world, RACK).values()
     assert (result.file, result.form, result.read) == ("assets 2026-10", "owned hardware", 744 * 4)
@@ -172,6 +173,7 @@ def test_a_collection_that_stops_around_its_commits_ends_like_one_that_did_not(w
     assert {result.status for result in collect(world, dearer).values()} == {"unchanged"}
 
 
+@pytest.mark.slow
 def test_after_its_months_hardware_costs_its_place_and_power_until_it_is_retired(world: Any) -> None:
     collect(world, {**RACK, "in_service": "2026-09-01", "months": 1, "retired": "2026-10-02"})
     assert sums(world, "2026-09-01")["depreciation"] == 300_000

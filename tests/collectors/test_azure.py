@@ -112,6 +112,7 @@ def test_the_legacy_form_has_only_usage_and_no_billing_period(world: Any) -> Non
     assert json.loads(row["x_extra"])["x_ServiceName"] == "Balancer"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "day"),
     [
@@ -147,6 +148,7 @@ def test_what_no_value_of_a_localised_file_tells_is_not_guessed(tmp_path: Path, 
         azure_costs.details(rows_of([path], tmp_path))
 
 
+@pytest.mark.slow
 def test_separators_of_thousands_and_impossible_days_are_refused_with_their_line(world: Any) -> None:
     world.write("a.csv", EA + line('"1,234.50"') + line("1", day="02/30/2026") + line("2"))
     result = world.one("azure", "a.csv")
@@ -158,6 +160,7 @@ def test_separators_of_thousands_and_impossible_days_are_refused_with_their_line
     assert "'02/30/2026' is no time" in reasons[1][1]
 
 
+@pytest.mark.slow
 def test_a_file_without_a_currency_says_how_to_name_it(world: Any) -> None:
     world.write("a.csv", "SubscriptionGuid,Date,Cost,InstanceId\ns,2026-09-02,1.5,/i\n")
     assert 'constants = { BillingCurrency = "EUR" }' in world.one("azure", "a.csv").problem
@@ -199,6 +202,7 @@ def test_gpu_sizes_marketplace_and_machine_learning(world: Any) -> None:
     assert json.loads(market["x_extra"])["AdditionalInfo"] == "not json"
 
 
+@pytest.mark.slow
 def test_parquet_doubles_keep_their_shortest_text(world: Any) -> None:
     world.parquet(
         "a.parquet",

@@ -81,6 +81,7 @@ def test_a_charge_is_cost_plus_the_credits_that_lower_its_price(world: Any) -> N
     assert json.loads(charge["extra"]["credits"]) == given
 
 
+@pytest.mark.slow
 def test_each_promotional_credit_is_a_row_of_its_own_and_the_net_is_the_same(world: Any) -> None:
     given = [credit(-1.25), credit(-2, name="Startup"), credit(-0.5, "FREE_TIER")]
     world.write("bill.csv", as_csv({"cost": "10", "credits": json.dumps(given), "labels": '{"team": "x"}'}, {}))
@@ -198,6 +199,7 @@ def test_a_json_file_without_an_object_says_so(world: Any) -> None:
     assert world.one("gcp", "a.json").problem == "it has no JSON object, so that nothing tells what it is"
 
 
+@pytest.mark.slow
 def test_a_row_whose_credits_cannot_be_read_is_rejected_for_its_net_is_unknown(world: Any) -> None:
     world.write("bill.csv", as_csv({"credits": "[{'amount': "}, {"credits": '[{"type": "PROMOTION"}]'}, {}))
     result = world.one("gcp", "bill.csv")
@@ -221,6 +223,7 @@ def test_amounts_of_seventeen_digits_lose_nothing_and_noise_of_doubles_lands(wor
     assert (extra["usage.amount"], extra["cost"]) == ("1e+17", "4.336808689942018e-19")
 
 
+@pytest.mark.slow
 def test_the_invoice_month_is_pacific_and_decides_the_billing_period(world: Any) -> None:
     charge = one(
         world,
@@ -235,6 +238,7 @@ def test_the_invoice_month_is_pacific_and_decides_the_billing_period(world: Any)
     assert charge["ChargePeriodStart"].astimezone(UTC) == datetime(2026, 9, 1, 3, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_the_kind_of_a_cost_is_the_charge_category_and_an_unknown_one_is_rejected(world: Any) -> None:
     rows = [{"cost_type": name} for name in [*TYPE_OF, "gift"]]
     rows[2]["usage_start_time"] = "2026-08-05T00:00:00"  # of a month that is already invoiced
@@ -246,6 +250,7 @@ def test_the_kind_of_a_cost_is_the_charge_category_and_an_unknown_one_is_rejecte
     assert world.rejects() == [(6, "cost_type: 'gift' is none that is known")]
 
 
+@pytest.mark.slow
 def test_labels_near_to_the_resource_win_and_the_others_stay(world: Any) -> None:
     def pairs(**values: str) -> str:
         return json.dumps([{"key": key, "value": value} for key, value in values.items()])
@@ -476,6 +481,7 @@ def test_the_fee_of_a_commitment_is_a_recurring_purchase_and_names_its_commitmen
     assert (use["ChargeCategory"], use["PricingCategory"], use["EffectiveCost"]) == ("Usage", "Committed", 0)
 
 
+@pytest.mark.slow
 def test_what_is_counted_in_bytes_is_in_billions_for_a_large_store_has_more_digits_than_the_lake(world: Any) -> None:
     store = {
         "usage.unit": "byte-seconds",

@@ -74,6 +74,7 @@ def test_a_sample_reaches_back_to_the_one_before_and_at_most_twice_the_distance(
     ]
 
 
+@pytest.mark.slow
 def test_a_sample_delivered_twice_counts_once(world: Any) -> None:
     landed = samples(world, ("A", "10:00:00", 50), ("A", "10:00:10", 0), ("A", "10:00:10", 100))
     assert landed == [("A", "09:59:50", 10.0, 5.0), ("A", "10:00:00", 10.0, 10.0)]
@@ -97,6 +98,7 @@ def test_samples_need_their_distance_and_percent_must_be_said(world: Any) -> Non
     assert 'busy_fraction is above 1: 50.0 (unit = "percent"?)' in world.rejects()[0][1]
 
 
+@pytest.mark.slow
 def test_the_real_duty_cycle_becomes_intervals_that_hold_every_sample(world: Any, shared: Path) -> None:
     file = shared / "gpu" / "gentd26_gpu_duty_cycle.csv.gz"
     result = world.one(

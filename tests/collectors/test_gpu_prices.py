@@ -324,6 +324,7 @@ def sku(description: str, use: str, units: int, nanos: int, since: str, **more: 
     }
 
 
+@pytest.mark.slow
 def test_googles_prices_are_of_the_gpu_alone_and_go_on_while_they_stay_the_same(world: Any, provider: Provider) -> None:
     name = "Nvidia H100 80GB GPU running in Americas"
 

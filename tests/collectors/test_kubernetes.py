@@ -93,6 +93,7 @@ def test_a_label_that_is_missing_for_a_scrape_takes_no_gpu_away(world: Any) -> N
     assert found == [("G", "a", None, 0, 60)]
 
 
+@pytest.mark.slow
 def test_pods_of_a_time_sliced_gpu_have_the_part_that_the_node_offers(world: Any) -> None:
     """Four of a GPU: three pods have a quarter each, the last quarter is nobody's."""
     pods = [on("G", f"p{number}", vgpu=str(number)) for number in range(3)]

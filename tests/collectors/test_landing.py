@@ -111,6 +111,7 @@ def test_equal_lines_without_a_request_id_are_two_requests_and_the_same_file_twi
     assert first < {row["request_id"] for row in world.rows(REQUESTS)}
 
 
+@pytest.mark.slow
 def test_a_row_that_vanishes_from_one_file_comes_back_from_another_that_holds_it(world: Any) -> None:
     world.write("a.csv", HEADER + request("r1") + request("r2"))
     world.write("b.csv", HEADER + request("r1") + request("r3"))
@@ -123,6 +124,7 @@ def test_a_row_that_vanishes_from_one_file_comes_back_from_another_that_holds_it
     assert {result.status for result in world.collect("requests", "?.csv", **REQUEST)} == {"unchanged"}
 
 
+@pytest.mark.slow
 def test_a_row_that_a_newer_file_had_replaced_comes_back_when_that_file_drops_it(world: Any) -> None:
     world.write("a.csv", HEADER + request("r1", 1) + request("r2"))
     world.one("requests", "a.csv", **REQUEST)
@@ -137,6 +139,7 @@ def test_a_row_that_a_newer_file_had_replaced_comes_back_when_that_file_drops_it
 POINTS = [f"lake.{table}.{when}" for table in ("rejects", "requests", "loads") for when in ("before", "after")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_collection_stopped_at_any_commit_and_run_again_ends_in_the_same_lake(world: Any, point: str) -> None:
     class StopHere(BaseException):
@@ -162,6 +165,7 @@ def test_a_collection_stopped_at_any_commit_and_run_again_ends_in_the_same_lake(
     assert len(world.rows(REJECTS)) == 2
 
 
+@pytest.mark.slow
 def test_one_unreadable_file_does_not_stop_the_others_and_keeps_what_it_landed_before(world: Any) -> None:
     world.write("a.csv", HEADER + request("r1"))
     world.write("b.csv", HEADER + request("r2"))

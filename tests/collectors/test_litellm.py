@@ -150,6 +150,7 @@ def test_the_calls_of_a_real_proxy_land_with_their_tokens_and_classes(recorded: 
     ]
 
 
+@pytest.mark.slow
 def test_the_calls_of_a_real_proxy_land_with_who_made_them_and_who_answered(recorded: list[dict[str, Any]]) -> None:
     users = [row["user_id"] for row in recorded]
     assert users == ["customer-7", *[None] * 8, "customer-8", None]  # whoever has the master key is nobody

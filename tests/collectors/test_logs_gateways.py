@@ -208,6 +208,7 @@ def write(world: Any, form: str, row: dict[str, Any]) -> Path:
     return Path(world.folder / "in.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", heavy("parquet", "objects", "text"))
 def test_vertex_adds_thoughts_to_output_and_tools_to_input_and_leaves_the_cache_inside(world: Any, form: str) -> None:
     """langfuse#12531: 324 + 1364 + 495 = 2183, and here 40 more that a tool put in."""
@@ -220,6 +221,7 @@ def test_vertex_adds_thoughts_to_output_and_tools_to_input_and_leaves_the_cache_
     assert "Dear" not in str(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", heavy("parquet", "objects"))
 def test_of_the_answers_of_a_stream_the_last_usage_counts(world: Any, form: str) -> None:
     early = {"usageMetadata": {"promptTokenCount": 324, "candidatesTokenCount": 3}}

@@ -125,6 +125,7 @@ def test_a_duration_is_added_or_taken_and_a_missing_one_leaves_the_time_open(wor
     assert "with x" in world.rejects()[0][1]
 
 
+@pytest.mark.slow
 def test_json_lines_are_mapped_by_dotted_paths_and_money_keeps_every_digit(world: Any) -> None:
     row = (
         '{"id": 7, "at": "2026-10-01T10:00:00Z", "usage": {"prompt": {"n": 10}, "out": 3}, "m": "x", '
@@ -285,6 +286,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(world: Any) -> None:
     assert world.one("requests", "in.csv").landed == 1
 
 
+@pytest.mark.slow
 def test_small_tables_take_their_days_months_and_amounts(world: Any) -> None:
     world.write("revenue.csv", "customer_id,plan,period,amount,currency\nc1,pro,2026-10,10.0000000000005,USD\n")
     result: LoadResult = world.one("revenue", "revenue.csv")

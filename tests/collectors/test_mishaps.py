@@ -105,6 +105,7 @@ def test_a_file_that_is_gone_leaves_what_it_landed(world: Any, told: Told) -> No
     assert told.held(world) == [5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", DOWNLOADED, indirect=True)
 def test_a_file_that_is_damaged_leaves_what_was_there_and_does_not_stop_the_others(world: Any, told: Told) -> None:
     told.say({1: [5], 2: [6]}, ())
@@ -119,6 +120,7 @@ def test_a_file_that_is_damaged_leaves_what_was_there_and_does_not_stop_the_othe
 # -- vendors of model APIs --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", SERVED, indirect=True)
 @pytest.mark.parametrize(
     "trouble",

@@ -294,6 +294,7 @@ def test_a_span_that_cannot_be_is_refused_in_each_table_that_it_is_for(world: An
     )  # no vendor but Anthropic is known to count otherwise
 
 
+@pytest.mark.slow
 def test_a_span_that_has_not_ended_lands_without_an_end(world: Any) -> None:
     [row] = landed(world, span(1, CALL, endTimeUnixNano="0"))
     assert row["ended_at"] is None

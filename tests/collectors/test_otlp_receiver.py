@@ -60,6 +60,7 @@ def text(number: int) -> str:
     return line([span(number, said)])
 
 
+@pytest.mark.slow
 def test_what_is_sent_lands_once_and_nothing_of_a_prompt_touches_the_disk(world: Any) -> None:
     with receiving_into(world.folder / "traces") as receiver:
         assert post(receiver.port, text(1).encode(), JSON) == (200, b"{}")

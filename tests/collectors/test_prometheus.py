@@ -106,6 +106,7 @@ def test_the_engines_activity_is_believed_before_the_polled_utilisation(world: A
     assert total(rows) == 150 + 300
 
 
+@pytest.mark.slow
 def test_pods_that_share_a_gpu_repeat_its_value_and_it_counts_once(world: Any) -> None:
     """dcgm-exporter issues 582 and 642, PR 594: with virtual GPUs the device's value comes again for each pod."""
     pods = [
@@ -156,6 +157,7 @@ def test_the_exporter_is_nobodys_workload(world: Any) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_mig_instance_is_a_gpu_of_its_own_and_its_board_is_none(world: Any) -> None:
     board = {**NODE, "exported_pod": "", "UUID": "GPU-1"}
     slices = [{**board, "GPU_I_ID": number, "GPU_I_PROFILE": "3g.40gb"} for number in ("1", "2")]

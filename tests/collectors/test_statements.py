@@ -110,6 +110,7 @@ def test_a_statement_with_fewer_rows_than_promised_does_not_land(world: Any, tmp
     assert not world.lake.version(CHARGES)
 
 
+@pytest.mark.slow
 def test_a_new_version_takes_the_place_of_the_old_one(world: Any, tmp_path: Path, bill: Path) -> None:
     (bill / "a.csv").write_text(HEADER + "2026-09-01,gpu,1\n2026-09-02,gpu,2\n")
     land(world, tmp_path)

@@ -22,6 +22,7 @@ def landed(world: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_counter_is_what_it_grew_by_in_each_hour_over_restarts_and_scrapes_that_failed(world: Any) -> None:
     def prompt(second: float) -> float:
         return 5000 + second if second <= 5400 else second - 5400  # a new process counts from 0

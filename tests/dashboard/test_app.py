@@ -33,6 +33,7 @@ def test_nothing_published_says_which_commands_to_run(tmp_path: Path, opened: Op
     assert app.code[0].value == f"cd {tmp_path}\nfarthing collect\nfarthing build"
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_project_says_so(tmp_path: Path, opened: Open) -> None:
     app = opened(tmp_path)
     assert not app.exception
@@ -40,6 +41,7 @@ def test_a_folder_that_is_no_project_says_so(tmp_path: Path, opened: Open) -> No
     assert "farthing init" in app.error[0].value
 
 
+@pytest.mark.slow
 def test_a_warehouse_of_another_version_says_how_to_make_it_anew(tmp_path: Path, opened: Open) -> None:
     (tmp_path / "farthing.toml").write_text(TOML)
     folder = tmp_path / "warehouse"

@@ -120,6 +120,7 @@ def test_margin_is_revenue_of_the_chosen_days_less_cost_of_serving(
         assert shown["Gross margin"] == figures.share(Decimal(paid) - serving, Decimal(paid))
 
 
+@pytest.mark.slow
 def test_customers_who_cost_more_than_they_pay_come_first(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
@@ -237,6 +238,7 @@ def test_all_days_tie_to_the_totals_of_every_currency(
     assert any(row[3] for row in totals)  # something is accrued
 
 
+@pytest.mark.slow
 def test_the_walk_of_a_month_is_that_of_the_mart(
     project: Path, warehouse: duckdb.DuckDBPyConnection, opened: Open
 ) -> None:
@@ -310,6 +312,7 @@ def test_search_keeps_the_line_without_a_user(project: Path, opened: Open) -> No
     assert [row["user"] for row in table(app, "user")] == [NO_USER, "user-03"]
 
 
+@pytest.mark.slow
 def test_names_of_users_are_never_markup(project: Path, opened: Open) -> None:
     app = opened(project, "customers")
     app.text_input(key="search").set_value(company.LINK).run()

@@ -94,6 +94,7 @@ def test_tables_are_filled_side_by_side_and_the_sources_of_one_in_turn(
     assert [result.source for result in found.results] == names
 
 
+@pytest.mark.slow
 def test_rejected_rows_are_announced_and_fail_only_a_strict_collection(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     bill = project / "bills" / "october.csv"
@@ -112,6 +113,7 @@ def test_a_dry_run_lists_the_files_and_lands_nothing(tmp_path: Path) -> None:
     assert not (project / "lake").exists()
 
 
+@pytest.mark.slow
 def test_build_prints_bill_ledger_and_a_difference_of_zero_to_the_last_decimal(tiny_project: Path) -> None:
     [total] = farthing("build", "--json", "--project", tiny_project).value["totals"]
     assert Decimal(total["bill"]) == Decimal(total["ledger"]) == BILL
@@ -207,6 +209,7 @@ def test_tables_lists_every_mart_with_its_meaning_and_the_columns_of_one(tiny_pr
     assert farthing("tables", "nothing", "--project", tiny_project).code == 2
 
 
+@pytest.mark.slow
 def test_pools_test_counts_what_each_rule_takes_and_names_what_is_left_over(tiny_project: Path) -> None:
     said = farthing("pools", "test", "--json", "--project", tiny_project)
     assert said.code == 1

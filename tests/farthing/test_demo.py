@@ -182,6 +182,7 @@ def test_bill_in_truth_is_the_sum_of_the_files(facts: demo.DemoFacts) -> None:
     assert set(facts.bill) == {"USD", "EUR"}
 
 
+@pytest.mark.slow
 def test_pool_rules_put_every_charge_where_truth_says(facts: demo.DemoFacts, autumn: demo.DemoFacts) -> None:
     def takes(pool: config.Pool, row: dict[str, str]) -> bool:
         return all(

@@ -59,6 +59,7 @@ def test_what_no_join_matched_is_listed_with_its_money_the_dearest_first(tmp_pat
     assert (listed["requests"], listed["cost"]) == (asked["requests"], paid["cost"])
 
 
+@pytest.mark.slow
 def test_before_the_first_build_the_sources_are_looked_at_all_the_same(tmp_path: Path) -> None:
     project = tiny(tmp_path / "company")
     (project / "gpu.csv").unlink()
@@ -153,6 +154,7 @@ def test_a_clock_that_is_years_behind_is_a_finding(tmp_path: Path) -> None:
         assert "machine: clock" in _findings(project)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["--csv"]])
 def test_the_exit_code_is_the_same_in_every_form(arguments: list[str], tiny_project: Path) -> None:
     assert farthing("doctor", *arguments, "--project", tiny_project).code == 1

@@ -192,6 +192,7 @@ def test_tiers_take_the_cost_of_the_margin_also_where_no_credits_are_configured(
     assert sum(tier["cost"] for tier in said.value["offers"][0]["tiers"]) == pytest.approx(cost)
 
 
+@pytest.mark.slow
 def test_nothing_is_dropped_by_any_dimension(seats: Path) -> None:
     for by in lines.By:
         found = [line for line in asked(seats, "--by", by)["lines"] if line.get("month") in (None, "2026-07-01")]

@@ -118,6 +118,7 @@ def test_the_lines_of_the_walk_add_up_to_the_ledger_and_name_their_causes(built:
     assert "Invoices on paper" not in text  # there are none
 
 
+@pytest.mark.slow
 def test_rows_that_landed_after_the_build_are_a_line_of_the_walk(project: Path) -> None:
     late = World()
     late.charge(5, BilledCost=Decimal(4), SubAccountId="a")

@@ -167,6 +167,7 @@ def made(dice: random.Random, number: int) -> Json:
     return plan(f"plan_{number}", f"{dice.randint(0, 20_000) / 100}", [meter])
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_uses_are_rated_alike_to_the_cent_by_us_stripe_and_openmeter() -> None:
     dice = random.Random(8)
     rated = 0

@@ -66,6 +66,7 @@ def test_a_gap_is_filled_by_the_same_weekday() -> None:
     np.testing.assert_array_equal(filled(y), expected)
 
 
+@pytest.mark.slow
 def test_a_default_forecast_is_the_median_of_its_members() -> None:
     world = panel(weekly(60), weekly(45, 1))
     members = [points(world, 12, Asked(name)).values for name in ("theta", *CHEAP)]

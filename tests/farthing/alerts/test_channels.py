@@ -129,6 +129,7 @@ def test_a_server_that_wants_an_hour_is_left_to_the_next_run(company: Config, ht
     assert len(https.taken) == 1
 
 
+@pytest.mark.slow
 @HTTP
 def test_a_server_that_hangs_is_given_up(company: Config, https: Https, name: str) -> None:
     https.says = [Says(hang=True)]

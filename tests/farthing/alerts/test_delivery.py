@@ -110,6 +110,7 @@ def test_what_failed_on_one_channel_is_tried_again_only_there(company: Config, h
     assert set(rows(both).values()) == {"sent"}
 
 
+@pytest.mark.slow
 def test_a_channel_that_hangs_keeps_no_other_from_being_told(company: Config, https: Https) -> None:
     https.says = [Says(hang=True), Says()]
     done = run(with_routes(company, default=["ops", "cfo"]), alert())

@@ -80,6 +80,7 @@ ALERTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(ALERTS, min_size=1, max_size=25))
 def test_a_message_of_any_alerts_is_within_the_limits_of_block_kit(alerts: list[Alert]) -> None:
     assert not problems(slack.payload(told(*alerts)))

@@ -105,6 +105,7 @@ def test_last_days_that_would_be_filled_in_for_more_than_a_tenth_are_left_out() 
     assert history.panel.y.shape[1] == 58
 
 
+@pytest.mark.slow
 @settings(max_examples=8)  # each makes a ledger
 @given(share=st.floats(0.01, 1.0), age=st.integers(1, 3))
 def test_a_late_day_is_never_below_what_is_there_nor_below_what_such_days_cost(share: float, age: int) -> None:

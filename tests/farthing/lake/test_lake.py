@@ -187,6 +187,7 @@ def test_time_travel_goes_by_the_clock_of_farthing(folder: Lake) -> None:
     assert folder.version_at(LOADS, moments[2]) is None
 
 
+@pytest.mark.slow
 def test_old_versions_stay_readable_when_log_files_are_old(folder: Lake) -> None:
     long_ago = time.time() - 400 * 86400
     for number in range(45):
@@ -269,6 +270,7 @@ def test_columns_that_data_lacks_are_null_and_order_does_not_matter(folder: Lake
     assert read(folder, 'select id, count, BilledCost, "at" from lake.things') == [("1", 3, None, None)]
 
 
+@pytest.mark.slow
 def test_a_stream_is_written_without_being_held_in_memory(folder: Lake) -> None:
     alive = peak = 0
 
@@ -351,6 +353,7 @@ def test_partition_values_of_any_text_come_back(folder: Lake, source: str) -> No
     assert read(folder, "select id, x_source from lake.things", files=alone) == [("3", source)]
 
 
+@pytest.mark.slow
 def test_partition_values_of_any_text_come_back_from_an_object_store(bucket: Lake) -> None:
     for source in ("a b", "é/x", "100%"):
         bucket.append(THINGS, things([row("1", source=source)]), load=source)
@@ -388,6 +391,7 @@ def test_files_carry_partition_rows_size_and_statistics(lake: Lake) -> None:
     assert lake.files(THINGS, partitions={"day": ["2026-10-03"]}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("within", [None, lambda _: ""])
 @pytest.mark.parametrize("days", [1, 2])
 def test_the_rows_of_a_query_land_once_and_exactly_of_one_partition_or_of_several(

@@ -74,6 +74,7 @@ def test_the_page_parses_and_has_no_script_and_no_foreign_resource(html: str) ->
     assert "url(" not in styles[0]
 
 
+@pytest.mark.slow
 def test_ids_of_the_charts_do_not_meet_and_are_the_same_each_time(report: Make) -> None:
     def heat_map() -> charts.Chart:
         day = date(2026, 10, 1)
@@ -90,12 +91,14 @@ def test_ids_of_the_charts_do_not_meet_and_are_the_same_each_time(report: Make) 
     assert set(used) < set(ids)
 
 
+@pytest.mark.slow
 def test_foreign_names_stand_on_the_page_as_text(html: str) -> None:
     assert "<script" not in html
     assert MARKUP in "".join(Page(html).text)
     assert "&lt;script&gt;" in html
 
 
+@pytest.mark.slow
 def test_a_simulated_company_is_labelled_so(html: str, report: Make) -> None:
     assert "SIMULATED" in "".join(Page(html).text)
     assert "**SIMULATED**" in markdown(report())

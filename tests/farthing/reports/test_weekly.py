@@ -127,6 +127,7 @@ def test_both_reports_are_written_by_their_command_with_the_picture_of_what_was_
         assert "four days in five lie in the band" in said.out
 
 
+@pytest.mark.slow
 def test_a_budget_is_shown_as_it_stood_last(foreseen: tuple[Path, duckdb.DuckDBPyConnection]) -> None:
     folder, con = foreseen
     found = _section(weekly(con, configuration.load(folder), _AS_OF), "budgets")
