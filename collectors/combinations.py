@@ -312,7 +312,7 @@ class _Plan:
         }
         each: list[pl.Expr] = []  # what must be made of each row
         asked: list[tuple[pa.Table, list[pl.Expr]]] = []
-        spread: list[_Numbers] = []
+        spread: list[_Numbers | None] = []
         for roots, expressions in self._sets.items():
             found = coded.combined(roots)
             if found is None:
@@ -322,21 +322,26 @@ class _Plan:
                 spread.append(found[1])
         if each:
             asked.append((coded.rows, each))
-        made = _evaluated(asked, self.types)
-        for numbers, values in zip(spread, made, strict=False):
-            indices = _array(numbers.astype(np.int32))
-            columns |= {name: _repeated(one, indices) for name, one in values.items()}
-        if each:
-            columns |= made[-1]
+            spread.append(None)
+        for values, numbers in zip(_evaluated(asked, self.types), spread, strict=True):
+            columns |= _spread(values, numbers)
         return _table({name: columns[name] for name in self.types})
 
     @staticmethod
     def _kept(coded: _Coded, where: pl.Expr) -> pa.Array:
         """True for the rows that `where` keeps."""
         types = {"": pa.bool_()}
-        found = coded.combined(sorted(set(where.meta.root_names())))
-        [made] = _evaluated([(found[0] if found else coded.rows, [where])], types)
-        return made[""].take(_array(found[1].astype(np.int32))) if found else made[""]
+        rows, numbers = coded.combined(sorted(set(where.meta.root_names()))) or (coded.rows, None)
+        [made] = _evaluated([(rows, [where])], types)
+        return _spread(made, numbers)[""]
+
+
+def _spread(values: dict[str, pa.Array], numbers: _Numbers | None) -> dict[str, pa.Array]:
+    """What was made of combinations, in the rows; without `numbers` it was made of the rows themselves."""
+    if numbers is None:
+        return values
+    indices = _array(numbers.astype(np.int32))
+    return {name: _repeated(one, indices) for name, one in values.items()}
 
 
 def _repeated(values: pa.Array, indices: pa.Array) -> pa.Array:

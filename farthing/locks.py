@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from farthing.config import SCRATCH
 from farthing.errors import ConfigError, SourceError
 
 _PATIENCE_SECONDS = 600.0
-_SCRATCH = "farthing-scratch-"
+_TEMPORARY = "farthing-scratch-"
 #: A folder this young may belong to a process that has not locked it yet.
 _GRACE_SECONDS = 60.0
 
@@ -37,7 +38,7 @@ def alone(
         BusyError: the other process was not done after `patience_seconds`, by default ten minutes.
         ConfigError: the project's folder cannot be written.
     """
-    path = project / ".farthing" / f"{verb}.lock"
+    path = project / SCRATCH / f"{verb}.lock"
     try:
         path.parent.mkdir(exist_ok=True)
         file = path.open("a+", encoding="utf-8")
@@ -56,7 +57,7 @@ def alone(
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A temporary folder, gone at the end; what a killed process leaves of it goes with the next `alone`."""
-    folder = tempfile.mkdtemp(prefix=_SCRATCH)
+    folder = tempfile.mkdtemp(prefix=_TEMPORARY)
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -87,8 +88,8 @@ def _wait(file: TextIO, path: Path, verb: str, tell: Callable[[str], None], pati
 
 
 def _clear() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        if not re.fullmatch(rf"{_SCRATCH}[a-z0-9_]{{8}}", folder.name):
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        if not re.fullmatch(rf"{_TEMPORARY}[a-z0-9_]{{8}}", folder.name):
             continue
         try:
             held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -328,17 +328,10 @@ def test_nested_parquet_lands_as_the_flattened_file_does(world: Any) -> None:
         "labels": '[{"key": "team", "value": "x"}]',
     }
     world.write("flat.csv", as_csv({}, base=flat))
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        outer, _, inner = name.partition(".")
-        if inner:
-            nested.setdefault(outer, {})[inner] = value
-        else:
-            nested[name] = value
-    nested |= {"credits": [credit(-1e-05, "DISCOUNT")], "labels": [{"key": "team", "value": "x"}]}
+    row = nested(flat) | {"credits": [credit(-1e-05, "DISCOUNT")], "labels": [{"key": "team", "value": "x"}]}
     for name in ("usage_start_time", "usage_end_time", "export_time"):
-        nested[name] = datetime.fromisoformat(str(flat[name])).replace(tzinfo=UTC)
-    pl.DataFrame([nested]).write_parquet(world.folder / "nested.parquet")
+        row[name] = datetime.fromisoformat(str(flat[name])).replace(tzinfo=UTC)
+    pl.DataFrame([row]).write_parquet(world.folder / "nested.parquet")
     assert [result.landed for result in world.collect("gcp", "*.*")] == [1, 1]
     first, second = ({k: v for k, v in row.items() if not k.startswith("x_")} for row in world.rows(CHARGES))
     assert first == second
